@@ -1,0 +1,254 @@
+package relay
+
+import (
+	"io"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// slowDrain: a destination that keeps a chunk waiting for longer than this is
+// slow, and its direction takes smaller chunks, so that what waits is little.
+const slowDrain = 50 * time.Millisecond
+
+// direction moves bytes from src to dst. Between two chunks it holds nothing.
+// Its fields belong to the goroutine that pumps it; callbacks of RawConn run
+// on that goroutine.
+type direction struct {
+	s        *session
+	src, dst *end
+	count    *atomic.Uint64
+	moved    uint64
+
+	method method
+	level  int8 // chunk size asked for
+	top    int8 // largest level
+
+	// The chunk at hand: n bytes are in buf or in pipe, off of them delivered.
+	buf     *buffer
+	pipe    *pipe
+	n, off  int
+	err     error // of the callback that just ran
+	blocked int64 // stamp of the first wait for dst in this chunk, 0: none
+
+	// The callbacks, bound once: a closure for each call would be garbage.
+	onReadable, onWritable func(fd uintptr) bool
+}
+
+func (d *direction) init(s *session, src, dst *end, count *atomic.Uint64) {
+	d.s, d.src, d.dst, d.count = s, src, dst, count
+	d.method = choose(src.kind, dst.kind)
+	d.top = int8(maxLevel(src.kind, dst.kind, d.method))
+	d.onReadable, d.onWritable = d.readable, d.writable
+}
+
+// pump moves chunks until the end of data or an error, which it reports to the
+// session.
+func (d *direction) pump() {
+	for {
+		err := d.fill()
+		if d.n > 0 {
+			if werr := d.drain(); werr != nil {
+				d.drop()
+				d.fail("write", d.dst, werr)
+				return
+			}
+		}
+		d.release()
+		if err == io.EOF {
+			d.end()
+			return
+		}
+		if err != nil {
+			d.fail("read", d.src, err)
+			return
+		}
+	}
+}
+
+// fill waits for src and takes a chunk from it. It returns io.EOF at the end of
+// data, possibly together with a last chunk.
+func (d *direction) fill() error {
+	switch d.src.kind {
+	case kindTCP, kindMPTCP:
+		d.err = nil
+		if err := d.src.raw.Read(d.onReadable); err != nil {
+			return err
+		}
+		return d.err
+	case kindTLS:
+		return d.fillTLS()
+	default:
+		return d.fillOther()
+	}
+}
+
+// readable takes what src has into a pipe or a buffer. It returns false, and
+// holds neither, when there is nothing.
+func (d *direction) readable(fd uintptr) bool {
+	if d.method == methodSplice && d.level > level16K {
+		if done, ok := d.spliceIn(int(fd)); ok {
+			return done
+		}
+	}
+	return d.recv(int(fd))
+}
+
+func (d *direction) recv(fd int) bool {
+	d.buf = buffers.take(int(d.level))
+	n, err := ignoringEINTR(unix.Read, fd, d.room())
+	switch {
+	case err == unix.EAGAIN:
+		d.release()
+		return false
+	case err != nil:
+		d.err = err
+	case n == 0:
+		d.err = io.EOF
+	default:
+		d.n = n
+		d.adapt(n, len(d.room()))
+	}
+	return true
+}
+
+// room is the part of the buffer that may be filled: whole records for a TLS
+// destination, so that none is cut short, less one, which leaves space for the
+// records' headers and tags when they are corked.
+func (d *direction) room() []byte {
+	if b := d.buf.b; d.dst.kind == kindTLS && len(b) > recordPlain {
+		return b[:len(b)-recordPlain]
+	}
+	return d.buf.b
+}
+
+// adapt chooses the next chunk's size: larger after a full one, smaller when
+// hardly anything came.
+func (d *direction) adapt(n, space int) {
+	switch {
+	case n >= space && d.level < d.top:
+		d.level++
+	case n < space/16 && d.level > 0:
+		d.level--
+	}
+}
+
+// drain delivers the chunk to dst, and waits for as long as that takes.
+func (d *direction) drain() error {
+	d.off, d.blocked = 0, 0
+	var err error
+	switch d.dst.kind {
+	case kindTCP, kindMPTCP:
+		d.err = nil
+		if err = d.dst.raw.Write(d.onWritable); err == nil {
+			err = d.err
+		}
+	case kindTLS:
+		err = d.drainTLS()
+	default:
+		err = d.drainOther()
+	}
+	if err == nil && d.blocked != 0 && stamp()-d.blocked > int64(slowDrain) && d.level > 0 {
+		d.level--
+	}
+	return err
+}
+
+// writable gives dst as much as it takes; it returns false when dst is full.
+func (d *direction) writable(fd uintptr) bool {
+	if d.pipe != nil {
+		return d.spliceOut(int(fd))
+	}
+	return d.send(int(fd))
+}
+
+func (d *direction) send(fd int) bool {
+	for d.off < d.n {
+		n, err := ignoringEINTR(unix.Write, fd, d.buf.b[d.off:d.n])
+		if err == unix.EAGAIN {
+			d.waitForDst()
+			return false
+		}
+		if err != nil {
+			d.err = err
+			return true
+		}
+		d.delivered(n)
+	}
+	return true
+}
+
+// waitForDst notes when a chunk began to wait.
+func (d *direction) waitForDst() {
+	if d.blocked == 0 {
+		d.blocked = stamp()
+	}
+}
+
+// delivered counts n bytes of the chunk as taken by dst.
+func (d *direction) delivered(n int) {
+	d.off += n
+	d.moved += uint64(n)
+	d.count.Add(uint64(n))
+	d.s.counters.last.Store(stamp())
+}
+
+// release gives back what held the chunk.
+func (d *direction) release() {
+	if d.buf != nil {
+		buffers.give(d.buf)
+		d.buf = nil
+	}
+	if d.pipe != nil {
+		pipes.give(d.pipe)
+		d.pipe = nil
+	}
+	d.n, d.off = 0, 0
+}
+
+// drop gives back what holds a chunk that cannot be delivered.
+func (d *direction) drop() {
+	if d.pipe != nil {
+		pipes.discard(d.pipe)
+		d.pipe = nil
+	}
+	d.release()
+}
+
+// end passes the end of data on.
+func (d *direction) end() {
+	var err error
+	if d.dst.kind == kindTLS {
+		err = d.endTLS()
+	} else {
+		err = d.dst.stream.CloseWrite()
+	}
+	if err != nil {
+		d.fail("close write", d.dst, err)
+		return
+	}
+	d.s.directionEnded()
+}
+
+// fail reports what went wrong on e.
+func (d *direction) fail(op string, e *end, err error) {
+	side, r := "a", ReadErrorA
+	if e == &d.s.b {
+		side, r = "b", ReadErrorB
+	}
+	if op != "read" {
+		r += WriteErrorA - ReadErrorA
+	}
+	d.s.abort(r, &Error{Op: op, Side: side, Err: err})
+}
+
+// ignoringEINTR makes a read or write call again when a signal cut it short.
+func ignoringEINTR(f func(fd int, p []byte) (int, error), fd int, p []byte) (int, error) {
+	for {
+		n, err := f(fd, p)
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package relay
+
+import (
+	"crypto/tls"
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Stream is a connection whose sending direction can be closed on its own.
+// *net.TCPConn, *mptcpsock.Conn and *tls.Conn are Streams. Any other type works,
+// too, through Read and Write; it should have SetLinger, without which a broken
+// transfer can only be closed, not reset.
+type Stream interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// kind is how a stream is read and written.
+type kind uint8
+
+const (
+	kindOther kind = iota // through its Read and Write methods
+	kindTCP               // plain TCP, on the descriptor
+	kindMPTCP             // MPTCP, fallen back or not, on the descriptor
+	kindTLS               // *tls.Conn over a RecordConn
+)
+
+var kindNames = [...]string{kindOther: "other", kindTCP: "tcp", kindMPTCP: "mptcp", kindTLS: "tls"}
+
+func (k kind) String() string { return kindNames[k] }
+
+// isSocket says whether the descriptor carries the payload bytes themselves.
+func (k kind) isSocket() bool { return k == kindTCP || k == kindMPTCP }
+
+// end is one of the two connections.
+type end struct {
+	stream Stream
+	kind   kind
+	raw    syscall.RawConn // the socket; also of the socket below TLS; nil for kindOther
+	tls    *tls.Conn       // kindTLS only
+	rec    *RecordConn     // kindTLS only
+}
+
+func newEnd(s Stream) end {
+	e := end{stream: s}
+	if tc, ok := s.(*tls.Conn); ok {
+		if rec, ok := tc.NetConn().(*RecordConn); ok && rec.raw != nil {
+			e.kind, e.tls, e.rec, e.raw = kindTLS, tc, rec, rec.raw
+		}
+		return e
+	}
+	e.raw, e.kind = rawSocket(s)
+	return e
+}
+
+// rawSocket returns the descriptor of s when its payload may be moved beneath
+// the Read and Write methods. A type that merely embeds a *net.TCPConn also
+// has SyscallConn, but may have a Read of its own (bytes peeked at, say), so
+// only the two types that are known to add nothing pass: *net.TCPConn, and
+// *mptcpsock.Conn, known by its IsMultipath method.
+func rawSocket(s net.Conn) (syscall.RawConn, kind) {
+	type multipathConn interface {
+		syscall.Conn
+		IsMultipath() (bool, error)
+	}
+	var sc syscall.Conn
+	switch c := s.(type) {
+	case *net.TCPConn:
+		sc = c
+	case multipathConn:
+		sc = c
+	default:
+		return nil, kindOther
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil, kindOther
+	}
+	k := kindTCP
+	if err := raw.Control(func(fd uintptr) {
+		// A socket that fell back to TCP stays an MPTCP socket to the kernel.
+		if p, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PROTOCOL); err == nil && p == unix.IPPROTO_MPTCP {
+			k = kindMPTCP
+		}
+	}); err != nil {
+		return nil, kindOther // closed already: its Read will say so
+	}
+	return raw, k
+}
+
+// reset closes the connection so that its peer sees an error, not an end of
+// data. Linux honours SO_LINGER 0 on MPTCP sockets, too, fallen back or not
+// (seen on 6.18: the peer's read gives ECONNRESET).
+func (e *end) reset() {
+	conn := net.Conn(e.stream)
+	if tc, ok := conn.(*tls.Conn); ok {
+		conn = tc.NetConn() // no close_notify: that would be an end of data
+	}
+	if l, ok := conn.(interface{ SetLinger(sec int) error }); ok {
+		_ = l.SetLinger(0) // fails only on a socket that is dead already
+	}
+	_ = conn.Close()
+}
+
+// release gives back what was read ahead and is not wanted any more.
+func (e *end) release() {
+	if e.rec != nil {
+		e.rec.giveBack()
+	}
+}

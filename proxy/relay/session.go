@@ -1,0 +1,184 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// Run copies both ways between a and b until both directions have ended, an
+// error, a timeout, or ctx's end. It owns both from the call on: nobody else
+// may read, write, close them or set their deadlines; they are closed when it
+// returns. c may be nil.
+//
+// Run uses the caller's goroutine and one other. A goroutine that has done a
+// TLS handshake or parsed a request has grown its stack, which the runtime
+// gives back only at garbage collections: call Run from a fresh goroutine, or
+// do the handshake in one, where thousands of connections wait.
+func Run(ctx context.Context, a, b Stream, cfg Config, c *Counters) Result {
+	if c == nil {
+		c = new(Counters)
+	}
+	s := &session{a: newEnd(a), b: newEnd(b), cfg: cfg.resolved(), counters: c, start: stamp()}
+	s.fwd.init(s, &s.a, &s.b, &c.AToB)
+	s.rev.init(s, &s.b, &s.a, &c.BToA)
+	return s.run(ctx)
+}
+
+// session is one relayed connection.
+type session struct {
+	a, b     end
+	fwd, rev direction // a to b, b to a
+	cfg      Config    // resolved
+	counters *Counters
+	start    int64 // stamp
+
+	revEnded sync.WaitGroup
+
+	mu     sync.Mutex // guards what follows
+	ended  int        // directions that ended cleanly
+	halfAt int64      // stamp of the first end
+	reason Reason     // 0 while nothing has gone wrong
+	err    error
+	timer  *time.Timer
+	over   bool // both pumps are done, the timer is not needed any more
+}
+
+func (s *session) run(ctx context.Context) Result {
+	s.counters.last.Store(s.start)
+	s.setDeadlines(time.Time{}) // a handshake's deadline may be left over
+	stop := func() bool { return true }
+	if ctx.Done() != nil {
+		stop = context.AfterFunc(ctx, func() { s.abort(Cancelled, context.Cause(ctx)) })
+	}
+	s.armTimer()
+
+	s.revEnded.Add(1)
+	go s.pumpReverse()
+	s.fwd.pump()
+	s.revEnded.Wait()
+
+	stop()
+	return s.finish()
+}
+
+// pumpReverse is the second goroutine: b to a.
+func (s *session) pumpReverse() {
+	defer s.revEnded.Done()
+	s.rev.pump()
+}
+
+// finish closes both connections and says what happened.
+func (s *session) finish() Result {
+	s.mu.Lock()
+	s.over = true
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	reason, err := s.reason, s.err
+	s.mu.Unlock()
+	s.a.release()
+	s.b.release()
+
+	if reason == 0 {
+		reason = BothEnded
+		_ = s.a.stream.Close() // both ends of data were delivered to the sockets
+		_ = s.b.stream.Close()
+	} else {
+		s.a.reset()
+		s.b.reset()
+	}
+	return Result{AToB: s.fwd.moved, BToA: s.rev.moved, Reason: reason, Err: err}
+}
+
+// abort ends the connection early. The first reason is the one that counts.
+// Deadlines in the past wake both pumps; run closes when they have returned.
+func (s *session) abort(r Reason, err error) {
+	s.mu.Lock()
+	if s.reason != 0 || s.ended == 2 {
+		s.mu.Unlock() // what has ended well must not be reset any more
+		return
+	}
+	s.reason, s.err = r, err
+	s.mu.Unlock()
+	s.setDeadlines(time.Unix(1, 0))
+}
+
+func (s *session) setDeadlines(t time.Time) {
+	_ = s.a.stream.SetDeadline(t) // fails only on a closed connection
+	_ = s.b.stream.SetDeadline(t)
+}
+
+// directionEnded notes that one direction has delivered its end of data.
+func (s *session) directionEnded() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended++
+	if s.ended == 1 {
+		s.halfAt = stamp()
+		s.rearm(s.halfAt)
+	}
+}
+
+// armTimer starts the timer, unless there is no limit at all.
+func (s *session) armTimer() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rearm(s.start)
+}
+
+// onTimer ends the connection when a limit is reached; otherwise it looks again
+// when the next one may be. There is no timer work for each byte moved.
+func (s *session) onTimer() {
+	s.mu.Lock()
+	r, limit := s.rearm(stamp())
+	s.mu.Unlock()
+	if r != 0 {
+		s.abort(r, fmt.Errorf("relay: %v after %v: %w", r, limit, os.ErrDeadlineExceeded))
+	}
+}
+
+// rearm sets the timer to the next time at which a limit may be reached, or
+// returns the limit that has been reached at now. s.mu is held.
+func (s *session) rearm(now int64) (Reason, time.Duration) {
+	if s.over || s.reason != 0 {
+		return 0, 0
+	}
+	next, r, limit := s.nextLimit()
+	if r == 0 {
+		return 0, 0
+	}
+	if now >= next {
+		return r, limit
+	}
+	d := time.Duration(next - now)
+	if s.timer == nil {
+		s.timer = time.AfterFunc(d, s.onTimer)
+	} else {
+		s.timer.Reset(d)
+	}
+	return 0, 0
+}
+
+// nextLimit returns the limit that is reached first if no byte moves from now
+// on, and when. The reason is 0 when there is no limit. s.mu is held.
+func (s *session) nextLimit() (at int64, r Reason, limit time.Duration) {
+	quiet, r := s.cfg.IdleTimeout, IdleTimeout
+	since := s.counters.last.Load()
+	if s.ended > 0 {
+		quiet, r = s.cfg.HalfCloseTimeout, HalfCloseTimeout
+		since = max(since, s.halfAt)
+	}
+	at, limit = since+int64(quiet), quiet
+	if quiet == 0 {
+		r = 0
+	}
+	if l := s.cfg.MaxLifetime; l > 0 {
+		if end := s.start + int64(l); r == 0 || end < at {
+			at, r, limit = end, Lifetime, l
+		}
+	}
+	return at, r, limit
+}
