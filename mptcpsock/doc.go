@@ -1,0 +1,31 @@
+// Package mptcpsock is Multipath TCP sockets as a Go API: dial and listen, know
+// whether a connection really is multipath, and read what the kernel knows
+// about it and its subflows.
+//
+//	d := mptcpsock.Dialer{Strict: true, LocalAddr: wifi}
+//	c, err := d.Dial(ctx, netip.MustParseAddrPort("192.0.2.1:443"))
+//	if errors.Is(err, mptcpsock.ErrNotMultipath) { … } // the peer or a middlebox stripped it
+//	defer c.Close()
+//	info, err := c.Info()                              // token, counters
+//	subflows, err := c.Subflows()                      // addresses, RTT, RTO, bytes of each
+//
+//	ln, err := (&mptcpsock.ListenConfig{}).Listen(ctx, netip.MustParseAddrPort("[::]:443"))
+//	c, err := ln.Accept()
+//	multipath, err := c.IsMultipath()                  // false for a plain TCP peer
+//
+// A Conn holds a *net.TCPConn on the runtime's poller: deadlines, CloseWrite,
+// splice and SyscallConn work as on any other. io.Copy recognises only the
+// *net.TCPConn itself as a splice source, so hand Conn.TCPConn to it.
+//
+// What differs from net.Dialer.SetMultipathTCP: a refused or timed-out connect
+// is not tried again as plain TCP; plain TCP is taken only when this host gives
+// no MPTCP socket, and never when Strict; Conn.Fallback says what happened; the
+// receive buffer is fixed (DefaultReceiveBuffer says why); and sockets are
+// dual-stack, so that an IPv4 connection can have IPv6 subflows and the other
+// way round.
+//
+// The package does not create, destroy or schedule subflows, and it resolves no
+// names. It needs Linux 6.1 or later; the Probe functions tell what the running
+// kernel lacks. No function needs privileges, but SO_RCVBUFFORCE is used where
+// they allow it.
+package mptcpsock

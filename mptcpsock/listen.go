@@ -1,0 +1,110 @@
+package mptcpsock
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A ListenConfig opens listeners for Multipath TCP. The zero value is lenient.
+type ListenConfig struct {
+	// Strict makes Listen fail where there are no MPTCP sockets. Peers that
+	// speak plain TCP are accepted in any case: ask Conn.IsMultipath.
+	Strict bool
+	// ReceiveBuffer is the receive buffer of accepted connections in bytes,
+	// as in Dialer.
+	ReceiveBuffer int
+	// KeepAlive is that of accepted connections, as in Dialer.
+	KeepAlive time.Duration
+}
+
+// Listen announces on a local address. [::] accepts IPv4 and IPv6 peers,
+// and subflows of either family can join their connections; on an IPv4 address,
+// 0.0.0.0 included, connections have IPv4 subflows only.
+//
+// Errors are *net.OpError with Net "mptcp"; when Strict, errors.Is tells
+// ErrNotSupported, ErrDisabled and ErrDenied.
+func (lc *ListenConfig) Listen(ctx context.Context, on netip.AddrPort) (*Listener, error) {
+	l, err := lc.listen(ctx, on)
+	if errors.Is(err, unix.EAFNOSUPPORT) && on.Addr() == netip.IPv6Unspecified() {
+		// A host without IPv6: all addresses there are IPv4 ones.
+		l, err = lc.listen(ctx, netip.AddrPortFrom(netip.IPv4Unspecified(), on.Port()))
+	}
+	if err != nil {
+		return nil, listenError(on, err)
+	}
+	return l, nil
+}
+
+// listen listens with a socket of the family of on.
+func (lc *ListenConfig) listen(ctx context.Context, on netip.AddrPort) (*Listener, error) {
+	o := sockopts{
+		receiveBuffer: lc.ReceiveBuffer,
+		keepAlive:     lc.KeepAlive,
+		strict:        lc.Strict,
+		listen:        true,
+	}
+	var reason FallbackReason
+	nl := net.ListenConfig{
+		KeepAlive: -1, // inherited from the listening socket
+		Control: func(_, _ string, rc syscall.RawConn) (err error) {
+			reason, err = o.controlled(rc)
+			return err
+		},
+	}
+	nl.SetMultipathTCP(false) // prepare does it, without a second try
+	network := "tcp6"
+	if on.Addr().Unmap().Is4() {
+		network = "tcp4"
+		on = netip.AddrPortFrom(on.Addr().Unmap(), on.Port())
+	}
+	l, err := nl.Listen(ctx, network, on.String())
+	if err != nil {
+		return nil, err
+	}
+	return &Listener{tcp: l.(*net.TCPListener), local: reason}, nil
+}
+
+func listenError(on netip.AddrPort, err error) error {
+	var inner *net.OpError
+	if errors.As(err, &inner) {
+		err = inner.Err
+	}
+	return &net.OpError{Op: "listen", Net: "mptcp", Addr: net.TCPAddrFromAddrPort(on), Err: err}
+}
+
+// A Listener accepts Multipath TCP connections, and plain ones.
+type Listener struct {
+	tcp   *net.TCPListener
+	local FallbackReason
+}
+
+// Accept waits for the next connection. After Close it fails with
+// net.ErrClosed; IsTemporary tells which other errors pass.
+func (l *Listener) Accept() (*Conn, error) {
+	c, err := l.tcp.AcceptTCP()
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{TCPConn: c, local: l.local}, nil
+}
+
+// Close stops listening and ends a waiting Accept. Accepted connections stay;
+// further subflows cannot join them without another listener on the port.
+func (l *Listener) Close() error { return l.tcp.Close() }
+
+// Addr returns the address listened on.
+func (l *Listener) Addr() netip.AddrPort {
+	return unmapped(l.tcp.Addr())
+}
+
+// SetDeadline bounds the wait of Accept; the zero time removes the bound.
+func (l *Listener) SetDeadline(t time.Time) error { return l.tcp.SetDeadline(t) }
+
+// Fallback says why the listener accepts plain TCP only, or FallbackNone.
+func (l *Listener) Fallback() FallbackReason { return l.local }

@@ -1,0 +1,214 @@
+package mptcpsock
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// DefaultReceiveBuffer is the receive buffer of a connection in bytes when the
+// configuration names none: 8 MiB.
+//
+// The kernel's autotuning of MPTCP receive buffers lets short transfers stall
+// for 200 ms at random: of a hundred fetches of 512 KiB between 10 and 42
+// (Linux 6.18). With a buffer of 1 MiB or more, set before the handshake, none
+// does. But a buffer that is set is no longer tuned and bounds the throughput,
+// so 1 MiB would not do: to keep all paths busy while the slowest one delivers,
+// the receiver needs about 2 × (sum of the rates) × (longest RTT), RFC 8041
+// section 3.6 and RFC 6182 section 5.3. 8 MiB hold that for 70 Mbit/s over a
+// path with 480 ms of queue, and a plain bandwidth-delay product of 1 Gbit/s at
+// 65 ms. The memory is not reserved: a connection whose reader keeps up holds
+// none of it.
+const DefaultReceiveBuffer = 8 << 20
+
+// minReceiveBuffer is the smallest buffer, in bytes, that was seen to prevent
+// the stall. If the kernel grants less, autotuning is the lesser evil: it
+// reaches tcp_rmem[2], far above the usual net.core.rmem_max of 208 KiB.
+const minReceiveBuffer = 1 << 20
+
+// DefaultKeepAlive is how long a connection is idle before the first keep-alive
+// probe: 2 minutes. Each subflow probes for itself; Go's 15 s would wake a
+// metered radio four times a minute for nothing, while carriers' NAT bindings
+// for TCP last 5 minutes and more.
+const DefaultKeepAlive = 2 * time.Minute
+
+// After the first unanswered probe, how often and how many times to probe
+// before the connection is given up: 9 × 15 s, as in package net.
+const (
+	keepAliveInterval = 15 * time.Second
+	keepAliveCount    = 9
+)
+
+// sockopts is what a socket gets before connect or listen.
+type sockopts struct {
+	iface         string
+	receiveBuffer int           // bytes; 0 default, negative autotuning
+	keepAlive     time.Duration // 0 default, negative off
+	strict        bool
+	listen        bool
+	bindNoPort    bool
+}
+
+// prepare turns fd, the TCP socket that package net has just made and not yet
+// used, into the MPTCP socket that is wanted: a new socket takes the place of
+// the old one under the same number. Package net has no other way to dial or
+// listen with MPTCP without falling back by itself, and this one leaves it the
+// connect, the poller, cancelling and errors. It relies on package net calling
+// Control before it binds, connects or polls, as Control's purpose demands.
+//
+// Where there is no MPTCP, prepare returns the reason and configures the plain
+// socket instead, or, when strict, fails.
+func (o *sockopts) prepare(fd int) (FallbackReason, error) {
+	family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil {
+		return FallbackNone, os.NewSyscallError("getsockopt", err)
+	}
+	s, err := newSocket(family)
+	if err != nil {
+		if o.strict || !unavailable(err) {
+			return FallbackNone, err
+		}
+		// Plain TCP tunes its receive buffer well: leave it.
+		return reasonOf(err), o.setCommon(fd, family)
+	}
+	defer unix.Close(s)
+	if err := o.setCommon(s, family); err != nil {
+		return FallbackNone, err
+	}
+	if err := o.setReceiveBuffer(s, fd); err != nil {
+		return FallbackNone, err
+	}
+	if err := unix.Dup3(s, fd, unix.O_CLOEXEC); err != nil {
+		return FallbackNone, os.NewSyscallError("dup3", err)
+	}
+	return FallbackNone, nil
+}
+
+// newSocket returns a non-blocking MPTCP socket; the error is one of
+// socketError.
+func newSocket(family int) (int, error) {
+	s, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_MPTCP)
+	if err != nil {
+		return -1, socketError(os.NewSyscallError("socket", err))
+	}
+	return s, nil
+}
+
+// setCommon sets what MPTCP and plain TCP have in common.
+func (o *sockopts) setCommon(fd, family int) error {
+	set := func(level, name, value int) error {
+		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, name, value))
+	}
+	if family == unix.AF_INET6 {
+		if err := set(unix.SOL_IPV6, unix.IPV6_V6ONLY, 0); err != nil {
+			return err
+		}
+	}
+	if o.listen {
+		// As net.Listen does.
+		if err := set(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+			return err
+		}
+	}
+	if o.bindNoPort {
+		// Leave the choice of the port to connect, which needs it to be
+		// unique for the destination only. MPTCP on older kernels does
+		// not have the option; then bind chooses, from fewer.
+		if err := set(unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil && !noSuchOption(err) {
+			return err
+		}
+	}
+	if o.iface != "" {
+		// Unprivileged since Linux 5.7.
+		if err := unix.BindToDevice(fd, o.iface); err != nil {
+			return &interfaceError{name: o.iface, err: os.NewSyscallError("setsockopt", err)}
+		}
+	}
+	return o.setKeepAlive(set)
+}
+
+// setKeepAlive switches keep-alive on. Accepted connections inherit it, so
+// that it costs nothing there. The times are left at the system's where MPTCP
+// does not let us set them.
+func (o *sockopts) setKeepAlive(set func(level, name, value int) error) error {
+	idle := o.keepAlive
+	if idle == 0 {
+		idle = DefaultKeepAlive
+	}
+	if idle < 0 {
+		return nil
+	}
+	if err := set(unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1); err != nil {
+		return err
+	}
+	for _, v := range []struct{ name, value int }{
+		{unix.TCP_KEEPIDLE, wholeSeconds(idle)},
+		{unix.TCP_KEEPINTVL, wholeSeconds(keepAliveInterval)},
+		{unix.TCP_KEEPCNT, keepAliveCount},
+	} {
+		if err := set(unix.IPPROTO_TCP, v.name, v.value); err != nil {
+			if noSuchOption(err) {
+				return nil
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// wholeSeconds rounds up: the kernel refuses zero.
+func wholeSeconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+
+// setReceiveBuffer fixes the receive buffer of s. Without the capability to
+// exceed net.core.rmem_max, it asks what would be granted on trial, a socket
+// about to be thrown away, because a socket once set cannot go back to
+// autotuning.
+func (o *sockopts) setReceiveBuffer(s, trial int) error {
+	want := o.receiveBuffer
+	if want < 0 {
+		return nil
+	}
+	if want == 0 {
+		want = DefaultReceiveBuffer
+	}
+	err := unix.SetsockoptInt(s, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, want)
+	if !errors.Is(err, unix.EPERM) {
+		return os.NewSyscallError("setsockopt", err)
+	}
+	if err := unix.SetsockoptInt(trial, unix.SOL_SOCKET, unix.SO_RCVBUF, want); err != nil {
+		return os.NewSyscallError("setsockopt", err)
+	}
+	granted, err := unix.GetsockoptInt(trial, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	if err != nil {
+		return os.NewSyscallError("getsockopt", err)
+	}
+	// The kernel doubles what it is asked for, socket(7).
+	if granted/2 < min(want, minReceiveBuffer) {
+		return nil
+	}
+	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(s, unix.SOL_SOCKET, unix.SO_RCVBUF, want))
+}
+
+// noSuchOption reports whether err says that the kernel lacks a socket option
+// for this protocol.
+func noSuchOption(err error) bool {
+	return errors.Is(err, unix.ENOPROTOOPT) || errors.Is(err, unix.EOPNOTSUPP)
+}
+
+// An interfaceError says which interface a socket could not be bound to.
+type interfaceError struct {
+	name string
+	err  error
+}
+
+func (e *interfaceError) Error() string { return "bind to interface " + e.name + ": " + e.err.Error() }
+func (e *interfaceError) Unwrap() error { return e.err }
+
+// controlled runs prepare on the descriptor of c.
+func (o *sockopts) controlled(c syscall.RawConn) (reason FallbackReason, err error) {
+	cerr := c.Control(func(fd uintptr) { reason, err = o.prepare(int(fd)) })
+	return reason, errors.Join(cerr, err)
+}
