@@ -1,0 +1,121 @@
+package netpath
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// apply carries out all changes and returns, for each table that is not as it
+// should be, what failed. A missing capability ends it at once; that error
+// matches ErrNotPermitted.
+func (s *session) apply(c changes) (failed map[uint32]error, err error) {
+	failed = make(map[uint32]error)
+	steps := []struct {
+		routes []route
+		rules  []rule
+		do     func(route) error
+		doRule func(rule) error
+	}{
+		{routes: c.replaceRoutes, do: s.replaceRoute},
+		{routes: c.addRoutes, do: s.addRoute},
+		{rules: c.addRules, doRule: s.addRule},
+		{rules: c.delRules, doRule: s.delRule},
+		{routes: c.delRoutes, do: s.delRoute},
+	}
+	for _, step := range steps {
+		for _, r := range step.routes {
+			if err := note(failed, r.table, step.do(r)); err != nil {
+				return failed, err
+			}
+		}
+		for _, r := range step.rules {
+			if err := note(failed, tableOfRule(r), step.doRule(r)); err != nil {
+				return failed, err
+			}
+		}
+	}
+	return failed, nil
+}
+
+// tableOfRule is the table of the slot that a rule belongs to.
+func tableOfRule(r rule) uint32 { return firstNumber + (r.priority-firstNumber)/rulesPerSlot }
+
+// note keeps the first error of each table; it returns only what ends apply.
+func note(failed map[uint32]error, table uint32, err error) error {
+	if errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("%w: %w", ErrNotPermitted, err)
+	}
+	if err != nil && failed[table] == nil {
+		failed[table] = err
+	}
+	return nil
+}
+
+func (s *session) replaceRoute(r route) error {
+	return s.changeRoute("replace", r, unix.RTM_NEWROUTE, netlink.Create|netlink.Replace)
+}
+
+func (s *session) addRoute(r route) error {
+	return s.changeRoute("add", r, unix.RTM_NEWROUTE, netlink.Create|netlink.Excl)
+}
+
+// delRoute finds nothing to be wrong when the route is gone already: the kernel
+// removes routes with their interface or address.
+func (s *session) delRoute(r route) error {
+	err := s.changeRoute("delete", r, unix.RTM_DELROUTE, 0)
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	return err
+}
+
+func (s *session) changeRoute(verb string, r route, kind uint16, flags netlink.HeaderFlags) error {
+	b, err := encodeRoute(r)
+	if err != nil {
+		return fmt.Errorf("encode route: %w", err)
+	}
+	what := fmt.Sprintf("%s route %v through interface %d in table %d", verb, r.dst, r.oif, r.table)
+	_, err = s.execute(what, kind, netlink.Acknowledge|flags, b)
+	return err
+}
+
+func (s *session) addRule(r rule) error {
+	err := s.changeRule("add", r, unix.RTM_NEWRULE, netlink.Create|netlink.Excl)
+	if errors.Is(err, unix.EEXIST) {
+		return nil // somebody's identical rule does the same
+	}
+	return err
+}
+
+func (s *session) delRule(r rule) error {
+	err := s.changeRule("delete", r, unix.RTM_DELRULE, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return err
+}
+
+func (s *session) changeRule(verb string, r rule, kind uint16, flags netlink.HeaderFlags) error {
+	b, err := encodeRule(r)
+	if err != nil {
+		return fmt.Errorf("encode rule: %w", err)
+	}
+	what := fmt.Sprintf("%s rule %d from %v lookup %d", verb, r.priority, r.src, r.table)
+	_, err = s.execute(what, kind, netlink.Acknowledge|flags, b)
+	return err
+}
+
+// mayChange asks the kernel whether it would let us change rules, by deleting
+// one that cannot exist: slot numbers end before the priority used here.
+func (s *session) mayChange() error {
+	r := rule{family: IPv4, src: defaultPrefix(IPv4), priority: lastNumber, table: lastNumber, protocol: routeProtocol, suppress: noSuppress}
+	if err := s.delRule(r); errors.Is(err, unix.EPERM) {
+		return ErrNotPermitted
+	} else if err != nil {
+		return fmt.Errorf("probe policy routing: %w", err)
+	}
+	return nil
+}

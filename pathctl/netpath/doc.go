@@ -1,0 +1,24 @@
+// Package netpath finds the host's ways to the Internet and follows their
+// changes: interfaces, addresses and default routes (rtnetlink) become paths.
+//
+//	m := netpath.New(netpath.Config{
+//		Selectors:     []netpath.Selector{{Interface: "wlan*", Name: "wifi"}, {Interface: "wwan0", Metered: true}},
+//		SourceRouting: true,
+//		Notify:        func(paths []netpath.Path) { … }, // first snapshot, then each relevant change
+//	}, logger)
+//	err := m.Run(ctx) // until ctx ends; what it added to the kernel is gone when it returns
+//
+// A path is an interface that is up, has a usable global unicast address and a
+// default route of the same family in the main table. A snapshot is a pure
+// function of what the kernel dumped and of the selectors; a netlink
+// notification is only a hint to dump again, so that a lost or undecodable one
+// costs time and never truth.
+//
+// With Config.SourceRouting (needs CAP_NET_ADMIN) each path address gets a
+// table and rules of its own, so that a socket bound to the address leaves
+// through its interface; routing.go says which and why. They carry our protocol
+// number and lie in our number range; nothing else is ever changed or removed.
+//
+// The package does not register MPTCP endpoints, does not choose between paths,
+// does not probe whether a path really reaches anything, and changes no sysctl.
+package netpath

@@ -1,0 +1,185 @@
+package netpath
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+)
+
+// Config says what a Monitor looks for and what it does.
+type Config struct {
+	Selectors []Selector // first match wins; none: every usable interface is a path
+
+	// SourceRouting adds a routing table and rules for each path address.
+	// Without CAP_NET_ADMIN the monitor works on without them, and says so.
+	SourceRouting bool
+
+	// Notify is called from Run's goroutine with the first snapshot and with
+	// each one in which something relevant changed; Compare says what. Source
+	// routing is in place by then. It must not block for long; the paths are
+	// the callee's to keep. Nil: nobody is told.
+	Notify func([]Path)
+
+	// NetNS is an open descriptor of the network namespace to work in, 0 for
+	// that of the process. Another one needs CAP_SYS_ADMIN.
+	NetNS int
+}
+
+// A Monitor follows the host's paths. Its methods may be called from any
+// goroutine; Run may be called once.
+type Monitor struct {
+	cfg Config
+	log *slog.Logger
+
+	// What Run's goroutine publishes. It alone writes; readers get values.
+	paths   atomic.Pointer[[]Path]
+	routing atomic.Pointer[routingStatus]
+}
+
+type routingStatus struct {
+	active bool
+	reason error
+}
+
+// New returns a monitor that does nothing until Run. A nil logger is silent.
+func New(cfg Config, log *slog.Logger) *Monitor {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	m := &Monitor{cfg: cfg, log: log}
+	m.paths.Store(new([]Path))
+	m.routing.Store(&routingStatus{reason: ErrNotStarted})
+	return m
+}
+
+// Run follows the paths until ctx ends, then takes back what it added to the
+// kernel, within stopTimeout, and returns nil. It returns an error when it cannot work at all:
+// a bad selector (ErrBadSelector), no rtnetlink; or when it could not take back
+// everything, which the next start or Cleanup will.
+func (m *Monitor) Run(ctx context.Context) error {
+	for _, s := range m.cfg.Selectors {
+		if err := s.Validate(); err != nil {
+			return err
+		}
+	}
+	// Listen before the first dump, so that nothing falls between the two.
+	w, err := openWatch(m.cfg.NetNS)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	hints := make(chan struct{}, 1)
+	var watching sync.WaitGroup
+	watching.Add(1)
+	go watchLoop(ctx, &watching, w, m.cfg.NetNS, hints, m.log)
+	defer watching.Wait()
+	defer cancel()
+
+	r := newRunner(m)
+	defer r.router.unlock()
+	if err := r.start(ctx); err != nil {
+		return err
+	}
+	r.loop(ctx, hints)
+	return r.router.stop(ctx)
+}
+
+// Paths returns the latest snapshot, nothing before the first.
+func (m *Monitor) Paths() []Path { return clonePaths(*m.paths.Load()) }
+
+// SourceRouting tells whether source routing is in place, or why not; the
+// reason matches one of ErrNotStarted, ErrDisabled, ErrNotPermitted, ErrInUse,
+// or is what went wrong.
+func (m *Monitor) SourceRouting() (active bool, reason error) {
+	s := m.routing.Load()
+	return s.active, s.reason
+}
+
+// Counters reads the byte counters of the latest snapshot's paths, by path
+// name, over a netlink socket of its own: it neither waits for Run nor holds it
+// up. Paths without an interface are left out.
+func (m *Monitor) Counters(ctx context.Context) (map[string]Counters, error) {
+	s, err := openSession(ctx, m.cfg.NetNS)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	links, err := s.readLinks(m.log)
+	if err != nil {
+		return nil, err
+	}
+	byIndex := make(map[int]Counters, len(links))
+	for _, l := range links {
+		byIndex[l.index] = l.counters
+	}
+	counters := make(map[string]Counters)
+	for _, p := range *m.paths.Load() {
+		if c, ok := byIndex[p.Index]; ok {
+			counters[p.Name] = c
+		}
+	}
+	return counters, nil
+}
+
+// Cleanup removes the rules and routes that a crashed mpproxy left in this
+// network namespace. Run does it by itself. The error matches ErrInUse when
+// they belong to a process that is alive, and ErrNotPermitted when there are
+// some and we may not remove them.
+func (m *Monitor) Cleanup(ctx context.Context) error {
+	l, err := acquireLock(m.cfg.NetNS)
+	if err != nil {
+		return err
+	}
+	defer l.release()
+	return removeOwn(ctx, m.cfg.NetNS, m.log)
+}
+
+// Discover returns one snapshot of the paths and changes nothing. A nil logger
+// is silent.
+func Discover(ctx context.Context, cfg Config, log *slog.Logger) ([]Path, error) {
+	m := New(cfg, log)
+	for _, sel := range cfg.Selectors {
+		if err := sel.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	s, err := openSession(ctx, cfg.NetNS)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	sys, err := s.readSystem(m.log)
+	if err != nil {
+		return nil, err
+	}
+	paths, _ := discover(sys, cfg.Selectors, make(map[string]string))
+	return warn(paths, sys), nil
+}
+
+// removeOwn removes all that is tagged ours and in our range.
+func removeOwn(ctx context.Context, nsFD int, log *slog.Logger) error {
+	s, err := openSession(ctx, nsFD)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	var existing plan
+	if existing.rules, existing.routes, err = s.readOwn(log); err != nil {
+		return err
+	}
+	c := reconcile(plan{}, existing)
+	if c.empty() {
+		return nil
+	}
+	failed, err := s.apply(c)
+	if err == nil {
+		err = joinFailures(failed)
+	}
+	if err != nil {
+		return fmt.Errorf("remove our rules and routes: %w", err)
+	}
+	log.Info("removed source routing", "rules", len(c.delRules), "routes", len(c.delRoutes))
+	return nil
+}

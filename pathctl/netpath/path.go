@@ -1,0 +1,100 @@
+package netpath
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Family restricts a selector, or names the family of an address.
+type Family uint8
+
+// The address families.
+const (
+	AnyFamily Family = 0
+	IPv4      Family = 4
+	IPv6      Family = 6
+)
+
+// String returns "IPv4", "IPv6" or "any".
+func (f Family) String() string {
+	switch f {
+	case IPv4:
+		return "IPv4"
+	case IPv6:
+		return "IPv6"
+	default:
+		return "any"
+	}
+}
+
+func familyOf(a netip.Addr) Family {
+	if a.Is4() {
+		return IPv4
+	}
+	return IPv6
+}
+
+// State says whether a path can carry traffic, as far as interfaces, addresses
+// and routes tell.
+type State uint8
+
+// The states of a path.
+const (
+	Down State = iota // Path.Reason says why
+	Up
+)
+
+// String returns "up" or "down".
+func (s State) String() string {
+	if s == Up {
+		return "up"
+	}
+	return "down"
+}
+
+// A Path is one interface as a way to the Internet, at the moment of a
+// snapshot.
+type Path struct {
+	Name      string // unique within a snapshot; the selector's name, else the interface's
+	Interface string // or the selector's pattern when nothing matches it
+	Index     int    // interface index, 0 when there is no such interface
+	Rank      int    // from 1, the best; the selector's, else by route metric
+	Metered   bool
+	State     State
+	Reason    string // why the path is down, in words; empty when it is up
+	Warning   string // what may keep an up path from working and what to do; mostly empty
+	Addrs     []Addr // at most one of each family, IPv4 first; empty when down
+
+	// Bytes received and sent by the whole interface since it was made. They
+	// are as old as the snapshot; Monitor.Counters reads fresh ones.
+	RxBytes, TxBytes uint64
+}
+
+// Addr returns the path's address of the given family, and whether it has one.
+func (p Path) Addr(f Family) (Addr, bool) {
+	i := slices.IndexFunc(p.Addrs, func(a Addr) bool { return familyOf(a.Addr) == f })
+	if i < 0 {
+		return Addr{}, false
+	}
+	return p.Addrs[i], true
+}
+
+// An Addr is a source address of a path.
+type Addr struct {
+	Addr    netip.Addr
+	Gateway netip.Addr // invalid on a point-to-point link; may be IPv6 for an IPv4 address (RFC 5549)
+	Table   uint32     // our routing table for this address, 0 when source routing is not in place
+}
+
+// Counters are the byte counters of a path's interface since it was made.
+type Counters struct {
+	RxBytes, TxBytes uint64
+}
+
+func clonePaths(paths []Path) []Path {
+	c := slices.Clone(paths)
+	for i := range c {
+		c[i].Addrs = slices.Clone(c[i].Addrs)
+	}
+	return c
+}

@@ -1,0 +1,256 @@
+package netpath
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// Source routing: each path address gets a slot, and each slot one table and
+// three rules.
+//
+//	27000+4n   from ADDR lookup 27000+n suppress_prefixlength 7   what is on this link
+//	27001+4n   from ADDR lookup main    suppress_prefixlength 7   what main knows better than by default
+//	27002+4n   from ADDR lookup 27000+n                           the rest, through this link's gateway
+//
+// The last rule alone would take the answers of a server on this host away from
+// other local networks (a container that talks to the host's WiFi address, a
+// LAN behind another interface) and send them to the Internet: the second rule
+// keeps them where they are. The first one keeps on-link traffic on its own
+// link when two links have the same subnet, as WiFi and Ethernet in one home.
+//
+// Lengths up to 7 count as default: VPNs lay "default" routes of /1 (OpenVPN's
+// def1), ::/3 or 2000::/4 over the real one, and no registry hands out
+// a prefix shorter than /8. A path's address must not leave through a tunnel.
+const (
+	// firstNumber is the first of our table numbers and of our rule
+	// priorities, lastNumber the last of both. They come before the main
+	// table's rule (32766), and before what wg-quick, networkd and
+	// NetworkManager add by themselves (30000 and above); they come behind
+	// IPsec (220), mwan3 (1000–3999) and Tailscale (5210–5270).
+	firstNumber = 27000
+	lastNumber  = 27255
+
+	rulesPerSlot = 4 // three used; four are easier to read in `ip rule`
+	maxSlots     = (lastNumber - firstNumber + 1) / rulesPerSlot
+
+	// routeProtocol tags our routes (rtm_protocol) and rules (FRA_PROTOCOL,
+	// Linux 4.17). 77 is 'M', used neither by include/uapi/linux/rtnetlink.h
+	// nor by iproute2's rt_protos.
+	routeProtocol = 77
+
+	// routeMetric is given explicitly because IPv6 would make a 1024 of 0,
+	// and a route must read back as it was written.
+	routeMetric = 1024
+
+	suppressLength = 7
+	noSuppress     = -1
+)
+
+func inRange(n uint32) bool { return n >= firstNumber && n <= lastNumber }
+
+func isOwnRule(r rule) bool   { return r.protocol == routeProtocol && inRange(r.priority) }
+func isOwnRoute(r route) bool { return r.protocol == routeProtocol && inRange(r.table) }
+
+// slots numbers the (interface, family) pairs, so that a path's table stays the
+// same when its address changes or its interface comes back.
+type slots map[slotKey]uint32
+
+type slotKey struct {
+	iface  string
+	family Family
+}
+
+// assign returns the slot of each uplink, -1 when all are taken. A slot of a
+// pair that is not in use is given away only when no other is left.
+func (s slots) assign(ups []uplink) []int {
+	inUse := make(map[slotKey]bool)
+	for _, u := range ups {
+		inUse[slotKey{u.iface, u.family()}] = true
+	}
+	got := make([]int, len(ups))
+	for i, u := range ups {
+		key := slotKey{u.iface, u.family()}
+		if _, ok := s[key]; !ok {
+			n, ok := s.free(inUse)
+			if !ok {
+				got[i] = -1
+				continue
+			}
+			s[key] = n
+		}
+		got[i] = int(s[key])
+	}
+	return got
+}
+
+func (s slots) free(inUse map[slotKey]bool) (uint32, bool) {
+	taken := make(map[uint32]bool)
+	for _, n := range s {
+		taken[n] = true
+	}
+	for n := range uint32(maxSlots) {
+		if !taken[n] {
+			return n, true
+		}
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(s), compareSlotKey) {
+		if !inUse[key] {
+			n := s[key]
+			delete(s, key)
+			return n, true
+		}
+	}
+	return 0, false
+}
+
+func compareSlotKey(a, b slotKey) int {
+	return cmp.Or(cmp.Compare(a.iface, b.iface), cmp.Compare(a.family, b.family))
+}
+
+// A plan is the source routing that should exist, or what of it exists.
+type plan struct {
+	rules  []rule
+	routes []route
+}
+
+// desired returns the plan for the uplinks and, in their order, the table of
+// each, 0 when no slot was left.
+func desired(ups []uplink, s slots) (plan, []uint32) {
+	var p plan
+	tables := make([]uint32, len(ups))
+	for i, n := range s.assign(ups) {
+		if n < 0 {
+			continue
+		}
+		tables[i] = firstNumber + uint32(n)
+		p.rules = append(p.rules, rulesFor(ups[i], uint32(n), tables[i])...)
+		p.routes = append(p.routes, routesFor(ups[i], tables[i])...)
+	}
+	return p, tables
+}
+
+func rulesFor(u uplink, slot, table uint32) []rule {
+	r := rule{
+		family: u.family(), src: netip.PrefixFrom(u.addr, u.family().bits()),
+		priority: firstNumber + slot*rulesPerSlot, protocol: routeProtocol,
+	}
+	onLink, others, rest := r, r, r
+	onLink.table, onLink.suppress = table, suppressLength
+	others.table, others.suppress = unix.RT_TABLE_MAIN, suppressLength
+	others.priority++
+	rest.table, rest.suppress = table, noSuppress
+	rest.priority += 2
+	return []rule{onLink, others, rest}
+}
+
+func routesFor(u uplink, table uint32) []route {
+	r := route{
+		family: u.family(), table: table, oif: u.index, src: u.addr,
+		metric: routeMetric, protocol: routeProtocol, kind: unix.RTN_UNICAST, scope: unix.RT_SCOPE_UNIVERSE,
+	}
+	var rs []route
+	for _, p := range u.onLink {
+		c := r
+		c.dst, c.scope = p, linkScope(r.family)
+		rs = append(rs, c)
+	}
+	d := r
+	d.dst, d.gateway, d.limits = defaultPrefix(r.family), u.gateway, u.limits
+	switch {
+	case !u.gateway.IsValid():
+		d.scope = linkScope(r.family)
+	case !u.gateway.IsLinkLocalUnicast():
+		// The gateway need not lie in a prefix of the link (a /32 from the
+		// provider); main has accepted it already.
+		d.flags = unix.RTNH_F_ONLINK
+	}
+	return append(rs, d)
+}
+
+// linkScope is the scope of a route without gateway. IPv6 has no scopes.
+func linkScope(f Family) uint8 {
+	if f == IPv4 {
+		return unix.RT_SCOPE_LINK
+	}
+	return unix.RT_SCOPE_UNIVERSE
+}
+
+func defaultPrefix(f Family) netip.Prefix {
+	if f == IPv4 {
+		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	}
+	return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+}
+
+// changes lead from one plan to another. They are carried out in the order of
+// the fields: a table is complete before a rule points at it and is emptied
+// after none does.
+type changes struct {
+	replaceRoutes []route // exist with another gateway or interface
+	addRoutes     []route
+	addRules      []rule
+	delRules      []rule
+	delRoutes     []route
+}
+
+func (c changes) empty() bool {
+	return len(c.replaceRoutes)+len(c.addRoutes)+len(c.addRules)+len(c.delRules)+len(c.delRoutes) == 0
+}
+
+// reconcile returns what turns existing into want.
+func reconcile(want, existing plan) changes {
+	var c changes
+	c.addRules, c.delRules = difference(want.rules, existing.rules)
+	add, del := difference(want.routes, comparableRoutes(existing.routes))
+	for _, r := range add {
+		// Two routes of one prefix and metric cannot be told apart by the
+		// kernel, so the new one takes the old one's place.
+		same := func(o route) bool {
+			return o.family == r.family && o.table == r.table && o.dst == r.dst && o.metric == r.metric
+		}
+		if slices.ContainsFunc(del, same) {
+			del = slices.DeleteFunc(del, same)
+			c.replaceRoutes = append(c.replaceRoutes, r)
+		} else {
+			c.addRoutes = append(c.addRoutes, r)
+		}
+	}
+	c.delRoutes = del
+	return c
+}
+
+// comparableRoutes drops the flags that the kernel sets by itself.
+func comparableRoutes(routes []route) []route {
+	rs := slices.Clone(routes)
+	for i := range rs {
+		rs[i].flags &= unix.RTNH_F_ONLINK
+	}
+	return rs
+}
+
+// difference returns what is in want only, and what is in have only. Doubles
+// in have are surplus.
+func difference[T comparable](want, have []T) (missing, surplus []T) {
+	left := make(map[T]int)
+	for _, w := range want {
+		left[w]++
+	}
+	for _, h := range have {
+		if left[h] > 0 {
+			left[h]--
+		} else {
+			surplus = append(surplus, h)
+		}
+	}
+	for _, w := range want {
+		if left[w] > 0 {
+			left[w]--
+			missing = append(missing, w)
+		}
+	}
+	return missing, surplus
+}

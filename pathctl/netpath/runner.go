@@ -1,0 +1,128 @@
+package netpath
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+const (
+	// resyncInterval is how long a lost notification can stay unnoticed.
+	resyncInterval = 30 * time.Second
+	// tickInterval is how often the clocks are compared.
+	tickInterval = 5 * time.Second
+	// clockSlack is by how much wall clock and monotonic clock may drift
+	// apart within one tick before that counts as a jump or a resume.
+	clockSlack = 2 * time.Second
+	// retryInterval is the wait after something failed.
+	retryInterval = time.Second
+)
+
+// A runner is the state of one Run; Run's goroutine owns it.
+type runner struct {
+	m      *Monitor
+	log    *slog.Logger
+	router *router
+	names  map[string]string // interface → path name
+	last   []Path
+	told   bool // Notify was called once
+	synced time.Time
+}
+
+func newRunner(m *Monitor) *runner {
+	return &runner{m: m, log: m.log, router: newRouter(m), names: make(map[string]string)}
+}
+
+func (r *runner) start(ctx context.Context) error {
+	r.router.start(ctx)
+	_, err := r.refresh(ctx)
+	if ctx.Err() != nil {
+		return nil // asked to stop before it began
+	}
+	return err
+}
+
+// loop refreshes on hints, on retries that are due, and at intervals.
+func (r *runner) loop(ctx context.Context, hints <-chan struct{}) {
+	var pending coalescer
+	timer := time.NewTimer(retryInterval)
+	defer timer.Stop()
+	tick := time.NewTicker(tickInterval)
+	defer tick.Stop()
+	before := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hints:
+			timer.Reset(pending.hint(time.Now()))
+			continue
+		case now := <-tick.C:
+			jumped := clockJumped(before, now)
+			before = now
+			if !jumped && now.Sub(r.synced) < resyncInterval {
+				continue
+			}
+			r.router.retryLock(ctx)
+		case <-timer.C:
+		}
+		pending = coalescer{}
+		if again := r.refreshOrLog(ctx); again > 0 {
+			timer.Reset(again)
+		}
+	}
+}
+
+func (r *runner) refreshOrLog(ctx context.Context) (again time.Duration) {
+	again, err := r.refresh(ctx)
+	if err != nil && ctx.Err() == nil {
+		r.log.Warn("cannot read the network configuration, trying again", "error", err)
+		again = retryInterval
+	}
+	return again
+}
+
+// refresh takes a snapshot, brings source routing in line with it and tells
+// about changes. It returns when to come back for what is not yet as it should
+// be, 0 for no sooner than something happens.
+func (r *runner) refresh(ctx context.Context) (again time.Duration, err error) {
+	s, err := openSession(ctx, r.m.cfg.NetNS)
+	if err != nil {
+		return 0, err
+	}
+	defer s.close()
+	sys, err := s.readSystem(r.log)
+	if err != nil {
+		return 0, fmt.Errorf("read network configuration: %w", err)
+	}
+	r.synced = time.Now()
+	paths, ups := discover(sys, r.m.cfg.Selectors, r.names)
+	again = r.router.update(s, paths, ups, plan{rules: sys.ownRules, routes: sys.ownRoutes})
+	r.publish(warn(paths, sys))
+	return again, nil
+}
+
+func (r *runner) publish(paths []Path) {
+	r.m.paths.Store(&paths)
+	cs := Compare(r.last, paths)
+	r.last = paths
+	if len(cs) == 0 && r.told {
+		return
+	}
+	r.told = true
+	for _, c := range cs {
+		r.log.Info("path changed", "path", c.Path, "change", c.Kind.String(), "detail", c.Detail)
+	}
+	if r.m.cfg.Notify != nil {
+		r.m.cfg.Notify(clonePaths(paths))
+	}
+}
+
+// clockJumped reports whether the wall clock and the monotonic clock, which
+// stands still while the machine sleeps, disagree about the time between two
+// moments.
+func clockJumped(before, now time.Time) bool {
+	wall := now.Round(0).Sub(before.Round(0)) // Round(0) strips the monotonic reading
+	return (wall - now.Sub(before)).Abs() > clockSlack
+}

@@ -1,0 +1,66 @@
+package netpath
+
+import "net/netip"
+
+// What the kernel dumped, reduced to what decides. All of these are plain
+// values; the pure parts of this package see nothing else of the kernel.
+
+type system struct {
+	links     []link
+	addrs     []address
+	routes    []route // of the main table
+	rpFilter  map[int]int32
+	ownRules  []rule  // tagged ours and in our range
+	ownRoutes []route // tagged ours and in our range
+}
+
+// rpFilterAll is the key of net.ipv4.conf.all.rp_filter in system.rpFilter
+// (NETCONFA_IFINDEX_ALL, include/uapi/linux/netconf.h).
+const rpFilterAll = -1
+
+type link struct {
+	index    int
+	name     string
+	flags    uint32 // IFF_*
+	master   int    // bridge, bond or VRF that it is a port of, 0: none
+	counters Counters
+}
+
+type address struct {
+	index int
+	addr  netip.Addr
+	scope uint8  // RT_SCOPE_*
+	flags uint32 // IFA_F_*
+}
+
+type route struct {
+	family   Family
+	table    uint32
+	dst      netip.Prefix
+	gateway  netip.Addr
+	oif      int
+	src      netip.Addr // RTA_PREFSRC
+	metric   uint32
+	protocol uint8
+	kind     uint8 // RTN_*
+	scope    uint8
+	flags    uint32 // RTNH_F_*
+	limits   routeLimits
+}
+
+func (r route) isDefault() bool { return r.dst.Bits() == 0 }
+
+// routeLimits are the metrics that a table of ours takes over from the default
+// route that it stands for.
+type routeLimits struct {
+	mtu, advMSS, initCwnd, initRwnd uint32
+}
+
+type rule struct {
+	family   Family
+	priority uint32
+	src      netip.Prefix
+	table    uint32
+	protocol uint8
+	suppress int32 // ignore results with at most this prefix length; -1: none
+}

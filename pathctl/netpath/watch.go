@@ -1,0 +1,122 @@
+package netpath
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// watchBuffer is the receive buffer to ask for, in bytes; the kernel caps it at
+// net.core.rmem_max. A burst that does not fit is only a hint anyway.
+const watchBuffer = 1 << 20
+
+var watchedGroups = []uint32{
+	unix.RTNLGRP_LINK,
+	unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
+	unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
+	unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE,
+	unix.RTNLGRP_IPV4_NETCONF, // rp_filter
+}
+
+func openWatch(nsFD int) (*netlink.Conn, error) {
+	conn, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{NetNS: nsFD})
+	if err != nil {
+		return nil, fmt.Errorf("open rtnetlink socket: %w", err)
+	}
+	_ = conn.SetReadBuffer(watchBuffer) // smaller buffers work as well
+	for _, g := range watchedGroups {
+		if err := conn.JoinGroup(g); err != nil {
+			return nil, errors.Join(fmt.Errorf("watch rtnetlink group %d: %w", g, err), conn.Close())
+		}
+	}
+	return conn, nil
+}
+
+// watchLoop turns notifications into hints until ctx ends. Whatever goes wrong
+// is a hint too: ENOBUFS says that messages were lost, and a new socket means
+// that some may have been missed.
+func watchLoop(ctx context.Context, done *sync.WaitGroup, conn *netlink.Conn, nsFD int, hints chan<- struct{}, log *slog.Logger) {
+	defer done.Done()
+	for ctx.Err() == nil {
+		if conn != nil {
+			err := readHints(ctx, conn, hints)
+			_ = conn.Close() // only read from
+			conn = nil
+			if ctx.Err() != nil {
+				return
+			}
+			giveHint(hints)
+			log.Warn("network change notifications failed, opening them again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(retryInterval):
+		}
+		var err error
+		if conn, err = openWatch(nsFD); err != nil {
+			log.Warn("no network change notifications, trying again", "error", err)
+		}
+		giveHint(hints)
+	}
+	if conn != nil {
+		_ = conn.Close()
+	}
+}
+
+// readHints returns when ctx ends or the socket is of no more use.
+func readHints(ctx context.Context, conn *netlink.Conn, hints chan<- struct{}) error {
+	expire := func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) }
+	defer context.AfterFunc(ctx, expire)()
+	for {
+		msgs, err := conn.Receive()
+		if err != nil && !errors.Is(err, unix.ENOBUFS) {
+			return err
+		}
+		if err != nil || anyRelevant(msgs) {
+			giveHint(hints)
+		}
+	}
+}
+
+// giveHint does not wait: a hint that has not been taken yet says it all.
+func giveHint(hints chan<- struct{}) {
+	select {
+	case hints <- struct{}{}:
+	default:
+	}
+}
+
+func anyRelevant(msgs []netlink.Message) bool {
+	for _, m := range msgs {
+		if isRelevant(m) {
+			return true
+		}
+	}
+	return false
+}
+
+// isRelevant says no only where it can be sure: to routes behind a gateway that
+// are no default routes and in no table of ours. A router with a full table
+// changes thousands of these a minute.
+func isRelevant(m netlink.Message) bool {
+	if m.Header.Type != unix.RTM_NEWROUTE && m.Header.Type != unix.RTM_DELROUTE {
+		return true
+	}
+	routes, err := decodeRoute(m.Data)
+	if err != nil {
+		return true
+	}
+	for _, r := range routes {
+		if r.isDefault() || !r.gateway.IsValid() || inRange(r.table) {
+			return true
+		}
+	}
+	return false
+}
