@@ -1,0 +1,338 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"mpproxy/pathctl/policy"
+)
+
+// Client is the configuration of mpproxy-client.
+type Client struct {
+	Link         Link        // zero when neither file nor flag gave one
+	Mode         policy.Mode // of connections whose SOCKS user name asks for none
+	PathManager  PathManager
+	RequireMPTCP bool // refuse an upstream leg that came up as plain TCP
+	Socks        Socks
+	Paths        []Path // empty: every usable interface
+	Limits       Limits
+	Admin        Admin
+	Log          Log
+	Warnings     []string // findings that do not keep the program from running
+}
+
+// Socks is the SOCKS5 front.
+type Socks struct {
+	Listen           []netip.AddrPort // at least one; port 0 lets the kernel choose
+	AllowOpen        bool             // listen beyond loopback although there are no users
+	HandshakeTimeout time.Duration    // from accept to the end of the request: 100 ms to 10 min
+	Users            []SocksUser      // empty: no authentication
+}
+
+// SocksUser is a local user of the SOCKS5 front.
+type SocksUser struct {
+	Name     string // see CheckUserName
+	Password Secret // 1 to 255 bytes (RFC 1929 §2)
+}
+
+// Path selects interfaces and says how they are used.
+type Path struct {
+	Interface string // name or pattern of path.Match; never empty
+	Name      string // 1 to 32 letters, digits, '.', '_', '-'; empty: the interface's name
+	Rank      int    // 1 (best) to 255
+	Metered   bool   // costs money or volume
+}
+
+// Admin is the local admin API.
+type Admin struct {
+	Socket string // path of the Unix socket; empty: see SocketPath
+}
+
+// DefaultClient returns the configuration of an empty file: everything but the
+// link.
+func DefaultClient() Client {
+	limits := commonLimits
+	limits.ConnectTimeout = 20 * time.Second // more than the server's, so that its answer arrives
+	limits.DrainTimeout = 5 * time.Second
+	return Client{
+		Mode:        policy.Default,
+		PathManager: PathManagerKernel,
+		Socks: Socks{
+			Listen:           []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1080")},
+			HandshakeTimeout: 10 * time.Second,
+		},
+		Limits: limits,
+		Log:    Log{Format: LogText},
+	}
+}
+
+type rawClient struct {
+	Link         field[string] `toml:"link"`
+	Mode         field[string] `toml:"mode"`
+	PathManager  field[string] `toml:"path_manager"`
+	RequireMPTCP field[bool]   `toml:"require_mptcp"`
+	Socks        rawSocks      `toml:"socks"`
+	Paths        []rawPath     `toml:"path"`
+	Limits       rawLimits     `toml:"limits"`
+	Admin        rawAdmin      `toml:"admin"`
+	Log          rawLog        `toml:"log"`
+}
+
+type rawSocks struct {
+	Listen           field[[]element] `toml:"listen"`
+	AllowOpen        field[bool]      `toml:"allow_open"`
+	HandshakeTimeout field[string]    `toml:"handshake_timeout"`
+	Users            []rawSocksUser   `toml:"user"`
+}
+
+type rawSocksUser struct {
+	mark
+	Name     field[string] `toml:"name"`
+	Password field[string] `toml:"password"`
+}
+
+type rawPath struct {
+	mark
+	Interface field[string] `toml:"interface"`
+	Name      field[string] `toml:"name"`
+	Rank      field[int64]  `toml:"rank"`
+	Metered   field[bool]   `toml:"metered"`
+}
+
+type rawAdmin struct {
+	Socket field[string] `toml:"socket"`
+}
+
+// ParseClient reads the text of a client file; filename is for messages, and
+// relative paths start at its directory. The error, if any, is of type Errors
+// and holds every mistake. The link may be absent: Validate wants one.
+func ParseClient(data []byte, filename string) (Client, error) {
+	var raw rawClient
+	r, lines := parse(string(data), filename, &raw)
+	if lines == nil {
+		return Client{}, r.errs.err()
+	}
+	c := check{r, filepath.Dir(filename)}
+	client := c.client(raw)
+	client.checkOpen(func(key, message string) {
+		c.at(mark{key, raw.Socks.Listen.line}, "%s", message)
+	})
+	if err := r.errs.err(); err != nil {
+		return Client{}, err
+	}
+	return client, nil
+}
+
+func (c check) client(raw rawClient) Client {
+	d := DefaultClient()
+	return Client{
+		Link:         c.link(raw.Link),
+		Mode:         c.mode(raw.Mode),
+		PathManager:  c.pathManager(raw.PathManager),
+		RequireMPTCP: raw.RequireMPTCP.or(d.RequireMPTCP),
+		Socks: Socks{
+			Listen:           c.listen(raw.Socks.Listen, d.Socks.Listen),
+			AllowOpen:        raw.Socks.AllowOpen.or(d.Socks.AllowOpen),
+			HandshakeTimeout: c.duration(raw.Socks.HandshakeTimeout, d.Socks.HandshakeTimeout, handshakeSpan),
+			Users:            c.socksUsers(raw.Socks.Users),
+		},
+		Paths:  c.paths(raw.Paths),
+		Limits: c.limits(raw.Limits, d.Limits),
+		Admin:  Admin{Socket: c.adminSocket(raw.Admin.Socket)},
+		Log:    c.log(raw.Log, d.Log),
+	}
+}
+
+func (c check) link(f field[string]) Link {
+	if !f.isSet {
+		return Link{}
+	}
+	l, err := ParseLink(f.value)
+	if err != nil {
+		c.at(f.mark, "%v", err) // never shows the value
+	}
+	return l
+}
+
+func (c check) socksUsers(raw []rawSocksUser) (users []SocksUser) {
+	seen := map[string]int{}
+	for _, u := range raw {
+		name, password := u.Name.value, u.Password.value
+		if !u.Name.isSet {
+			c.at(u.mark, "the user has no name: add name = \"…\"")
+		} else if err := CheckUserName(name); err != nil {
+			c.at(u.Name.mark, "%v", err)
+		} else if line, twice := seen[name]; twice {
+			c.at(u.Name.mark, "%q is already in line %d: give each user one [[socks.user]]", name, line)
+		}
+		seen[name] = u.Name.line
+		if !u.Password.isSet {
+			c.at(u.mark, "the user has no password: add password = \"…\"")
+		} else if password == "" || len(password) > 255 {
+			c.at(u.Password.mark, "the password has %d bytes: allowed is 1 to 255", len(password))
+		}
+		users = append(users, SocksUser{name, NewSecret(password)})
+	}
+	return users
+}
+
+func (c check) paths(raw []rawPath) (paths []Path) {
+	for i, r := range raw {
+		p := Path{
+			Interface: r.Interface.value,
+			Name:      r.Name.value,
+			Rank:      c.number(r.Rank, min(i+1, maxRank), 1, maxRank),
+			Metered:   r.Metered.value,
+		}
+		if !r.Interface.isSet {
+			c.at(r.mark, "the path has no interface: add interface = \"…\", a name or a pattern such as \"wlan*\"")
+		} else if err := checkPattern(p.Interface); err != nil {
+			c.at(r.Interface.mark, "%v", err)
+		} else if j := slices.IndexFunc(paths, func(o Path) bool { return o.Interface == p.Interface }); j >= 0 {
+			c.at(r.Interface.mark, "%q is already in line %d: the first [[path]] that matches an interface is used", p.Interface, raw[j].Interface.line)
+		}
+		if r.Name.isSet {
+			if err := checkPathName(p.Name); err != nil {
+				c.at(r.Name.mark, "%v", err)
+			} else if j := slices.IndexFunc(paths, func(o Path) bool { return o.Name == p.Name }); j >= 0 {
+				c.at(r.Name.mark, "%q is already in line %d: give each path a name of its own", p.Name, raw[j].Name.line)
+			}
+		}
+		paths = append(paths, p)
+	}
+	return paths
+}
+
+const maxRank = 255
+
+// checkPattern accepts what can match an interface: the kernel's names have 1 to
+// 15 bytes without '/', ':' and space (dev_valid_name in net/core/dev.c).
+func checkPattern(pattern string) error {
+	if _, err := path.Match(pattern, "x"); err != nil {
+		return fmt.Errorf("%q is not a pattern: '[' needs its ']' and '\\' something behind it; use names such as \"wlan0\" or patterns such as \"wlan*\"", pattern)
+	}
+	isPlain := !strings.ContainsAny(pattern, `*?[\`)
+	if pattern == "" || strings.ContainsAny(pattern, "/: \t\n") || isPlain && len(pattern) > 15 || len(pattern) > 64 {
+		return fmt.Errorf("%q cannot match an interface: interface names have 1 to 15 characters without '/', ':' and space", pattern)
+	}
+	return nil
+}
+
+func checkPathName(name string) error {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+	if name == "" || len(name) > 32 || strings.Trim(name, letters) != "" || strings.ContainsFunc(name, func(r rune) bool { return !strings.ContainsRune(letters, r) }) {
+		return fmt.Errorf("%q is not a path name: allowed are 1 to 32 letters, digits, '.', '_' and '-'", name)
+	}
+	return nil
+}
+
+// ParsePath reads the flag form of a path, IFACE or IFACE:metered. Its Rank is 0:
+// the caller gives ranks by the order of flags.
+func ParsePath(s string) (Path, error) {
+	iface, option, has := strings.Cut(s, ":")
+	if has && option != "metered" {
+		return Path{}, fmt.Errorf("path %q: %q is not known behind the colon: write INTERFACE or INTERFACE:metered", s, option)
+	}
+	if err := checkPattern(iface); err != nil {
+		return Path{}, fmt.Errorf("path: %w", err)
+	}
+	return Path{Interface: iface, Metered: has}, nil
+}
+
+// maxSocketPath is sizeof(sun_path) less its terminating zero (unix(7)).
+const maxSocketPath = 107
+
+func (c check) adminSocket(f field[string]) string {
+	p := c.path(f, "")
+	if len(p) > maxSocketPath {
+		c.at(f.mark, "the path %q has %d bytes: a Unix socket's may have at most %d", p, len(p), maxSocketPath)
+	}
+	return p
+}
+
+// SocketPath returns the path of the admin socket: the configured one, else
+// /run/mpproxy/client.sock for root, $XDG_RUNTIME_DIR/mpproxy/client.sock, or
+// /tmp/mpproxy-UID/client.sock. It is a pure function: pass os.Getuid() and
+// os.Getenv.
+func (a Admin) SocketPath(uid int, getenv func(string) string) string {
+	if a.Socket != "" {
+		return a.Socket
+	}
+	if uid == 0 {
+		return "/run/mpproxy/client.sock"
+	}
+	if dir := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) { // relative ones are to be ignored, says the XDG specification
+		if p := filepath.Join(dir, "mpproxy", "client.sock"); len(p) <= maxSocketPath {
+			return p
+		}
+	}
+	return fmt.Sprintf("/tmp/mpproxy-%d/client.sock", uid)
+}
+
+// DefaultClientPath returns where join writes and run looks for the client's
+// file: /etc/mpproxy/client.toml for root, else mpproxy/client.toml below
+// $XDG_CONFIG_HOME or $HOME/.config. It is "" when neither is known.
+func DefaultClientPath(uid int, getenv func(string) string) string {
+	if uid == 0 {
+		return "/etc/mpproxy/client.toml"
+	}
+	if dir := getenv("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "mpproxy", "client.toml")
+	}
+	if home := getenv("HOME"); filepath.IsAbs(home) {
+		return filepath.Join(home, ".config", "mpproxy", "client.toml")
+	}
+	return ""
+}
+
+// LoadClient reads the file at path. Errors are as ParseClient's; a file that
+// cannot be read gives an error for which errors.Is finds fs.ErrNotExist or
+// fs.ErrPermission. A file with secrets that others may read gives a warning.
+func LoadClient(path string) (Client, error) {
+	data, info, err := readFile(path, maxConfigFile)
+	if err != nil {
+		return Client{}, err
+	}
+	c, err := ParseClient(data, path)
+	if err != nil {
+		return Client{}, err
+	}
+	if w := exposedWarning(path, info); w != "" && (!c.Link.Token.IsZero() || len(c.Socks.Users) > 0) {
+		c.Warnings = append(c.Warnings, w)
+	}
+	return c, nil
+}
+
+// Validate checks what must hold once flags were merged into the file's values:
+// there is a link, and no open listener without consent. The error is of type
+// Errors, without file and lines.
+func (c Client) Validate() error {
+	var r report
+	add := func(key, message string) { r.at(mark{key: key}, "%s", message) }
+	if c.Link.IsZero() {
+		add("link", "there is none: run `mpproxy-client join` once, set link = \"mpproxy://…\" in the file, or give --link")
+	}
+	if len(c.Socks.Listen) == 0 {
+		add("socks.listen", "there is no address to listen on")
+	}
+	c.checkOpen(add)
+	return r.errs.err()
+}
+
+// checkOpen refuses an open relay: a listener that other hosts reach, without
+// users.
+func (c Client) checkOpen(add func(key, message string)) {
+	if c.Socks.AllowOpen || len(c.Socks.Users) > 0 {
+		return
+	}
+	for _, l := range c.Socks.Listen {
+		if !l.Addr().IsLoopback() {
+			add("socks.listen", fmt.Sprintf("%q is open to other hosts and there are no users: add [[socks.user]] with name and password, or say allow_open = true below [socks] if everybody who reaches it may use it", l))
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Error is one mistake in a configuration: where it stands, which key it is
+// about, and a message with the value, the legal range and what to do.
+type Error struct {
+	File    string // as given to the loader; empty for values that came from flags
+	Line    int    // 1 is the first line; 0 when there is no line to point at
+	Key     string // dotted, as in "limits.idle_timeout"; empty for syntax errors
+	Message string
+}
+
+// Error formats as "FILE:LINE: KEY: MESSAGE", leaving out what is unknown.
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.File != "" {
+		b.WriteString(e.File)
+		if e.Line > 0 {
+			fmt.Fprintf(&b, ":%d", e.Line)
+		}
+		b.WriteString(": ")
+	}
+	if e.Key != "" {
+		b.WriteString(e.Key)
+		b.WriteString(": ")
+	}
+	b.WriteString(e.Message)
+	return b.String()
+}
+
+// Errors are all mistakes of one configuration, in the order of their lines.
+// errors.As finds the first *Error in it.
+type Errors []*Error
+
+// Error has one line for each mistake.
+func (es Errors) Error() string {
+	lines := make([]string, len(es))
+	for i, e := range es {
+		lines[i] = e.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap gives errors.Is and errors.As each mistake.
+func (es Errors) Unwrap() []error {
+	out := make([]error, len(es))
+	for i, e := range es {
+		out[i] = e
+	}
+	return out
+}
+
+// err returns nil for an empty list, as a true nil interface.
+func (es Errors) err() error {
+	if len(es) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(es, func(a, b *Error) int { return a.Line - b.Line })
+	return es
+}
+
+// mark says where a value stands in its file.
+type mark struct {
+	key  string // dotted, without array indices: what a user would search for
+	line int
+}
+
+// report collects the mistakes of one file.
+type report struct {
+	file string
+	errs Errors
+}
+
+func (r *report) at(m mark, format string, args ...any) {
+	r.errs = append(r.errs, &Error{File: r.file, Line: m.line, Key: m.key, Message: fmt.Sprintf(format, args...)})
+}

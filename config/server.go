@@ -1,0 +1,278 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"mpproxy/pathctl/policy"
+)
+
+// Server is the configuration of mpproxy-server. File names are absolute or
+// relative to the working directory.
+type Server struct {
+	Listen       []netip.AddrPort // at least one; port 0 lets the kernel choose
+	Public       HostPort         // what clients connect to, for links; zero when not set
+	Security     Security
+	Certificate  string      // PEM file; for SecurityTLS
+	Key          string      // PEM file; for SecurityTLS
+	Users        string      // users file
+	TokenKey     string      // file of the key that tokens are derived from
+	Mode         policy.Mode // of connections whose user name asks for none
+	PathManager  PathManager
+	Destinations Destinations
+	Limits       ServerLimits
+	Announce     Announce
+	Log          Log
+	Warnings     []string // findings that do not keep the program from running
+}
+
+// Destinations changes which destinations are refused. By default loopback,
+// link-local, private, unique-local, multicast and unspecified addresses are.
+// Deny wins over Allow.
+type Destinations struct {
+	Allow []netip.Prefix // exceptions from what is refused by default
+	Deny  []netip.Prefix // refused in addition
+}
+
+// ServerLimits are Limits and what only the server has.
+type ServerLimits struct {
+	Limits
+	MaxConnectionsPerUser int           // 1 to 1,000,000; 0 means no limit but MaxConnections
+	HandshakeTimeout      time.Duration // from accept to the end of the request: 100 ms to 10 min
+	AuthFailureDelay      time.Duration // before a failed authentication is answered: 1 ms to 1 min; 0 means none
+}
+
+// Announce says which of the server's addresses are announced to clients with
+// ADD_ADDR (RFC 8684 §3.4.1), so that they can open subflows to them: over the
+// other address family, for example.
+type Announce struct {
+	Auto      bool         // all global addresses of the host
+	Addresses []netip.Addr // these; empty with Auto, and when nothing is announced
+}
+
+// DefaultServer returns the configuration of an empty file called server.toml
+// in the working directory.
+func DefaultServer() Server {
+	limits := commonLimits
+	limits.ConnectTimeout = 15 * time.Second // SYNs at 0, 1, 3, 7 s and time for the last answer
+	limits.DrainTimeout = 30 * time.Second
+	return Server{
+		Listen:      []netip.AddrPort{netip.MustParseAddrPort("[::]:8443")},
+		Security:    SecurityTLS,
+		Certificate: "server.crt",
+		Key:         "server.key",
+		Users:       "users.toml",
+		TokenKey:    "token.key",
+		Mode:        policy.Default,
+		PathManager: PathManagerKernel,
+		Limits: ServerLimits{
+			Limits:                limits,
+			MaxConnectionsPerUser: 1024,
+			HandshakeTimeout:      10 * time.Second,
+			AuthFailureDelay:      time.Second,
+		},
+		Announce: Announce{Auto: true},
+		Log:      Log{Format: LogText},
+	}
+}
+
+type rawServer struct {
+	Listen       field[[]element] `toml:"listen"`
+	Public       field[string]    `toml:"public"`
+	Security     field[string]    `toml:"security"`
+	Certificate  field[string]    `toml:"certificate"`
+	Key          field[string]    `toml:"key"`
+	Users        field[string]    `toml:"users"`
+	TokenKey     field[string]    `toml:"token_key"`
+	Mode         field[string]    `toml:"mode"`
+	PathManager  field[string]    `toml:"path_manager"`
+	Destinations rawDestinations  `toml:"destinations"`
+	Limits       rawServerLimits  `toml:"limits"`
+	Announce     rawAnnounce      `toml:"announce"`
+	Log          rawLog           `toml:"log"`
+}
+
+type rawDestinations struct {
+	Allow field[[]element] `toml:"allow"`
+	Deny  field[[]element] `toml:"deny"`
+}
+
+type rawServerLimits struct {
+	rawLimits
+	MaxConnectionsPerUser field[int64]  `toml:"max_connections_per_user"`
+	HandshakeTimeout      field[string] `toml:"handshake_timeout"`
+	AuthFailureDelay      field[string] `toml:"auth_failure_delay"`
+}
+
+type rawAnnounce struct {
+	Addresses field[word] `toml:"addresses"`
+}
+
+// ParseServer reads the text of a server file; filename is for messages, and
+// relative paths start at its directory. The error, if any, is of type Errors
+// and holds every mistake.
+func ParseServer(data []byte, filename string) (Server, error) {
+	var raw rawServer
+	r, lines := parse(string(data), filename, &raw)
+	if lines == nil {
+		return Server{}, r.errs.err()
+	}
+	c := check{r, filepath.Dir(filename)}
+	s := c.server(raw)
+	if err := r.errs.err(); err != nil {
+		return Server{}, err
+	}
+	s.Warnings = s.findings(raw)
+	return s, nil
+}
+
+func (c check) server(raw rawServer) Server {
+	d := DefaultServer()
+	return Server{
+		Listen:      c.listen(raw.Listen, d.Listen),
+		Public:      c.public(raw.Public),
+		Security:    oneOf(c, raw.Security, d.Security, SecurityTLS, SecurityNone),
+		Certificate: c.path(raw.Certificate, d.Certificate),
+		Key:         c.path(raw.Key, d.Key),
+		Users:       c.path(raw.Users, d.Users),
+		TokenKey:    c.path(raw.TokenKey, d.TokenKey),
+		Mode:        c.mode(raw.Mode),
+		PathManager: c.pathManager(raw.PathManager),
+		Destinations: Destinations{
+			Allow: c.prefixes(raw.Destinations.Allow),
+			Deny:  c.prefixes(raw.Destinations.Deny),
+		},
+		Limits: ServerLimits{
+			Limits:                c.limits(raw.Limits.rawLimits, d.Limits.Limits),
+			MaxConnectionsPerUser: c.number(raw.Limits.MaxConnectionsPerUser, d.Limits.MaxConnectionsPerUser, 0, maxConnectionsLimit),
+			HandshakeTimeout:      c.duration(raw.Limits.HandshakeTimeout, d.Limits.HandshakeTimeout, handshakeSpan),
+			AuthFailureDelay:      c.duration(raw.Limits.AuthFailureDelay, d.Limits.AuthFailureDelay, delaySpan),
+		},
+		Announce: c.announce(raw.Announce.Addresses, d.Announce),
+		Log:      c.log(raw.Log, d.Log),
+	}
+}
+
+func (c check) public(f field[string]) HostPort {
+	if !f.isSet {
+		return HostPort{}
+	}
+	hp, err := ParseHostPort(f.value)
+	if err != nil {
+		c.at(f.mark, "%q: %v", f.value, err)
+	}
+	return hp
+}
+
+// prefixes reads CIDR blocks; an address alone is a block of one.
+func (c check) prefixes(f field[[]element]) (out []netip.Prefix) {
+	for _, e := range f.value {
+		p, err := ParsePrefix(e.value)
+		switch {
+		case err != nil:
+			c.at(e.mark, "%v", err)
+		case slices.Contains(out, p):
+			c.at(e.mark, "%q is listed twice", e.value)
+		default:
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// ParsePrefix reads an address block, "10.0.0.0/8", or an address, "10.1.2.3",
+// which is a block of one. Bits behind the prefix length must be zero: a typing
+// mistake there would allow more than was meant.
+func ParsePrefix(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" && !a.Is4In6() {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil || p.Addr().Is4In6() {
+		return netip.Prefix{}, fmt.Errorf("%q is no address block: write ADDRESS/LENGTH, such as \"10.0.0.0/8\" or \"fd00::/8\", or one address", s)
+	}
+	if p != p.Masked() {
+		return netip.Prefix{}, fmt.Errorf("%q has bits set behind its length: write %q for the block or %q for the one address", s, p.Masked(), p.Addr())
+	}
+	return p, nil
+}
+
+func (c check) announce(f field[word], otherwise Announce) (out Announce) {
+	const want = `write "auto", "none" or a list of addresses such as ["192.0.2.1", "2001:db8::1"]`
+	switch {
+	case !f.isSet:
+		return otherwise
+	case !f.value.isList && f.value.single == "auto":
+		return Announce{Auto: true}
+	case !f.value.isList && f.value.single == "none":
+		return Announce{}
+	case !f.value.isList:
+		c.at(f.mark, "%q is not allowed here: %s", f.value.single, want)
+	}
+	for _, e := range f.value.list {
+		a, err := netip.ParseAddr(e.value)
+		switch {
+		case err != nil || a.Zone() != "":
+			c.at(e.mark, "%q is no IP address: %s", e.value, want)
+		case a.Is4In6() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast():
+			c.at(e.mark, "%q cannot be announced: give a unicast address that clients reach", e.value)
+		case slices.Contains(out.Addresses, a):
+			c.at(e.mark, "%q is listed twice", e.value)
+		default:
+			out.Addresses = append(out.Addresses, a)
+		}
+	}
+	return out
+}
+
+// findings are worth a warning, not an error.
+func (s Server) findings(raw rawServer) (warnings []string) {
+	if s.Security != SecurityNone {
+		return nil
+	}
+	if raw.Certificate.isSet || raw.Key.isSet {
+		warnings = append(warnings, `certificate and key have no effect with security = "none"`)
+	}
+	for _, l := range s.Listen {
+		if !l.Addr().IsLoopback() {
+			warnings = append(warnings, fmt.Sprintf("%v is reached without TLS: who is on the way reads tokens and traffic; use security = \"none\" on private access networks only", l))
+		}
+	}
+	return warnings
+}
+
+// LoadServer reads the file at path. Errors are as ParseServer's; a file that
+// cannot be read gives an error for which errors.Is finds fs.ErrNotExist or
+// fs.ErrPermission. CheckFiles looks at the files that it names.
+func LoadServer(path string) (Server, error) {
+	data, _, err := readFile(path, maxConfigFile)
+	if err != nil {
+		return Server{}, err
+	}
+	return ParseServer(data, path)
+}
+
+// CheckFiles looks at the files that the configuration names: all must be there
+// and readable. It returns a warning for each secret one that others may read.
+// The error is of type Errors.
+func (s Server) CheckFiles() (warnings []string, err error) {
+	var r report
+	look := func(key, path string, secret bool) {
+		info, err := probe(path)
+		if err != nil {
+			r.at(mark{key: key}, "%v", err)
+		} else if w := exposedWarning(path, info); secret && w != "" {
+			warnings = append(warnings, w)
+		}
+	}
+	if s.Security == SecurityTLS {
+		look("certificate", s.Certificate, false)
+		look("key", s.Key, true)
+	}
+	look("users", s.Users, true)
+	look("token_key", s.TokenKey, true)
+	return warnings, r.errs.err()
+}

@@ -1,0 +1,88 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+)
+
+// LoadUsers reads the users file at path. Errors are as ParseUsers's; a file
+// that cannot be read gives an error for which errors.Is finds fs.ErrNotExist or
+// fs.ErrPermission. Writers replace the file atomically, so no lock is needed.
+func LoadUsers(path string) (Users, error) {
+	data, info, err := readFile(path, maxUsersFile)
+	if err != nil {
+		return Users{}, err
+	}
+	us, err := ParseUsers(data, path)
+	if err != nil {
+		return Users{}, err
+	}
+	if w := exposedWarning(path, info); w != "" {
+		us.warnings = append(us.warnings, w)
+	}
+	return us, nil
+}
+
+// SaveUsers writes the users file atomically: mode 0600, the owner of the file
+// that is there kept. It waits for other writers until ctx ends. To change a
+// file use UpdateUsers, which keeps its lock between reading and writing.
+func SaveUsers(ctx context.Context, path string, us Users) error {
+	unlock, err := lockUsers(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return replacePrivate(path, us.Encode())
+}
+
+// UpdateUsers reads the users file, lets change make new users of them, and
+// writes these, all under the file's lock: of two programs that add a user at
+// the same time neither is lost. Nothing is written when change fails; its error
+// is returned as it is. It waits for other writers until ctx ends.
+func UpdateUsers(ctx context.Context, path string, change func(Users) (Users, error)) (Users, error) {
+	unlock, err := lockUsers(ctx, path)
+	if err != nil {
+		return Users{}, err
+	}
+	defer unlock()
+	us, err := LoadUsers(path)
+	if err != nil {
+		return Users{}, err
+	}
+	if us, err = change(us); err != nil {
+		return Users{}, err
+	}
+	return us, replacePrivate(path, us.Encode())
+}
+
+// lockPoll is how often a busy lock is tried again. flock has no timeout, and a
+// blocked call cannot be cancelled.
+const lockPoll = 20 * time.Millisecond
+
+// lockUsers takes the lock file beside path. The lock file stays: removing it
+// would let a waiter lock a file that nobody else sees any more.
+func lockUsers(ctx context.Context, path string) (unlock func(), err error) {
+	name := path + ".lock"
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("cannot lock %s: %w", path, err)
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { _ = f.Close() }, nil // closing releases the lock
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			return nil, errors.Join(fmt.Errorf("cannot lock %s: %w", name, err), f.Close())
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(fmt.Errorf("cannot lock %s, another program holds it: %w", name, ctx.Err()), f.Close())
+		case <-time.After(lockPoll):
+		}
+	}
+}
