@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"mpproxy/proxy"
+)
+
+// How often the server is asked again while it does not answer as it should.
+// While all is well, connections show that, and nothing is sent for its own
+// sake.
+const (
+	firstRecheck = 5 * time.Second
+	lastRecheck  = time.Minute
+)
+
+// checker shows the token to the server when the client starts, and again
+// after failures, so that status and log tell what is wrong before the first
+// application finds out.
+type checker struct {
+	upstream *proxy.Upstream
+	paths    <-chan struct{} // closed when the paths are known
+	mode     string
+	ready    chan struct{}
+}
+
+func newChecker(u *proxy.Upstream, paths <-chan struct{}, mode string) *checker {
+	c := &checker{upstream: u, paths: paths, mode: mode, ready: make(chan struct{})}
+	close(c.ready) // nobody waits for a server that may be down
+	return c
+}
+
+// Ready is closed from the start.
+func (c *checker) Ready() <-chan struct{} { return c.ready }
+
+// String names the task.
+func (c *checker) String() string { return "server check" }
+
+// Run checks until ctx is done.
+func (c *checker) Run(ctx context.Context) error {
+	select {
+	case <-c.paths:
+	case <-ctx.Done():
+		return nil
+	}
+	pause := firstRecheck
+	for {
+		if h := c.upstream.Health(); h.State != proxy.ServerOK {
+			// The outcome is in Health, which logs its changes.
+			_ = c.upstream.Check(ctx, c.mode)
+		} else {
+			pause = firstRecheck
+		}
+		select {
+		case <-time.After(pause):
+			pause = min(2*pause, lastRecheck)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"mpproxy/config"
+	"mpproxy/internal/access"
+	"mpproxy/internal/admin"
+	"mpproxy/internal/buildinfo"
+	"mpproxy/internal/cli"
+	"mpproxy/internal/daemon"
+	"mpproxy/pathctl"
+	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/policy"
+	"mpproxy/proxy"
+)
+
+type runCmd struct {
+	configFile
+	Link  string   `short:"l" placeholder:"LINK" help:"mpproxy:// link of the server, for trying out: other users see it in the process list. Use join to keep one."`
+	Socks []string `short:"s" placeholder:"ADDR:PORT" help:"Listen here for applications (repeatable; default 127.0.0.1:1080)."`
+	Mode  string   `short:"m" placeholder:"MODE" help:"Mode of connections that ask for none (default aggregate)."`
+	Path  []string `short:"p" placeholder:"IFACE[:metered]" help:"Use this interface, the best first (repeatable; patterns such as 'wlan*' work; default: every interface with a global address and a default route)."`
+}
+
+func (c runCmd) Run() error {
+	conf, err := c.merged()
+	if err != nil {
+		return err
+	}
+	log := cli.Logger(os.Stderr, conf.Log)
+	cli.Warn(log, conf.Warnings)
+	if c.Link != "" {
+		log.Warn("the link was given on the command line, where every user of this host can read it: `mpproxy-client join` keeps it in a file")
+	}
+	log.Info("starting", "version", buildinfo.Version(), "server", conf.Link.HostPort(), "mode", conf.Mode)
+
+	maxConns, err := cli.MaxConnections(conf.Limits.MaxConnections)
+	if err != nil {
+		return err
+	}
+	socket := conf.Admin.SocketPath(os.Getuid(), os.Getenv)
+	controller := pathctl.NewClient(pathctl.ClientConfig{
+		Selectors: selectors(conf.Paths), StateDir: cli.StateDir(),
+	}, log)
+	var front *proxy.Front
+	up := upstreamConfig(conf)
+	up.Paths, up.Log = candidates{controller}, log
+	up.FellBack = func(string) { front.Table().Totals.FellBack.Add(1) }
+	upstream := proxy.NewUpstream(up)
+	front = proxy.NewFront(proxy.FrontConfig{
+		Listen:   conf.Socks.Listen,
+		Auth:     access.Local{Users: conf.Socks.Users, Default: conf.Mode},
+		Upstream: upstream, MaxConnections: maxConns,
+		HandshakeTimeout: conf.Socks.HandshakeTimeout,
+		DrainTimeout:     conf.Limits.DrainTimeout,
+		Relay:            cli.RelayConfig(conf.Limits), Log: log,
+	})
+	collect := newCollector(conf, controller, upstream, front)
+	return daemon.Run(context.Background(), daemon.Config{Log: log},
+		controller, front, newChecker(upstream, controller.Ready(), string(conf.Mode)),
+		admin.NewServer(admin.Config{Socket: socket, Status: collect.status, Log: log}))
+}
+
+// merged returns the file's configuration with the flags laid over it.
+func (c runCmd) merged() (config.Client, error) {
+	conf, err := c.load()
+	if err != nil {
+		return conf, err
+	}
+	if c.Link != "" {
+		if conf.Link, err = config.ParseLink(c.Link); err != nil {
+			return conf, fmt.Errorf("--link: %w", err)
+		}
+	}
+	if c.Mode != "" {
+		if conf.Mode, err = policy.ParseMode(c.Mode); err != nil {
+			return conf, fmt.Errorf("--mode: %w", err)
+		}
+	}
+	if len(c.Socks) > 0 {
+		conf.Socks.Listen = nil
+	}
+	for _, s := range c.Socks {
+		addr, err := netip.ParseAddrPort(s)
+		if err != nil {
+			return conf, fmt.Errorf("--socks %q: write ADDRESS:PORT, such as 127.0.0.1:1080 or [::1]:1080", s)
+		}
+		conf.Socks.Listen = append(conf.Socks.Listen, addr)
+	}
+	if len(c.Path) > 0 {
+		conf.Paths = nil
+	}
+	for i, s := range c.Path {
+		p, err := config.ParsePath(s)
+		if err != nil {
+			return conf, fmt.Errorf("--path: %w", err)
+		}
+		p.Rank = i + 1
+		conf.Paths = append(conf.Paths, p)
+	}
+	return conf, conf.Validate()
+}
+
+func selectors(paths []config.Path) []netpath.Selector {
+	var out []netpath.Selector
+	for _, p := range paths {
+		out = append(out, netpath.Selector{Interface: p.Interface, Name: p.Name, Rank: p.Rank, Metered: p.Metered})
+	}
+	return out
+}
+
+// upstreamConfig returns how to reach the link's server, without paths.
+func upstreamConfig(conf config.Client) proxy.UpstreamConfig {
+	link := conf.Link
+	up := proxy.UpstreamConfig{
+		Host: link.Host, Port: link.Port,
+		RequireMPTCP:  conf.RequireMPTCP,
+		AnswerTimeout: conf.Limits.ConnectTimeout,
+		ReceiveBuffer: cli.ReceiveBuffer(conf.Limits.ReceiveBuffer),
+		Credentials: func(mode string) (string, string) {
+			if link.User == "" {
+				return "", ""
+			}
+			return config.JoinUserMode(link.User, mode), link.Token.Reveal()
+		},
+	}
+	if link.Security == config.SecurityTLS {
+		up.TLS = proxy.ClientTLS(link.Host, proxy.Pin(link.Pin))
+	}
+	return up
+}
+
+// candidates shows the controller's paths to the data path, the best-ranked
+// first. Where source routing is not in place, sockets are bound to the
+// interface as well.
+type candidates struct{ controller *pathctl.Client }
+
+func (c candidates) Candidates() []proxy.Candidate {
+	routed, _ := c.controller.SourceRouting()
+	var out []proxy.Candidate
+	for _, p := range c.controller.Paths() { // sorted by rank
+		if p.State != netpath.Up {
+			continue
+		}
+		for _, a := range p.Addrs {
+			cand := proxy.Candidate{Path: p.Name, Source: a.Addr, Metered: p.Metered}
+			if !routed {
+				cand.Interface = p.Interface
+			}
+			out = append(out, cand)
+		}
+	}
+	return out
+}

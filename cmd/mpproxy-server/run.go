@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"os"
+
+	"mpproxy/config"
+	"mpproxy/internal/access"
+	"mpproxy/internal/buildinfo"
+	"mpproxy/internal/cli"
+	"mpproxy/internal/daemon"
+	"mpproxy/pathctl"
+	"mpproxy/proxy"
+)
+
+type runCmd struct{ configFile }
+
+func (c runCmd) Run() error {
+	conf, err := config.LoadServer(c.Config)
+	if err != nil {
+		return err
+	}
+	warnings, err := conf.CheckFiles()
+	if err != nil {
+		return err
+	}
+	users, err := config.LoadUsers(conf.Users)
+	if err != nil {
+		return err
+	}
+	var tlsConfig *tls.Config
+	if conf.Security == config.SecurityTLS {
+		cert, err := loadCertificate(conf)
+		if err != nil {
+			return err
+		}
+		tlsConfig = proxy.ServerTLS(cert)
+	}
+	log := cli.Logger(os.Stderr, conf.Log)
+	cli.Warn(log, append(conf.Warnings, append(warnings, users.Warnings()...)...))
+	log.Info("starting", "version", buildinfo.Version(), "users", users.Len())
+
+	maxConns, err := cli.MaxConnections(conf.Limits.MaxConnections)
+	if err != nil {
+		return err
+	}
+	auth := access.NewRemote(users, conf.Mode)
+	concentrator := proxy.NewConcentrator(proxy.ConcentratorConfig{
+		Listen: conf.Listen, TLS: tlsConfig, Auth: auth,
+		Rules:                 proxy.DestinationRules(conf.Destinations),
+		MaxConnections:        maxConns,
+		MaxConnectionsPerUser: conf.Limits.MaxConnectionsPerUser,
+		UserLimit: func(name string) int {
+			u, _ := auth.Users().Lookup(name)
+			return u.MaxConnections
+		},
+		HandshakeTimeout: conf.Limits.HandshakeTimeout,
+		ConnectTimeout:   conf.Limits.ConnectTimeout,
+		AuthFailureDelay: conf.Limits.AuthFailureDelay,
+		DrainTimeout:     conf.Limits.DrainTimeout,
+		ReceiveBuffer:    cli.ReceiveBuffer(conf.Limits.ReceiveBuffer),
+		Relay:            cli.RelayConfig(conf.Limits.Limits), Log: log,
+	})
+	controller := pathctl.NewConcentrator(pathctl.ConcentratorConfig{
+		Announce: conf.Announce.Addresses, AnnounceAuto: conf.Announce.Auto,
+		StateDir: cli.StateDir(),
+	}, log)
+	watch := newUserWatch(conf.Users, auth, concentrator, log)
+	return daemon.Run(context.Background(), daemon.Config{Log: log, Reload: watch.reload},
+		controller, concentrator, watch)
+}

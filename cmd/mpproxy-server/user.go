@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"rsc.io/qr"
+
+	"mpproxy/config"
+)
+
+type userCmd struct {
+	Add    userAddCmd    `cmd:"" help:"Add a user and print the link to hand out."`
+	List   userListCmd   `cmd:"" help:"List the users."`
+	Remove userRemoveCmd `cmd:"" help:"Remove a user: a running server ends the user's connections."`
+	Link   userLinkCmd   `cmd:"" help:"Print a user's link again."`
+}
+
+type userName struct {
+	Name string `arg:"" help:"User name."`
+	configFile
+}
+
+// lockWait bounds waiting for another program that changes the users file.
+const lockWait = 10 * time.Second
+
+type userAddCmd struct{ userName }
+
+func (c userAddCmd) Run() error {
+	conf, err := config.LoadServer(c.Config)
+	if err != nil {
+		return err
+	}
+	return addUser(conf, c.Name)
+}
+
+// addUser adds a user and prints the link.
+func addUser(conf config.Server, name string) error {
+	key, err := config.LoadTokenKey(conf.TokenKey)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
+	defer cancel()
+	user, err := newUser(key, name)
+	if err != nil {
+		return err
+	}
+	_, err = config.UpdateUsers(ctx, conf.Users, func(us config.Users) (config.Users, error) { return us.Add(user) })
+	if err != nil {
+		return err
+	}
+	return printLink(conf, user)
+}
+
+// newUser makes a user with a token of its own. The serial is random, so that
+// a user who is removed and added again does not get the old token back.
+func newUser(key config.TokenKey, name string) (config.User, error) {
+	n, err := rand.Int(rand.Reader, big.NewInt(math.MaxInt32))
+	if err != nil {
+		return config.User{}, fmt.Errorf("making a token: %w", err)
+	}
+	serial := int(n.Int64()) + 1
+	return config.User{
+		Name: name, Serial: serial, Created: time.Now(),
+		Hash: config.HashToken(config.Token(key, name, serial)),
+	}, nil
+}
+
+type userListCmd struct{ configFile }
+
+func (c userListCmd) Run() error {
+	conf, err := config.LoadServer(c.Config)
+	if err != nil {
+		return err
+	}
+	users, err := config.LoadUsers(conf.Users)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tSINCE\tSTATE")
+	for _, u := range users.All() {
+		state := "enabled"
+		if u.Disabled {
+			state = "disabled"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", u.Name, u.Created.Format(time.DateOnly), state)
+	}
+	return w.Flush()
+}
+
+type userRemoveCmd struct{ userName }
+
+func (c userRemoveCmd) Run() error {
+	conf, err := config.LoadServer(c.Config)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
+	defer cancel()
+	_, err = config.UpdateUsers(ctx, conf.Users, func(us config.Users) (config.Users, error) { return us.Remove(c.Name) })
+	if err != nil {
+		return err
+	}
+	fmt.Printf("Removed %s.\n", c.Name)
+	return nil
+}
+
+type userLinkCmd struct{ userName }
+
+func (c userLinkCmd) Run() error {
+	conf, err := config.LoadServer(c.Config)
+	if err != nil {
+		return err
+	}
+	users, err := config.LoadUsers(conf.Users)
+	if err != nil {
+		return err
+	}
+	user, ok := users.Lookup(c.Name)
+	if !ok {
+		return fmt.Errorf("%w: %s: see `mpproxy-server user list`", config.ErrNoUser, c.Name)
+	}
+	return printLink(conf, user)
+}
+
+// printLink prints the link of a user whose token was made from the token key,
+// as text and as a QR code.
+func printLink(conf config.Server, user config.User) error {
+	key, err := config.LoadTokenKey(conf.TokenKey)
+	if err != nil {
+		return err
+	}
+	token := config.Token(key, user.Name, user.Serial)
+	if config.HashToken(token) != user.Hash {
+		return fmt.Errorf("the token of %s was not made from %s, so its link cannot be printed again: remove the user and add it anew", user.Name, conf.TokenKey)
+	}
+	if conf.Public.IsZero() {
+		return errors.New(`the configuration does not say what clients connect to: set public = "HOST:PORT"`)
+	}
+	link := config.Link{
+		User: user.Name, Token: token,
+		Host: conf.Public.Host, Port: conf.Public.Port, Security: conf.Security,
+	}
+	if conf.Security == config.SecurityTLS {
+		cert, err := loadCertificate(conf)
+		if err != nil {
+			return err
+		}
+		if link.Pin, err = pinOf(cert); err != nil {
+			return err
+		}
+	}
+	return show(link)
+}
+
+// show prints a link, and its QR code where somebody can scan it.
+func show(link config.Link) error {
+	fmt.Printf("Link for %s (it holds the secret: hand it over in private):\n\n%s\n", link.User, link.URL())
+	if st, err := os.Stdout.Stat(); err != nil || st.Mode()&os.ModeCharDevice == 0 {
+		return nil
+	}
+	code, err := qr.Encode(link.URL(), qr.L)
+	if err != nil {
+		return fmt.Errorf("making the QR code: %w", err)
+	}
+	fmt.Printf("\n%s", halfBlocks(code))
+	return nil
+}

@@ -1,0 +1,91 @@
+// Package access decides who may use a listener, and what a user name asks
+// for: it splits "alice+handover" into user and mode, checks both, and answers
+// the data path's proxy.Authenticator.
+package access
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"mpproxy/config"
+	"mpproxy/pathctl/policy"
+	"mpproxy/proxy"
+)
+
+// Local authenticates applications at the client's SOCKS5 listeners. Without
+// users every application is welcome, and the user name is just a mode.
+type Local struct {
+	Users   []config.SocksUser
+	Default policy.Mode
+}
+
+// Open reports whether an application may go on without a user name.
+func (l Local) Open() bool { return len(l.Users) == 0 }
+
+// Authenticate accepts MODE on an open listener, NAME or NAME+MODE with the
+// user's password otherwise. Errors wrap proxy.ErrAuthenticationFailed.
+func (l Local) Authenticate(user, password string) (proxy.Identity, error) {
+	if l.Open() {
+		name, mode := config.SplitUserMode(user)
+		if mode == "" {
+			name, mode = "", name
+		}
+		return identity(name, mode, l.Default)
+	}
+	name, mode := config.SplitUserMode(user)
+	given, known := config.NewSecret(password), false
+	for _, u := range l.Users {
+		if u.Password.Equal(given) && u.Name == name {
+			known = true
+		}
+	}
+	if !known {
+		return proxy.Identity{}, fmt.Errorf("%w: unknown local user %q or wrong password", proxy.ErrAuthenticationFailed, name)
+	}
+	return identity(name, mode, l.Default)
+}
+
+// Remote authenticates clients at the concentrator. The users can be replaced
+// while it is in use.
+type Remote struct {
+	fallback policy.Mode
+	users    atomic.Pointer[config.Users]
+}
+
+// NewRemote returns a Remote that knows users; fallback is the mode of those
+// who ask for none.
+func NewRemote(users config.Users, fallback policy.Mode) *Remote {
+	r := &Remote{fallback: fallback}
+	r.Replace(users)
+	return r
+}
+
+// Replace makes users the ones that are known from now on.
+func (r *Remote) Replace(users config.Users) { r.users.Store(&users) }
+
+// Users returns the users that are known now.
+func (r *Remote) Users() config.Users { return *r.users.Load() }
+
+// Open is false: nobody passes without a token.
+func (r *Remote) Open() bool { return false }
+
+// Authenticate accepts NAME or NAME+MODE with the user's token. Errors wrap
+// proxy.ErrAuthenticationFailed.
+func (r *Remote) Authenticate(user, token string) (proxy.Identity, error) {
+	name, mode := config.SplitUserMode(user)
+	if !r.users.Load().Verify(name, token) {
+		return proxy.Identity{}, fmt.Errorf("%w: unknown user %q or wrong token", proxy.ErrAuthenticationFailed, name)
+	}
+	return identity(name, mode, r.fallback)
+}
+
+func identity(user, mode string, fallback policy.Mode) (proxy.Identity, error) {
+	if mode == "" {
+		return proxy.Identity{User: user, Mode: string(fallback)}, nil
+	}
+	m, err := policy.ParseMode(mode)
+	if err != nil {
+		return proxy.Identity{}, fmt.Errorf("%w: user name %q: %w", proxy.ErrAuthenticationFailed, user+"+"+mode, err)
+	}
+	return proxy.Identity{User: user, Mode: string(m)}, nil
+}

@@ -1,0 +1,173 @@
+// Package admin is the control interface of a running client: HTTP with JSON
+// over a Unix socket that only its owner may open.
+//
+//	srv := admin.NewServer(admin.Config{Socket: path, Status: collect})
+//	srv.Run(ctx)
+//
+//	s, err := admin.Status(ctx, path, time.Second)
+//
+// It serves what it is given; assembling a status is the client's work.
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"mpproxy/internal/status"
+)
+
+// ErrNotRunning: nobody listens on the socket.
+var ErrNotRunning = errors.New("no mpproxy-client is running")
+
+// maxInterval bounds how long one request may measure rates.
+const maxInterval = 5 * time.Second
+
+// Config is what a Server needs.
+type Config struct {
+	Socket string // path of the Unix socket
+	Status func(context.Context) (status.Status, error)
+	Log    *slog.Logger
+}
+
+// Server is a daemon task.
+type Server struct {
+	cfg   Config
+	ready chan struct{}
+}
+
+// NewServer returns a Server. It listens when Run is called.
+func NewServer(cfg Config) *Server { return &Server{cfg: cfg, ready: make(chan struct{})} }
+
+// Ready is closed once the socket accepts requests.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// String names the task.
+func (s *Server) String() string { return "admin API" }
+
+// Run serves until ctx is done and removes the socket.
+func (s *Server) Run(ctx context.Context) error {
+	l, err := listen(ctx, s.cfg.Socket)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", s.status)
+	srv := &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		WriteTimeout:      maxInterval + 10*time.Second,
+		IdleTimeout:       30 * time.Second,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		stopped <- errors.Join(srv.Shutdown(deadline), srv.Close())
+	})
+	close(s.ready)
+	err = srv.Serve(l)
+	if stop() { // Serve failed by itself
+		return err
+	}
+	return <-stopped
+}
+
+func (s *Server) status(w http.ResponseWriter, r *http.Request) {
+	interval, err := time.ParseDuration(r.URL.Query().Get("interval"))
+	if err != nil || interval < 0 || interval > maxInterval {
+		http.Error(w, fmt.Sprintf("interval must be a duration from 0s to %s", maxInterval), http.StatusBadRequest)
+		return
+	}
+	st, err := s.cfg.Status(r.Context())
+	if err == nil && interval > 0 {
+		earlier := st
+		select {
+		case <-time.After(interval):
+		case <-r.Context().Done():
+			return
+		}
+		if st, err = s.cfg.Status(r.Context()); err == nil {
+			st = st.WithRates(earlier)
+		}
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(st) // the reader may have left
+}
+
+// listen binds the socket, taking over one that a crash left behind, never one
+// that is in use.
+func listen(ctx context.Context, path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("admin socket: %w: choose another place with [admin] socket", err)
+	}
+	lc := net.ListenConfig{}
+	l, err := lc.Listen(ctx, "unix", path)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		if c, derr := net.DialTimeout("unix", path, time.Second); derr == nil {
+			_ = c.Close()
+			return nil, fmt.Errorf("admin socket %s: another mpproxy-client is running: stop it, or give this one its own [admin] socket", path)
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("admin socket left behind by a crash: %w", err)
+		}
+		l, err = lc.Listen(ctx, "unix", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("admin socket %s: %w: choose another place with [admin] socket", path, err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("admin socket: %w", err), l.Close())
+	}
+	return l, nil
+}
+
+// Status asks the client that listens on socket for a snapshot whose rates are
+// measured over interval (0 to 5 s; 0 means no rates). The error wraps
+// ErrNotRunning if there is none.
+func Status(ctx context.Context, socket string, interval time.Duration) (status.Status, error) {
+	var st status.Status
+	c := http.Client{
+		Timeout: interval + 10*time.Second,
+		Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "unix", socket)
+		}},
+	}
+	u := "http://mpproxy/v1/status?" + url.Values{"interval": {interval.String()}}.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
+	if err != nil {
+		return st, err
+	}
+	resp, err := c.Do(req)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return st, fmt.Errorf("%w (nobody listens on %s): start one with `mpproxy-client run`, or name its socket with --socket", ErrNotRunning, socket)
+	case errors.Is(err, fs.ErrPermission):
+		return st, fmt.Errorf("the client belongs to another user (%s): run this as that user", socket)
+	case err != nil:
+		return st, fmt.Errorf("asking the client: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return st, fmt.Errorf("asking the client: %s", resp.Status)
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&st); err != nil {
+		return st, fmt.Errorf("reading the client's status: %w", err)
+	}
+	return st, nil
+}

@@ -1,0 +1,141 @@
+// Package daemon runs a program's long-lived tasks: all together, until a
+// signal or the first failure, with a graceful end.
+//
+//	err := daemon.Run(ctx, daemon.Config{Log: log, Reload: reload}, front, controller, adminServer)
+//
+// The first SIGINT or SIGTERM asks the tasks to finish, a second one makes
+// them end at once; SIGHUP calls Reload. systemd is told when all are ready.
+// It does not know what the tasks do.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/mdlayher/sdnotify"
+	"golang.org/x/sync/errgroup"
+)
+
+// Task is one long-lived part of a program.
+type Task interface {
+	// Run works until ctx is done, tidies up, and returns nil, or fails.
+	Run(ctx context.Context) error
+	// Ready is closed when the task does its job.
+	Ready() <-chan struct{}
+	// String names the task in logs and errors.
+	String() string
+}
+
+// Aborter is a Task whose end can be hurried: Abort makes Run return without
+// waiting for others.
+type Aborter interface{ Abort() }
+
+// Config is what Run needs besides the tasks.
+type Config struct {
+	Log    *slog.Logger // nil: no log
+	Reload func()       // called for each SIGHUP; nil: ignored
+}
+
+// Run runs all tasks and returns when every one of them has returned. A task
+// that fails, or returns before it was asked to, ends the others.
+func Run(ctx context.Context, cfg Config, tasks ...Task) error {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	done := make(chan struct{})
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		watchSignals(cfg, signals, stop, tasks, done)
+	}()
+
+	g, ctx := errgroup.WithContext(ctx)
+	for _, t := range tasks {
+		g.Go(func() error { return runTask(ctx, t) })
+	}
+	g.Go(func() error { return announce(ctx, cfg.Log, tasks) })
+	err := g.Wait()
+	close(done)
+	<-watching
+	return err
+}
+
+func runTask(ctx context.Context, t Task) error {
+	err := t.Run(ctx)
+	switch {
+	case err != nil && !errors.Is(err, context.Canceled):
+		return fmt.Errorf("%s: %w", t, err)
+	case ctx.Err() == nil:
+		return fmt.Errorf("%s ended although nobody asked it to", t)
+	}
+	return nil
+}
+
+// watchSignals turns the first signal into a graceful stop and the second
+// into an immediate one.
+func watchSignals(cfg Config, signals <-chan os.Signal, stop context.CancelFunc, tasks []Task, done <-chan struct{}) {
+	stopping := false
+	for {
+		select {
+		case <-done:
+			return
+		case s := <-signals:
+			switch {
+			case s == syscall.SIGHUP:
+				if cfg.Reload != nil {
+					cfg.Reload()
+				}
+			case !stopping:
+				stopping = true
+				cfg.Log.Info("stopping", "signal", s)
+				notify(cfg.Log, sdnotify.Stopping)
+				stop()
+			default:
+				cfg.Log.Warn("stopping at once", "signal", s)
+				for _, t := range tasks {
+					if a, ok := t.(Aborter); ok {
+						a.Abort()
+					}
+				}
+			}
+		}
+	}
+}
+
+// announce tells systemd, and the log, when every task is ready.
+func announce(ctx context.Context, log *slog.Logger, tasks []Task) error {
+	names := make([]string, 0, len(tasks))
+	for _, t := range tasks {
+		select {
+		case <-t.Ready():
+			names = append(names, t.String())
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	log.Info("ready", "tasks", strings.Join(names, ", "))
+	notify(log, sdnotify.Ready)
+	return nil
+}
+
+func notify(log *slog.Logger, state string) {
+	n, err := sdnotify.New()
+	if err != nil {
+		return // not started by systemd
+	}
+	defer n.Close()
+	if err := n.Notify(state); err != nil {
+		log.Warn("cannot notify systemd", "error", err)
+	}
+}

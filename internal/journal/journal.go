@@ -1,0 +1,145 @@
+// Package journal remembers what a daemon changed on its host, so that it can
+// be put back, also by the next start after a crash.
+//
+//	j, err := journal.Open(dir, "client")     // one file for each network namespace
+//	left, _ := j.Pending()                    // what an earlier run did not put back
+//	j.Record("mptcp.limits", oldValue)        // before changing it
+//	j.Done("mptcp.limits")                    // after putting it back
+//
+// The caller knows how to put a value back; the journal only keeps values. It
+// is bound to the boot and the network namespace it was written in: after a
+// reboot the kernel has its defaults again and the entries mean nothing.
+package journal
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Journal is one file. It is not safe for concurrent use: one goroutine owns
+// it.
+type Journal struct {
+	path string
+	data contents
+}
+
+type contents struct {
+	Boot    string                     `json:"boot"`
+	Entries map[string]json.RawMessage `json:"entries"`
+}
+
+// Open reads the journal of a daemon called name in the calling thread's
+// network namespace, creating dir (mode 0700) if needed. Entries of an earlier
+// boot are dropped. A file that cannot be understood is an error: something
+// may be left to put back, and only the user can say what.
+func Open(dir, name string) (*Journal, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	ns, err := networkNamespace()
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	j := &Journal{path: filepath.Join(dir, fmt.Sprintf("%s-%d.journal", name, ns))}
+	j.data = contents{Boot: strings.TrimSpace(string(boot)), Entries: map[string]json.RawMessage{}}
+	return j, j.load()
+}
+
+func (j *Journal) load() error {
+	b, err := os.ReadFile(j.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	var old contents
+	if err := json.Unmarshal(b, &old); err != nil {
+		return fmt.Errorf("journal %s cannot be read (%w): it says what an earlier run changed on this host; see what is left, then delete it", j.path, err)
+	}
+	if old.Boot == j.data.Boot && old.Entries != nil {
+		j.data.Entries = old.Entries
+	}
+	return nil
+}
+
+// Pending returns the value recorded under key into v, and whether there is
+// one.
+func (j *Journal) Pending(key string, v any) (bool, error) {
+	raw, ok := j.data.Entries[key]
+	if !ok {
+		return false, nil
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return false, fmt.Errorf("journal %s, entry %s: %w", j.path, key, err)
+	}
+	return true, nil
+}
+
+// Record keeps v under key, in place of what was there, on disk before it
+// returns.
+func (j *Journal) Record(key string, v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	j.data.Entries[key] = raw
+	return j.save()
+}
+
+// Done forgets key. The last one removes the file.
+func (j *Journal) Done(key string) error {
+	delete(j.data.Entries, key)
+	return j.save()
+}
+
+func (j *Journal) save() error {
+	if len(j.data.Entries) == 0 {
+		if err := os.Remove(j.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("journal: %w", err)
+		}
+		return nil
+	}
+	b, err := json.Marshal(j.data)
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	tmp := j.path + ".new"
+	if err := writeSynced(tmp, b); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	if err := os.Rename(tmp, j.path); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	return nil
+}
+
+func writeSynced(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, werr := f.Write(b)
+	return errors.Join(werr, f.Sync(), f.Close())
+}
+
+// networkNamespace returns the inode that identifies the calling thread's
+// network namespace.
+func networkNamespace() (uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
+		return 0, fmt.Errorf("/proc/thread-self/ns/net: %w", err)
+	}
+	return st.Ino, nil
+}

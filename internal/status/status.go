@@ -1,0 +1,143 @@
+// Package status is the picture of a running client that `status` shows and
+// the admin API serves as JSON: the server, the paths, each connection and its
+// subflows, and what is missing on this host. It holds values and their
+// rendering only; the client assembles them.
+package status
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Status is one snapshot. Names of JSON fields carry their units.
+type Status struct {
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	Taken   time.Time `json:"taken"`
+	Socks   []string  `json:"socks_listen"`
+	Mode    string    `json:"default_mode"`
+
+	Server      Server       `json:"server"`
+	PathManager PathManager  `json:"path_manager"`
+	Paths       []Path       `json:"paths"`
+	Connections []Connection `json:"connections"`
+	Totals      Totals       `json:"totals"`
+	// Missing lists what this host lacks, and what to do about it.
+	Missing []Missing `json:"missing"`
+}
+
+// Server is the concentrator as the client sees it.
+type Server struct {
+	Address  string    `json:"address"`
+	Name     string    `json:"name,omitempty"` // the link's #NAME
+	User     string    `json:"user,omitempty"`
+	Security string    `json:"security"` // "tls" or "none"
+	State    string    `json:"state"`    // "ok", "unreachable", "wrong pin", "token refused", …
+	Since    time.Time `json:"since,omitzero"`
+	LastOK   time.Time `json:"last_ok,omitzero"`
+	Error    string    `json:"error,omitempty"`
+	Advice   string    `json:"advice,omitempty"`
+	// PlainTCP says over which path, and why, the last leg was plain TCP;
+	// empty when it was MPTCP.
+	PlainTCP string `json:"plain_tcp,omitempty"`
+}
+
+// PathManager says who creates subflows, and whether it can.
+type PathManager struct {
+	Backend       string `json:"backend"` // "kernel"
+	Endpoints     int    `json:"endpoints"`
+	Active        bool   `json:"active"`
+	SourceRouting bool   `json:"source_routing"`
+}
+
+// Path is one way to the Internet.
+type Path struct {
+	Name      string   `json:"name"`
+	Interface string   `json:"interface"`
+	Rank      int      `json:"rank"`
+	Metered   bool     `json:"metered"`
+	State     string   `json:"state"`
+	Reason    string   `json:"reason,omitempty"`
+	Warning   string   `json:"warning,omitempty"`
+	Addresses []string `json:"addresses"`
+	// Counters and rates are those of the interface, with all its traffic.
+	ReceivedBytes uint64 `json:"received_bytes"`
+	SentBytes     uint64 `json:"sent_bytes"`
+	ReceiveRate   uint64 `json:"receive_bits_per_second"`
+	SendRate      uint64 `json:"send_bits_per_second"`
+}
+
+// Connection is one relayed connection.
+type Connection struct {
+	ID            uint64    `json:"id"`
+	Destination   string    `json:"destination"`
+	User          string    `json:"user,omitempty"`
+	Mode          string    `json:"mode"`
+	Opened        time.Time `json:"opened"`
+	Protocol      string    `json:"protocol"` // "mptcp" or "tcp"
+	FellBack      string    `json:"fell_back,omitempty"`
+	Token         string    `json:"token,omitempty"`
+	SentBytes     uint64    `json:"sent_bytes"`     // from the application
+	ReceivedBytes uint64    `json:"received_bytes"` // to the application
+	Subflows      []Subflow `json:"subflows"`
+}
+
+// Subflow is one TCP connection under a connection.
+type Subflow struct {
+	Path          string         `json:"path"`
+	Local         netip.AddrPort `json:"local"`
+	Remote        netip.AddrPort `json:"remote"`
+	RTTMillis     float64        `json:"rtt_ms"`
+	SentBytes     uint64         `json:"sent_bytes"`
+	ReceivedBytes uint64         `json:"received_bytes"`
+	Retransmitted uint64         `json:"retransmitted_bytes"`
+}
+
+// Totals count since the client started.
+type Totals struct {
+	Connections  uint64 `json:"connections"`
+	Live         int    `json:"live"`
+	Refused      uint64 `json:"refused"`
+	Failed       uint64 `json:"failed"`
+	FellBack     uint64 `json:"fell_back"`
+	AuthFailures uint64 `json:"auth_failures"`
+}
+
+// Missing is one thing that this host lacks.
+type Missing struct {
+	What   string `json:"what"`
+	Effect string `json:"effect"`
+	Advice string `json:"advice"`
+}
+
+// WithRates returns s with the rates of its paths, computed from an earlier
+// snapshot. Counters that ran backwards (an interface that came anew) count
+// from zero.
+func (s Status) WithRates(earlier Status) Status {
+	dt := s.Taken.Sub(earlier.Taken).Seconds()
+	if dt <= 0 {
+		return s
+	}
+	before := make(map[string]Path, len(earlier.Paths))
+	for _, p := range earlier.Paths {
+		before[p.Interface] = p
+	}
+	paths := append([]Path(nil), s.Paths...)
+	for i, p := range paths {
+		b, ok := before[p.Interface]
+		if !ok {
+			continue
+		}
+		paths[i].ReceiveRate = rate(b.ReceivedBytes, p.ReceivedBytes, dt)
+		paths[i].SendRate = rate(b.SentBytes, p.SentBytes, dt)
+	}
+	s.Paths = paths
+	return s
+}
+
+func rate(before, now uint64, seconds float64) uint64 {
+	if now < before {
+		before = 0
+	}
+	return uint64(float64(now-before) * 8 / seconds)
+}

@@ -1,0 +1,173 @@
+package pathctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mpproxy/pathctl/mptcppm"
+	"mpproxy/pathctl/netpath"
+)
+
+// ClientConfig describes the controller of a client.
+type ClientConfig struct {
+	Selectors []netpath.Selector
+	// StateDir holds the journal of what has to be put back.
+	StateDir string
+}
+
+// Client is the controller on the side that has the paths. It is a daemon
+// task; its readers may be called from any goroutine.
+type Client struct {
+	log     *slog.Logger
+	monitor *netpath.Monitor
+	kernel  *kernel
+
+	snapshots chan []netpath.Path // the newest one only
+	ready     chan struct{}
+	paths     atomic.Pointer[[]netpath.Path]
+}
+
+// NewClient returns a controller; nothing happens before Run.
+func NewClient(cfg ClientConfig, log *slog.Logger) *Client {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	c := &Client{
+		log:       log,
+		kernel:    newKernel("client", firstClientID, cfg.StateDir, log),
+		snapshots: make(chan []netpath.Path, 1),
+		ready:     make(chan struct{}),
+	}
+	c.monitor = netpath.New(netpath.Config{
+		Selectors: cfg.Selectors, SourceRouting: true, Notify: c.offer,
+	}, log)
+	return c
+}
+
+// String names the task.
+func (c *Client) String() string { return "controller" }
+
+// Ready is closed once the first snapshot of the paths has been acted on.
+func (c *Client) Ready() <-chan struct{} { return c.ready }
+
+// Paths returns the newest snapshot.
+func (c *Client) Paths() []netpath.Path {
+	if p := c.paths.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Counters reads the byte counters of the paths' interfaces, by path name.
+func (c *Client) Counters(ctx context.Context) (map[string]netpath.Counters, error) {
+	return c.monitor.Counters(ctx)
+}
+
+// SourceRouting reports whether traffic from a path's address leaves over that
+// path, and why not.
+func (c *Client) SourceRouting() (bool, error) { return c.monitor.SourceRouting() }
+
+// Kernel returns what is registered with the kernel's path manager.
+func (c *Client) Kernel() KernelStatus { return c.kernel.status() }
+
+// Run follows the paths until ctx is done, then puts everything back.
+func (c *Client) Run(ctx context.Context) error {
+	c.kernel.open(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.monitor.Run(ctx) })
+	g.Go(func() error { return c.follow(ctx) })
+	return errors.Join(g.Wait(), c.kernel.restore())
+}
+
+// offer hands a snapshot to the controller's goroutine; an older one that was
+// not taken yet is replaced.
+func (c *Client) offer(paths []netpath.Path) {
+	for {
+		select {
+		case c.snapshots <- paths:
+			return
+		default:
+		}
+		select {
+		case <-c.snapshots:
+		default:
+		}
+	}
+}
+
+// recheck is how often the kernel's state is compared with what is wanted
+// although no path has changed: somebody may have flushed the endpoints.
+const recheck = 30 * time.Second
+
+func (c *Client) follow(ctx context.Context) error {
+	tick := time.NewTicker(recheck)
+	defer tick.Stop()
+	var paths []netpath.Path
+	for first := true; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case paths = <-c.snapshots:
+			c.announce(paths)
+		case <-tick.C:
+			if first {
+				continue
+			}
+		}
+		c.register(ctx, paths)
+		c.paths.Store(&paths)
+		if first {
+			first = false
+			close(c.ready)
+		}
+	}
+}
+
+// announce logs what has become of the paths.
+func (c *Client) announce(paths []netpath.Path) {
+	before := make(map[string]netpath.Path)
+	for _, p := range c.Paths() {
+		before[p.Name] = p
+	}
+	up := 0
+	for _, p := range paths {
+		if p.State == netpath.Up {
+			up++
+		}
+		old, known := before[p.Name]
+		if known && old.State == p.State && old.Reason == p.Reason && fmt.Sprint(old.Addrs) == fmt.Sprint(p.Addrs) {
+			continue
+		}
+		attrs := []any{"path", p.Name, "interface", p.Interface, "state", p.State, "rank", p.Rank}
+		if p.Reason != "" {
+			attrs = append(attrs, "reason", p.Reason)
+		}
+		for _, a := range p.Addrs {
+			attrs = append(attrs, "address", a.Addr)
+		}
+		if p.Warning != "" {
+			attrs = append(attrs, "warning", p.Warning)
+		}
+		c.log.Info("path", attrs...)
+	}
+	if up == 0 {
+		c.log.Warn("no path is up: connections will fail until one is")
+	}
+}
+
+// register makes the kernel's endpoints and limits follow the paths. While no
+// path is up everything stays as it was: subflows that are cut off now may
+// work again in a moment, and there is nothing to move to.
+func (c *Client) register(ctx context.Context, paths []netpath.Path) {
+	want := endpointsFor(paths)
+	if len(want) == 0 {
+		return
+	}
+	c.kernel.apply(ctx, want, func(now mptcppm.Limits) mptcppm.Limits { return limitsFor(paths, now) })
+}

@@ -1,0 +1,112 @@
+package pathctl
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"mpproxy/pathctl/mptcppm"
+)
+
+// ConcentratorConfig describes the controller of a concentrator.
+type ConcentratorConfig struct {
+	// Announce lists the addresses that clients are told (ADD_ADDR), so that a
+	// path that has only the other family can take part. AnnounceAuto adds the
+	// host's own public address of each family.
+	Announce     []netip.Addr
+	AnnounceAuto bool
+	// StateDir holds the journal of what has to be put back.
+	StateDir string
+}
+
+// Concentrator is the controller on the side that clients connect to: it lets
+// their subflows join and announces addresses. It is a daemon task.
+type Concentrator struct {
+	cfg    ConcentratorConfig
+	log    *slog.Logger
+	kernel *kernel
+	ready  chan struct{}
+	last   []netip.Addr
+}
+
+// NewConcentrator returns a controller; nothing happens before Run.
+func NewConcentrator(cfg ConcentratorConfig, log *slog.Logger) *Concentrator {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Concentrator{
+		cfg: cfg, log: log, ready: make(chan struct{}),
+		kernel: newKernel("concentrator", firstConcentratorID, cfg.StateDir, log),
+	}
+}
+
+// String names the task.
+func (c *Concentrator) String() string { return "controller" }
+
+// Ready is closed once subflows may join.
+func (c *Concentrator) Ready() <-chan struct{} { return c.ready }
+
+// Run keeps limits and announced addresses in place until ctx is done, then
+// puts everything back.
+func (c *Concentrator) Run(ctx context.Context) error {
+	c.kernel.open(ctx)
+	tick := time.NewTicker(recheck)
+	defer tick.Stop()
+	c.register(ctx)
+	close(c.ready)
+	for {
+		select {
+		case <-ctx.Done():
+			return c.kernel.restore()
+		case <-tick.C:
+			c.register(ctx)
+		}
+	}
+}
+
+func (c *Concentrator) register(ctx context.Context) {
+	addrs := slices.Clone(c.cfg.Announce)
+	if c.cfg.AnnounceAuto {
+		addrs = append(addrs, publicAddrs()...)
+	}
+	if !slices.Equal(addrs, c.last) {
+		c.log.Info("announcing addresses to clients", "addresses", fmt.Sprint(addrs))
+		c.last = addrs
+	}
+	c.kernel.apply(ctx, announcements(addrs), func(now mptcppm.Limits) mptcppm.Limits {
+		return mptcppm.Limits{
+			Subflows:        mptcppm.MaxEndpoints, // clients decide how many they want
+			AddAddrAccepted: now.AddAddrAccepted,  // a concentrator never connects to clients
+		}
+	})
+}
+
+// anywhere has for each family an address that any host reaches over its
+// default route: from the benchmarking and the global unicast range.
+var anywhere = []string{"198.18.0.1:9", "[2000::1]:9"}
+
+// publicAddrs returns this host's source address towards the Internet in each
+// family, where it is a public one: a private address means nothing to clients
+// elsewhere, and could be somebody else's there. Nothing is sent.
+func publicAddrs() []netip.Addr {
+	var addrs []netip.Addr
+	for _, to := range anywhere {
+		conn, err := net.DialTimeout("udp", to, time.Second)
+		if err != nil {
+			continue // no route in this family
+		}
+		local := conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
+		_ = conn.Close()
+		if local.IsGlobalUnicast() && !local.IsPrivate() && !sharedRange.Contains(local) {
+			addrs = append(addrs, local)
+		}
+	}
+	return addrs
+}
+
+// sharedRange is the address range of carrier-grade NAT (RFC 6598).
+var sharedRange = netip.MustParsePrefix("100.64.0.0/10")

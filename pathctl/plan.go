@@ -1,0 +1,142 @@
+package pathctl
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/mptcppm"
+	"mpproxy/pathctl/netpath"
+)
+
+// Ids of the endpoints that mpproxy registers, for each role. The kernel counts
+// ids up from 1, and so do NetworkManager and mptcpd: a range of our own tells
+// ours from theirs, also after a crash.
+const (
+	firstClientID       uapi.AddrID = 160
+	firstConcentratorID uapi.AddrID = 192
+	idsPerRole                      = 32
+)
+
+// inRange reports whether an endpoint id belongs to the range that starts at
+// first.
+func inRange(id, first uapi.AddrID) bool { return id >= first && id < first+idsPerRole }
+
+// endpointsFor returns what the client wants registered: one subflow endpoint
+// for each address of each path that is up. The in-kernel path manager has no
+// policy for each connection, so a metered path is a backup in every mode:
+// better than using it always.
+func endpointsFor(paths []netpath.Path) []mptcppm.Endpoint {
+	var want []mptcppm.Endpoint
+	for _, p := range paths {
+		if p.State != netpath.Up {
+			continue
+		}
+		flags := mptcppm.FlagSubflow
+		if p.Metered {
+			flags |= mptcppm.FlagBackup
+		}
+		for _, a := range p.Addrs {
+			want = append(want, mptcppm.Endpoint{Addr: a.Addr, Flags: flags, IfIndex: p.Index})
+		}
+	}
+	return want
+}
+
+// limitsFor returns the limits that these paths need and that keep what others
+// asked for.
+//
+// One subflow for each path, the first one's included: a connection whose first
+// path went and came back needs room for it, because the kernel still counts
+// the subflow that it started with. Announced addresses are only accepted when
+// the paths differ in their families: otherwise every path reaches the
+// concentrator's first address, and a second one would only double subflows.
+func limitsFor(paths []netpath.Path, now mptcppm.Limits) mptcppm.Limits {
+	up := 0
+	var four, six, all int
+	for _, p := range paths {
+		if p.State != netpath.Up {
+			continue
+		}
+		up++
+		_, has4 := p.Addr(netpath.IPv4)
+		_, has6 := p.Addr(netpath.IPv6)
+		switch {
+		case has4 && has6:
+			all++
+		case has4:
+			four++
+		case has6:
+			six++
+		}
+	}
+	want := mptcppm.Limits{Subflows: min(uint32(up), mptcppm.MaxEndpoints)}
+	if kinds := min(four, 1) + min(six, 1) + min(all, 1); kinds > 1 {
+		want.AddAddrAccepted = want.Subflows
+	}
+	return mptcppm.Limits{
+		Subflows:        max(now.Subflows, want.Subflows),
+		AddAddrAccepted: max(now.AddAddrAccepted, want.AddAddrAccepted),
+	}
+}
+
+// announcements returns the signal endpoints of a concentrator.
+func announcements(addrs []netip.Addr) []mptcppm.Endpoint {
+	var want []mptcppm.Endpoint
+	for _, a := range addrs {
+		want = append(want, mptcppm.Endpoint{Addr: a, Flags: mptcppm.FlagSignal})
+	}
+	return want
+}
+
+// changes are the steps from what is registered to what is wanted.
+type changes struct {
+	remove []mptcppm.Endpoint
+	add    []mptcppm.Endpoint
+	notes  []string // what was left alone, and why
+}
+
+// diff compares the registered endpoints with the wanted ones. Only endpoints
+// with ids from first on are ours; another program's endpoint on the same
+// address serves as well as our own and is left alone.
+func diff(have, want []mptcppm.Endpoint, first uapi.AddrID) changes {
+	var c changes
+	used := make(map[uapi.AddrID]bool)
+	for _, h := range have {
+		used[h.ID] = true
+		if inRange(h.ID, first) && !slices.ContainsFunc(want, func(w mptcppm.Endpoint) bool { return same(h, w) }) {
+			c.remove = append(c.remove, h)
+			used[h.ID] = false
+		}
+	}
+	for _, w := range want {
+		i := slices.IndexFunc(have, func(h mptcppm.Endpoint) bool { return h.Addr == w.Addr && h.Port == w.Port })
+		if i >= 0 && !inRange(have[i].ID, first) && have[i].Flags&mptcppm.FlagImplicit == 0 {
+			c.notes = append(c.notes, fmt.Sprintf("%v is registered by another program (%v): left as it is", w.Addr, have[i]))
+			continue
+		}
+		if i >= 0 && same(have[i], w) {
+			continue
+		}
+		w.ID = freeID(used, first)
+		used[w.ID] = true
+		c.add = append(c.add, w)
+	}
+	return c
+}
+
+func same(h, w mptcppm.Endpoint) bool {
+	return h.Addr == w.Addr && h.Port == w.Port && h.Flags == w.Flags && h.IfIndex == w.IfIndex
+}
+
+// freeID returns an id of our range that is not in use. The kernel has room
+// for mptcppm.MaxEndpoints, fewer than the range has ids.
+func freeID(used map[uapi.AddrID]bool, first uapi.AddrID) uapi.AddrID {
+	for id := first; id < first+idsPerRole; id++ {
+		if !used[id] {
+			return id
+		}
+	}
+	return first
+}

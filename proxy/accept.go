@@ -1,0 +1,176 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// acceptPause bounds how long a listener waits after an accept error such as
+// EMFILE before it tries again.
+const acceptPause = time.Second
+
+// refusalSlots bounds how many connections beyond the limit are told so in
+// the protocol at the same time; more are closed at once.
+const refusalSlots = 64
+
+// service is what front and concentrator share: listeners, the connection
+// limit, and the goroutines that a stop waits for.
+type service struct {
+	log     *slog.Logger
+	table   *Table
+	limit   chan struct{} // one element a connection, from accept to end
+	refusal chan struct{}
+	drain   time.Duration
+	wg      sync.WaitGroup
+	ready   chan struct{}
+
+	// conns lives as long as connections may: beyond the end of accepting, up
+	// to the end of draining.
+	conns context.Context
+	abort context.CancelFunc
+}
+
+func newService(log *slog.Logger, limit int, drain time.Duration) *service {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	conns, abort := context.WithCancel(context.Background())
+	return &service{
+		log: log, table: NewTable(), drain: drain,
+		limit:   make(chan struct{}, limit),
+		refusal: make(chan struct{}, refusalSlots),
+		ready:   make(chan struct{}),
+		conns:   conns, abort: abort,
+	}
+}
+
+// Ready is closed once every listener is bound.
+func (s *service) Ready() <-chan struct{} { return s.ready }
+
+// Abort ends all connections at once, without draining.
+func (s *service) Abort() { s.abort() }
+
+// Table returns the connections.
+func (s *service) Table() *Table { return s.table }
+
+// serveFunc handles one accepted connection, which it owns. With full set, the
+// limit is reached: the peer is to be told so. release must be called once,
+// when the connection has ended.
+type serveFunc[C net.Conn] func(conn C, full bool, release func())
+
+// acceptLoop accepts until the listener is closed. It outlives every error of
+// accept: out of descriptors is a reason to wait, not to stop.
+func acceptLoop[C net.Conn](ctx context.Context, s *service, accept func() (C, error), serve serveFunc[C]) error {
+	pause := 5 * time.Millisecond
+	for {
+		conn, err := accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			if !errors.Is(err, syscall.ECONNABORTED) {
+				s.log.Warn("cannot accept a connection, trying again", "error", err, "pause", pause)
+			}
+			if !sleep(ctx, pause) {
+				return nil
+			}
+			pause = min(2*pause, acceptPause)
+			continue
+		}
+		pause = 5 * time.Millisecond
+		s.admit(conn.Close, func(full bool, release func()) {
+			serve(conn, full, release)
+		})
+	}
+}
+
+// admit starts handle in a goroutine of its own if there is room, also for
+// saying that there is none, and closes the connection otherwise.
+func (s *service) admit(drop func() error, handle func(full bool, release func())) {
+	slots := s.limit
+	select {
+	case s.limit <- struct{}{}:
+	default:
+		slots = s.refusal
+		s.table.Totals.Refused.Add(1)
+		select {
+		case s.refusal <- struct{}{}:
+		default:
+			_ = drop()
+			return
+		}
+	}
+	s.wg.Add(1)
+	full := slots == s.refusal
+	go handle(full, func() {
+		<-slots
+		s.wg.Done()
+	})
+}
+
+// serve runs one accept loop for each listener until ctx is done, then stops
+// accepting and drains.
+func (s *service) serve(ctx context.Context, listeners []io.Closer, loops []func(context.Context) error) error {
+	g, loopCtx := errgroup.WithContext(ctx)
+	for _, loop := range loops {
+		g.Go(func() error { return loop(loopCtx) })
+	}
+	g.Go(func() error {
+		<-loopCtx.Done()
+		return closeAll(listeners)
+	})
+	close(s.ready)
+	err := g.Wait()
+	s.finish()
+	return err
+}
+
+// finish lets the live connections end by themselves until the drain time is
+// over or Abort is called, then ends them and waits until they have.
+func (s *service) finish() {
+	done := make(chan struct{})
+	go func() { s.wg.Wait(); close(done) }()
+	if n := s.table.Len(); n > 0 && s.drain > 0 {
+		s.log.Info("waiting for connections to end; a second signal ends them at once", "connections", n, "at_most", s.drain)
+	}
+	t := time.NewTimer(s.drain)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	case <-s.conns.Done():
+	}
+	if n := s.table.Len(); n > 0 {
+		s.log.Warn("ending connections that are still open", "connections", n)
+	}
+	s.abort()
+	<-done
+}
+
+func closeAll(cs []io.Closer) error {
+	var errs []error
+	for _, c := range cs {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// sleep waits for d and reports whether ctx is still alive.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,214 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"mpproxy/mptcpsock"
+	"mpproxy/proxy/relay"
+)
+
+// ConcentratorConfig describes the server side.
+type ConcentratorConfig struct {
+	Listen []netip.AddrPort
+	// TLS is the server configuration (see ServerTLS); nil means that the leg
+	// is not encrypted (security = "none").
+	TLS                   *tls.Config
+	Auth                  Authenticator
+	Rules                 DestinationRules
+	Resolver              *net.Resolver // nil: the system's
+	MaxConnections        int           // > 0
+	MaxConnectionsPerUser int           // 0: no limit
+	// UserLimit returns a user's own limit, which goes before
+	// MaxConnectionsPerUser; 0 means none. May be nil.
+	UserLimit        func(user string) int
+	HandshakeTimeout time.Duration // from accept to a complete request
+	ConnectTimeout   time.Duration // for the destination
+	AuthFailureDelay time.Duration // before a wrong token is answered
+	DrainTimeout     time.Duration // how long a stop waits for connections; 0: not at all
+	ReceiveBuffer    int           // bytes; see mptcpsock.ListenConfig
+	Relay            relay.Config
+	Log              *slog.Logger
+}
+
+// Concentrator takes legs from clients and connects to their destinations.
+// Create it with NewConcentrator and call Run once.
+type Concentrator struct {
+	*service
+	cfg   ConcentratorConfig
+	hands *handshaker
+	dests *destinationDialer
+}
+
+// NewConcentrator returns a Concentrator. It listens when Run is called.
+func NewConcentrator(cfg ConcentratorConfig) *Concentrator {
+	c := &Concentrator{
+		service: newService(cfg.Log, cfg.MaxConnections, cfg.DrainTimeout),
+		cfg:     cfg,
+		dests:   newDestinationDialer(cfg.Rules, cfg.Resolver, cfg.ConnectTimeout),
+	}
+	c.hands = newHandshaker(cfg.Auth, func() { sleep(c.conns, cfg.AuthFailureDelay) })
+	return c
+}
+
+// String names the task.
+func (s *Concentrator) String() string { return "concentrator" }
+
+// Run listens, serves until ctx is done, then drains. It returns an error if
+// a listener cannot be bound.
+func (s *Concentrator) Run(ctx context.Context) error {
+	var closers []io.Closer
+	var loops []func(context.Context) error
+	for _, addr := range s.cfg.Listen {
+		lc := mptcpsock.ListenConfig{ReceiveBuffer: s.cfg.ReceiveBuffer}
+		l, err := lc.Listen(ctx, addr)
+		if err != nil {
+			return errors.Join(listenError(addr, err), closeAll(closers))
+		}
+		closers = append(closers, l)
+		loops = append(loops, func(ctx context.Context) error {
+			return acceptLoop(ctx, s.service, l.Accept, s.handle)
+		})
+		s.log.Info("concentrator is listening", "address", l.Addr(), "tls", s.cfg.TLS != nil)
+	}
+	return s.serve(ctx, closers, loops)
+}
+
+// handle serves one leg from its handshake to the start of the relay.
+func (s *Concentrator) handle(leg *mptcpsock.Conn, full bool, release func()) {
+	ctx, stop := context.WithCancel(s.conns)
+	c, stream, dest, err := s.open(ctx, leg, full)
+	if err != nil {
+		stop()
+		_ = leg.Close()
+		release()
+		s.report(leg, c, err)
+		return
+	}
+	c.stop = stop
+	s.table.add(c)
+	s.log.Debug("connection opened", "id", c.ID, "user", c.User, "destination", c.Destination, "mode", c.Mode, "peer", c.Peer)
+	go s.pump(ctx, c, stream, dest, release)
+}
+
+func (s *Concentrator) pump(ctx context.Context, c *Connection, stream relay.Stream, dest *net.TCPConn, release func()) {
+	defer release()
+	defer s.table.leave(c.User)
+	defer c.stop()
+	result := relay.Run(ctx, stream, dest, s.cfg.Relay, &c.Counters)
+	s.table.remove(c)
+	logClosed(s.log, c, result)
+}
+
+// open secures the leg, learns what the client wants, and connects there. When
+// it succeeds, the user has been entered in the table.
+func (s *Concentrator) open(ctx context.Context, leg *mptcpsock.Conn, full bool) (*Connection, relay.Stream, *net.TCPConn, error) {
+	_ = leg.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
+	abort := context.AfterFunc(ctx, func() { _ = leg.SetDeadline(time.Unix(1, 0)) })
+	defer abort()
+	stream, err := s.secure(leg)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	req, err := s.hands.handshake(stream)
+	if err != nil {
+		s.table.Totals.countHandshake(err)
+		return nil, nil, nil, err
+	}
+	c := &Connection{
+		Opened: time.Now(), User: req.User, Mode: req.Mode, Destination: req.to,
+		Peer: addrPort(leg.RemoteAddr()), Leg: leg,
+	}
+	dest, err := s.reach(ctx, c, leg, full)
+	if err != nil {
+		_ = req.answer(stream, replyFor(err), netip.AddrPort{})
+		_ = stream.CloseWrite()
+		return c, nil, nil, err
+	}
+	if err := s.begin(leg, stream, req, dest); err != nil {
+		s.table.leave(c.User)
+		_ = dest.Close()
+		return c, nil, nil, err
+	}
+	return c, stream, dest, nil
+}
+
+func (s *Concentrator) secure(leg *mptcpsock.Conn) (relay.Stream, error) {
+	if s.cfg.TLS == nil {
+		return leg, nil
+	}
+	tc := tls.Server(relay.NewRecordConn(leg), s.cfg.TLS)
+	if err := tc.Handshake(); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, ErrPeerLeft
+		}
+		return nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	return tc, nil
+}
+
+// reach checks the limits and connects to the destination, for as long as the
+// client waits.
+func (s *Concentrator) reach(ctx context.Context, c *Connection, leg *mptcpsock.Conn, full bool) (*net.TCPConn, error) {
+	if full {
+		return nil, errFull(cap(s.limit))
+	}
+	limit := s.cfg.MaxConnectionsPerUser
+	if s.cfg.UserLimit != nil {
+		if own := s.cfg.UserLimit(c.User); own > 0 {
+			limit = own
+		}
+	}
+	if !s.table.enter(c.User, limit) {
+		s.table.Totals.Refused.Add(1)
+		return nil, &replyError{ReplyNotAllowed, fmt.Errorf("user %q has reached the limit of %d connections", c.User, limit)}
+	}
+	dialCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	unwatch := watchPeer(leg.TCPConn, func() { cancel(errPeerGone) })
+	dest, err := s.dests.dial(dialCtx, c.Destination)
+	unwatch()
+	_ = leg.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
+	if err != nil {
+		s.table.leave(c.User)
+		s.table.Totals.Failed.Add(1)
+	}
+	return dest, err
+}
+
+// begin forwards what the client sent ahead of time and answers it.
+func (s *Concentrator) begin(leg *mptcpsock.Conn, stream relay.Stream, req *request, dest *net.TCPConn) error {
+	if len(req.early) > 0 {
+		_ = dest.SetWriteDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
+		if _, err := dest.Write(req.early); err != nil {
+			return fmt.Errorf("forwarding early data: %w", err)
+		}
+		_ = dest.SetWriteDeadline(time.Time{})
+	}
+	if err := req.answer(stream, ReplySucceeded, addrPort(dest.LocalAddr())); err != nil {
+		return fmt.Errorf("answering the client: %w", err)
+	}
+	if multipath, err := leg.IsMultipath(); err == nil && !multipath {
+		s.table.Totals.FellBack.Add(1)
+	}
+	return leg.SetDeadline(time.Time{})
+}
+
+// report logs why a leg was not relayed, at the level that it deserves.
+func (s *Concentrator) report(leg *mptcpsock.Conn, c *Connection, err error) {
+	switch {
+	case c != nil:
+		s.log.Info("connection failed", "user", c.User, "mode", c.Mode, "destination", c.Destination, "reply", replyFor(err), "error", err)
+	case errors.Is(err, ErrPeerLeft):
+		s.log.Debug("peer left before it asked for anything", "peer", leg.RemoteAddr())
+	default:
+		s.log.Warn("refused a peer", "peer", leg.RemoteAddr(), "error", err)
+	}
+}

@@ -1,0 +1,208 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"mpproxy/proxy/relay"
+)
+
+// FrontConfig describes the SOCKS5 server that applications talk to.
+type FrontConfig struct {
+	Listen           []netip.AddrPort
+	Auth             Authenticator
+	Upstream         *Upstream
+	MaxConnections   int           // > 0
+	HandshakeTimeout time.Duration // from accept to a complete request
+	DrainTimeout     time.Duration // how long a stop waits for connections; 0: not at all
+	Relay            relay.Config
+	Log              *slog.Logger
+}
+
+// Front is the SOCKS5 server of the client. Create it with NewFront and call
+// Run once.
+type Front struct {
+	*service
+	cfg   FrontConfig
+	hands *handshaker
+}
+
+// NewFront returns a Front. It listens when Run is called.
+func NewFront(cfg FrontConfig) *Front {
+	return &Front{
+		service: newService(cfg.Log, cfg.MaxConnections, cfg.DrainTimeout),
+		cfg:     cfg,
+		hands:   newHandshaker(cfg.Auth, nil),
+	}
+}
+
+// String names the task.
+func (f *Front) String() string { return "SOCKS5 front" }
+
+// Run listens, serves until ctx is done, then drains. It returns an error if
+// a listener cannot be bound.
+func (f *Front) Run(ctx context.Context) error {
+	var closers []io.Closer
+	var loops []func(context.Context) error
+	for _, addr := range f.cfg.Listen {
+		// Applications on the loopback speak plain TCP: no MPTCP here (Go
+		// would switch it on by default since 1.24).
+		lc := net.ListenConfig{}
+		lc.SetMultipathTCP(false)
+		l, err := lc.Listen(ctx, "tcp", addr.String())
+		if err != nil {
+			return errors.Join(listenError(addr, err), closeAll(closers))
+		}
+		tl := l.(*net.TCPListener)
+		closers = append(closers, tl)
+		loops = append(loops, func(ctx context.Context) error {
+			return acceptLoop(ctx, f.service, tl.AcceptTCP, f.handle)
+		})
+		f.log.Info("SOCKS5 proxy is listening", "address", tl.Addr())
+	}
+	return f.serve(ctx, closers, loops)
+}
+
+func listenError(addr netip.AddrPort, err error) error {
+	var advice string
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		advice = ": ports below 1024 need privileges, choose a higher one"
+	case isAddrInUse(err):
+		advice = ": another program (or another mpproxy) uses this port, stop it or choose another port"
+	}
+	return fmt.Errorf("cannot listen on %s: %w%s", addr, err, advice)
+}
+
+// handle serves one application from its handshake to the start of the relay.
+func (f *Front) handle(app *net.TCPConn, full bool, release func()) {
+	ctx, stop := context.WithCancel(f.conns)
+	c, leg, err := f.open(ctx, app, full)
+	if err != nil {
+		stop()
+		_ = app.Close()
+		release()
+		f.report(app, c, err)
+		return
+	}
+	c.stop = stop
+	f.table.add(c)
+	f.log.Debug("connection opened", "id", c.ID, "destination", c.Destination, "mode", c.Mode, "path", c.Path)
+	// A goroutine of its own: the handshake has grown this one's stack, and an
+	// idle connection should not hold it.
+	go f.pump(ctx, c, app, leg, release)
+}
+
+func (f *Front) pump(ctx context.Context, c *Connection, app *net.TCPConn, leg *Leg, release func()) {
+	defer release()
+	defer c.stop()
+	result := relay.Run(ctx, app, leg.Stream, f.cfg.Relay, &c.Counters)
+	f.table.remove(c)
+	logClosed(f.log, c, result)
+}
+
+// open shakes hands with the application and opens its leg. The returned
+// Connection is nil as long as the application has not said where it wants.
+func (f *Front) open(ctx context.Context, app *net.TCPConn, full bool) (*Connection, *Leg, error) {
+	_ = app.SetDeadline(time.Now().Add(f.cfg.HandshakeTimeout))
+	abort := context.AfterFunc(ctx, func() { _ = app.SetDeadline(time.Unix(1, 0)) })
+	defer abort()
+	req, err := f.hands.handshake(app)
+	if err != nil {
+		if !errors.Is(err, ErrPeerLeft) {
+			f.table.Totals.countHandshake(err)
+		}
+		return nil, nil, err
+	}
+	c := &Connection{
+		Opened: time.Now(), User: req.User, Mode: req.Mode, Destination: req.to,
+		Peer: addrPort(app.RemoteAddr()),
+	}
+	if full {
+		_ = req.answer(app, ReplyGeneralFailure, netip.AddrPort{})
+		return c, nil, errFull(cap(f.limit))
+	}
+	dialCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	unwatch := watchPeer(app, func() { cancel(errPeerGone) })
+	leg, err := f.cfg.Upstream.Open(dialCtx, req.to, req.Mode)
+	unwatch()
+	if err != nil {
+		if !errors.Is(context.Cause(dialCtx), errPeerGone) {
+			f.table.Totals.Failed.Add(1)
+		}
+		_ = app.SetWriteDeadline(time.Now().Add(f.cfg.HandshakeTimeout))
+		_ = req.answer(app, replyFor(err), netip.AddrPort{})
+		return c, nil, err
+	}
+	c.Leg, c.Path = leg.Conn, leg.Path
+	if err := f.begin(app, req, leg); err != nil {
+		_ = leg.Stream.Close()
+		return c, nil, err
+	}
+	return c, leg, nil
+}
+
+// begin answers the application and forwards what it sent ahead of time.
+func (f *Front) begin(app *net.TCPConn, req *request, leg *Leg) error {
+	_ = app.SetDeadline(time.Now().Add(f.cfg.HandshakeTimeout))
+	if err := req.answer(app, ReplySucceeded, leg.Bound); err != nil {
+		return fmt.Errorf("answering the application: %w", err)
+	}
+	if len(req.early) > 0 {
+		_ = leg.Conn.SetWriteDeadline(time.Now().Add(f.cfg.HandshakeTimeout))
+		if _, err := leg.Stream.Write(req.early); err != nil {
+			return fmt.Errorf("forwarding early data: %w", err)
+		}
+		_ = leg.Conn.SetWriteDeadline(time.Time{})
+	}
+	return app.SetDeadline(time.Time{})
+}
+
+// report logs why a connection was not relayed, at the level that it deserves.
+func (f *Front) report(app *net.TCPConn, c *Connection, err error) {
+	if c == nil {
+		if errors.Is(err, ErrPeerLeft) {
+			return
+		}
+		f.log.Warn("refused an application", "peer", app.RemoteAddr(), "error", err)
+		return
+	}
+	f.log.Warn("connection failed", "destination", c.Destination, "mode", c.Mode, "reply", replyFor(err), "error", err)
+}
+
+// logClosed says in one line what became of a connection.
+func logClosed(log *slog.Logger, c *Connection, r relay.Result) {
+	attrs := []any{
+		"id", c.ID, "destination", c.Destination, "mode", c.Mode, "path", c.Path,
+		"sent_bytes", c.Counters.AToB.Load(), "received_bytes", c.Counters.BToA.Load(),
+		"duration", time.Since(c.Opened).Round(time.Millisecond), "reason", r.Reason,
+	}
+	if c.User != "" {
+		attrs = append(attrs, "user", c.User)
+	}
+	if r.Err != nil {
+		attrs = append(attrs, "error", r.Err)
+	}
+	log.Info("connection closed", attrs...)
+}
+
+func errFull(limit int) error {
+	return fmt.Errorf("the limit of %d connections is reached: raise [limits] max_connections, or the descriptor limit (ulimit -n)", limit)
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := t.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}

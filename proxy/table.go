@@ -1,0 +1,132 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mpproxy/mptcpsock"
+	"mpproxy/proxy/relay"
+)
+
+// Connection is one relayed connection. Its exported fields are set before it
+// enters the table and do not change; the counters run.
+type Connection struct {
+	ID          uint64
+	Opened      time.Time
+	User        string // whom the peer authenticated as; empty on an open listener
+	Mode        string
+	Destination Destination
+	Peer        netip.AddrPort // the application (client) or the client (concentrator)
+	Path        string         // the path of the first subflow, where known
+	// Leg is the connection between client and concentrator.
+	Leg      *mptcpsock.Conn
+	Counters relay.Counters // A is the application or client, B what lies behind
+
+	stop context.CancelFunc
+}
+
+// Table holds the live connections of a front or a concentrator and counts
+// those that were. It is safe for concurrent use.
+type Table struct {
+	mu     sync.Mutex
+	nextID uint64
+	live   map[uint64]*Connection
+	users  map[string]int
+
+	Totals Totals
+}
+
+// Totals count since the program started.
+type Totals struct {
+	Opened       atomic.Uint64 // connections that were relayed
+	Refused      atomic.Uint64 // turned away at a limit
+	AuthFailures atomic.Uint64 // wrong user name or token
+	Failed       atomic.Uint64 // destination or concentrator not reached
+	FellBack     atomic.Uint64 // legs that came up as plain TCP
+	BytesAToB    atomic.Uint64 // of connections that have ended
+	BytesBToA    atomic.Uint64
+}
+
+func (t *Totals) countHandshake(err error) {
+	if errors.Is(err, ErrAuthenticationFailed) {
+		t.AuthFailures.Add(1)
+	}
+}
+
+// NewTable returns an empty table.
+func NewTable() *Table {
+	return &Table{live: make(map[uint64]*Connection), users: make(map[string]int)}
+}
+
+func (t *Table) add(c *Connection) {
+	t.mu.Lock()
+	t.nextID++
+	c.ID = t.nextID
+	t.live[c.ID] = c
+	t.mu.Unlock()
+	t.Totals.Opened.Add(1)
+}
+
+func (t *Table) remove(c *Connection) {
+	t.mu.Lock()
+	delete(t.live, c.ID)
+	t.mu.Unlock()
+	t.Totals.BytesAToB.Add(c.Counters.AToB.Load())
+	t.Totals.BytesBToA.Add(c.Counters.BToA.Load())
+}
+
+// enter counts a connection of user and reports whether it is within limit
+// (0: no limit). A true answer must be given back with leave.
+func (t *Table) enter(user string, limit int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if limit > 0 && t.users[user] >= limit {
+		return false
+	}
+	t.users[user]++
+	return true
+}
+
+func (t *Table) leave(user string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.users[user]--; t.users[user] <= 0 {
+		delete(t.users, user)
+	}
+}
+
+// Len returns the number of live connections.
+func (t *Table) Len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.live)
+}
+
+// Connections returns the live connections, oldest first.
+func (t *Table) Connections() []*Connection {
+	t.mu.Lock()
+	all := make([]*Connection, 0, len(t.live))
+	for _, c := range t.live {
+		all = append(all, c)
+	}
+	t.mu.Unlock()
+	slices.SortFunc(all, func(a, b *Connection) int { return int(int64(a.ID) - int64(b.ID)) })
+	return all
+}
+
+// StopWhere ends every live connection for which f holds and returns how many.
+func (t *Table) StopWhere(f func(*Connection) bool) int {
+	n := 0
+	for _, c := range t.Connections() {
+		if f(c) {
+			c.stop()
+			n++
+		}
+	}
+	return n
+}

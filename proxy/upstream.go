@@ -1,0 +1,230 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"mpproxy/mptcpsock"
+	"mpproxy/proxy/relay"
+)
+
+// Errors of the leg, to be told apart with errors.Is. Each has its own remedy.
+var (
+	// ErrUnreachable: no path led to the concentrator.
+	ErrUnreachable = errors.New("the concentrator cannot be reached")
+	// ErrPinMismatch: somebody answered, with a key other than the link's.
+	ErrPinMismatch = errors.New("the server's key is not the one that the link names")
+	// ErrTokenRefused: the concentrator does not know this user or token.
+	ErrTokenRefused = errors.New("the concentrator refused the user name or token")
+	// ErrNotMultipath: the leg came up as plain TCP and require_mptcp is set.
+	ErrNotMultipath = errors.New("the connection to the concentrator is plain TCP, and require_mptcp is set")
+)
+
+// Candidate is one way to reach the concentrator.
+type Candidate struct {
+	Path      string     // name of the path
+	Source    netip.Addr // local address to bind; invalid: the kernel chooses
+	Interface string     // device to bind, where source routing is not available; may be empty
+	Metered   bool
+}
+
+// Paths tells which ways there are, the best-ranked first. The controller
+// implements it; implementations are safe for concurrent use and do not block.
+type Paths interface {
+	Candidates() []Candidate
+}
+
+// UpstreamConfig describes the concentrator and how to talk to it.
+type UpstreamConfig struct {
+	Host string // name or address
+	Port uint16
+	// TLS is the client configuration (see ClientTLS); nil means that the leg
+	// is not encrypted (security = "none").
+	TLS *tls.Config
+	// Credentials returns user name and token for a mode; an empty user name
+	// means that the server asks for none.
+	Credentials func(mode string) (user, token string)
+	// RequireMPTCP refuses legs that came up as plain TCP.
+	RequireMPTCP bool
+	// ConnectTimeout bounds reaching the concentrator, TLS and authentication;
+	// AnswerTimeout bounds the whole of Open, with the concentrator's own dial.
+	ConnectTimeout, AnswerTimeout time.Duration
+	ReceiveBuffer                 int // bytes; see mptcpsock.Dialer
+	Paths                         Paths
+	Resolver                      *net.Resolver // nil: the system's
+	Log                           *slog.Logger
+	// FellBack is called for each leg that came up as plain TCP; may be nil.
+	FellBack func(path string)
+}
+
+// Upstream opens legs to one concentrator. It is safe for concurrent use.
+type Upstream struct {
+	cfg    UpstreamConfig
+	log    *slog.Logger
+	names  nameCache
+	health health
+
+	mu    sync.Mutex
+	avoid map[string]time.Time // path → until when it is tried last
+}
+
+// NewUpstream returns an Upstream. It opens nothing yet.
+func NewUpstream(cfg UpstreamConfig) *Upstream {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.ConnectTimeout <= 0 {
+		cfg.ConnectTimeout = 10 * time.Second
+	}
+	if cfg.AnswerTimeout <= 0 {
+		cfg.AnswerTimeout = 30 * time.Second
+	}
+	return &Upstream{
+		cfg: cfg, log: cfg.Log, avoid: make(map[string]time.Time),
+		names:  nameCache{host: cfg.Host, resolver: cfg.Resolver},
+		health: health{log: cfg.Log},
+	}
+}
+
+// Leg is an open stream through the concentrator to a destination.
+type Leg struct {
+	Stream relay.Stream    // what to read and write: TLS, or the socket itself
+	Conn   *mptcpsock.Conn // the socket under it
+	Path   string          // path of the first subflow
+	Bound  netip.AddrPort  // the concentrator's BND.ADDR, may be invalid
+}
+
+// Open asks the concentrator for a stream to the destination. An error that
+// wraps a refusal of the concentrator carries its reply code; the other errors
+// wrap ErrUnreachable, ErrPinMismatch, ErrTokenRefused or ErrNotMultipath.
+func (u *Upstream) Open(ctx context.Context, to Destination, mode string) (*Leg, error) {
+	cred := u.credentials(mode)
+	ctx, cancel := context.WithTimeout(ctx, u.cfg.AnswerTimeout)
+	defer cancel()
+	leg, err := u.converse(ctx, cred.flight(to), func(leg *Leg) error {
+		if err := cred.readGreeting(leg.Stream); err != nil {
+			return err
+		}
+		u.health.ok()
+		reply, bound, err := readReply(leg.Stream)
+		if err != nil {
+			return err
+		}
+		if reply != ReplySucceeded {
+			return &replyError{reply, fmt.Errorf("the concentrator answered: %s", reply)}
+		}
+		leg.Bound = bound
+		return nil
+	})
+	u.note(ctx, err)
+	return leg, err
+}
+
+// Check reaches the concentrator and shows the token, without asking for a
+// destination. Its errors are those of Open.
+func (u *Upstream) Check(ctx context.Context, mode string) error {
+	cred := u.credentials(mode)
+	ctx, cancel := context.WithTimeout(ctx, u.cfg.ConnectTimeout)
+	defer cancel()
+	leg, err := u.converse(ctx, cred.greeting(), func(leg *Leg) error {
+		return cred.readGreeting(leg.Stream)
+	})
+	if err == nil {
+		_ = leg.Stream.Close()
+		u.health.ok()
+	}
+	u.note(ctx, err)
+	return err
+}
+
+// Health says how the concentrator answered last.
+func (u *Upstream) Health() Health { return u.health.get() }
+
+func (u *Upstream) credentials(mode string) credentials {
+	user, token := u.cfg.Credentials(mode)
+	return credentials{user, token}
+}
+
+// note keeps what err says about the concentrator. A caller that went away
+// says nothing about it.
+func (u *Upstream) note(ctx context.Context, err error) {
+	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+		u.health.failed(err)
+	}
+}
+
+// converse connects, secures the leg, sends opening and runs read on it, all
+// under ctx. On error nothing is left open.
+func (u *Upstream) converse(ctx context.Context, opening []byte, read func(*Leg) error) (*Leg, error) {
+	conn, path, err := u.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	leg := &Leg{Stream: conn, Conn: conn, Path: path}
+	if err := u.exchange(ctx, leg, opening, read); err != nil {
+		// The bare socket: a TLS goodbye would look to the concentrator like
+		// data from a client that still waits for its dial.
+		_ = leg.Conn.Close()
+		if cause := context.Cause(ctx); cause != nil {
+			err = fmt.Errorf("%w (%w)", err, cause)
+		}
+		return nil, err
+	}
+	return leg, nil
+}
+
+func (u *Upstream) exchange(ctx context.Context, leg *Leg, opening []byte, read func(*Leg) error) error {
+	if err := u.checkMultipath(leg); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		_ = leg.Conn.SetDeadline(deadline)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = leg.Conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if u.cfg.TLS != nil {
+		tc := tls.Client(relay.NewRecordConn(leg.Conn), u.cfg.TLS)
+		if err := tc.HandshakeContext(context.WithoutCancel(ctx)); err != nil {
+			return tlsError(err)
+		}
+		leg.Stream = tc
+	}
+	if _, err := leg.Stream.Write(opening); err != nil {
+		return fmt.Errorf("sending the request to the concentrator: %w", err)
+	}
+	if err := read(leg); err != nil {
+		return err
+	}
+	if !stop() {
+		return context.Cause(ctx)
+	}
+	return leg.Conn.SetDeadline(time.Time{})
+}
+
+// checkMultipath makes a fall-back to plain TCP visible, and an error where
+// that is asked for: never a silent fall-back.
+func (u *Upstream) checkMultipath(leg *Leg) error {
+	reason, err := leg.Conn.Fallback()
+	if err != nil {
+		return fmt.Errorf("asking the kernel whether the leg is MPTCP: %w", err)
+	}
+	if reason == mptcpsock.FallbackNone {
+		u.health.multipath()
+		return nil
+	}
+	if u.cfg.FellBack != nil {
+		u.cfg.FellBack(leg.Path)
+	}
+	u.health.fellBack(leg.Path, reason.String())
+	if u.cfg.RequireMPTCP {
+		return fmt.Errorf("%w: path %s, %s", ErrNotMultipath, leg.Path, reason)
+	}
+	return nil
+}
