@@ -72,7 +72,7 @@ func DefaultClient() Client {
 }
 
 type rawClient struct {
-	Link         field[string] `toml:"link"`
+	Link         field[string] `toml:"link" secret:"yes"`
 	Mode         field[string] `toml:"mode"`
 	PathManager  field[string] `toml:"path_manager"`
 	RequireMPTCP field[bool]   `toml:"require_mptcp"`
@@ -84,16 +84,16 @@ type rawClient struct {
 }
 
 type rawSocks struct {
-	Listen           field[[]element] `toml:"listen"`
+	Listen           field[[]element] `toml:"listen" example:"[\"127.0.0.1:1080\"]"`
 	AllowOpen        field[bool]      `toml:"allow_open"`
-	HandshakeTimeout field[string]    `toml:"handshake_timeout"`
+	HandshakeTimeout field[string]    `toml:"handshake_timeout" example:"\"10s\""`
 	Users            []rawSocksUser   `toml:"user"`
 }
 
 type rawSocksUser struct {
 	mark
 	Name     field[string] `toml:"name"`
-	Password field[string] `toml:"password"`
+	Password field[string] `toml:"password" secret:"yes"`
 }
 
 type rawPath struct {
@@ -163,17 +163,17 @@ func (c check) socksUsers(raw []rawSocksUser) (users []SocksUser) {
 	seen := map[string]int{}
 	for _, u := range raw {
 		name, password := u.Name.value, u.Password.value
-		if !u.Name.isSet {
+		if u.Name.isAbsent() {
 			c.at(u.mark, "the user has no name: add name = \"…\"")
-		} else if err := CheckUserName(name); err != nil {
+		} else if err := CheckUserName(name); err != nil && u.Name.isSet {
 			c.at(u.Name.mark, "%v", err)
-		} else if line, twice := seen[name]; twice {
+		} else if line, twice := seen[name]; twice && u.Name.isSet {
 			c.at(u.Name.mark, "%q is already in line %d: give each user one [[socks.user]]", name, line)
 		}
 		seen[name] = u.Name.line
-		if !u.Password.isSet {
+		if u.Password.isAbsent() {
 			c.at(u.mark, "the user has no password: add password = \"…\"")
-		} else if password == "" || len(password) > 255 {
+		} else if u.Password.isSet && (password == "" || len(password) > 255) {
 			c.at(u.Password.mark, "the password has %d bytes: allowed is 1 to 255", len(password))
 		}
 		users = append(users, SocksUser{name, NewSecret(password)})
@@ -189,11 +189,11 @@ func (c check) paths(raw []rawPath) (paths []Path) {
 			Rank:      c.number(r.Rank, min(i+1, maxRank), 1, maxRank),
 			Metered:   r.Metered.value,
 		}
-		if !r.Interface.isSet {
+		if r.Interface.isAbsent() {
 			c.at(r.mark, "the path has no interface: add interface = \"…\", a name or a pattern such as \"wlan*\"")
-		} else if err := checkPattern(p.Interface); err != nil {
+		} else if err := checkPattern(p.Interface); err != nil && r.Interface.isSet {
 			c.at(r.Interface.mark, "%v", err)
-		} else if j := slices.IndexFunc(paths, func(o Path) bool { return o.Interface == p.Interface }); j >= 0 {
+		} else if j := slices.IndexFunc(paths, func(o Path) bool { return o.Interface == p.Interface }); j >= 0 && r.Interface.isSet {
 			c.at(r.Interface.mark, "%q is already in line %d: the first [[path]] that matches an interface is used", p.Interface, raw[j].Interface.line)
 		}
 		if r.Name.isSet {

@@ -55,12 +55,19 @@ func (es Errors) Unwrap() []error {
 	return out
 }
 
+// maxErrors bounds what is listed: a damaged users file has a mistake a line.
+const maxErrors = 100
+
 // err returns nil for an empty list, as a true nil interface.
 func (es Errors) err() error {
 	if len(es) == 0 {
 		return nil
 	}
 	slices.SortStableFunc(es, func(a, b *Error) int { return a.Line - b.Line })
+	if more := len(es) - maxErrors; more > 0 {
+		last := &Error{File: es[0].File, Message: fmt.Sprintf("and %d more mistakes", more)}
+		es = append(es[:maxErrors:maxErrors], last)
+	}
 	return es
 }
 

@@ -40,12 +40,12 @@ var commonLimits = Limits{
 
 type rawLimits struct {
 	MaxConnections   field[int64]  `toml:"max_connections"`
-	ConnectTimeout   field[string] `toml:"connect_timeout"`
-	IdleTimeout      field[string] `toml:"idle_timeout"`
-	MaxLifetime      field[string] `toml:"max_lifetime"`
-	HalfCloseTimeout field[string] `toml:"half_close_timeout"`
-	DrainTimeout     field[string] `toml:"drain_timeout"`
-	ReceiveBuffer    field[string] `toml:"receive_buffer"`
+	ConnectTimeout   field[string] `toml:"connect_timeout" example:"\"15s\""`
+	IdleTimeout      field[string] `toml:"idle_timeout" example:"\"2h4m\""`
+	MaxLifetime      field[string] `toml:"max_lifetime" example:"\"24h\""`
+	HalfCloseTimeout field[string] `toml:"half_close_timeout" example:"\"5m\""`
+	DrainTimeout     field[string] `toml:"drain_timeout" example:"\"30s\""`
+	ReceiveBuffer    field[string] `toml:"receive_buffer" example:"\"8MiB\""`
 }
 
 func (c check) limits(raw rawLimits, d Limits) Limits {

@@ -3,17 +3,21 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/BurntSushi/toml"
 )
 
 // Raw structs mirror a file: a field of type field[T] is a key, a struct is a
-// table, a slice of structs an array of tables. Names come from toml tags.
+// table, a slice of structs an array of tables. The toml tag is the name, the
+// example tag shows a value when the type is wrong, and values of keys with a
+// secret tag are never shown.
 //
 // toml.Decode into a struct stops at the first wrong type, matches keys without
 // regard to case and knows no positions, so we let it parse into a map and bind
@@ -50,81 +54,95 @@ type word struct {
 
 // binder is what bind needs of a field[T].
 type binder interface {
-	bind(path string, m mark, v any, lines lineIndex) (problem string)
+	bind(path string, m mark, v any, b *binding, tag reflect.StructTag) (problem string)
 }
 
-func (f *field[T]) bind(path string, m mark, v any, lines lineIndex) string {
+func (f *field[T]) bind(path string, m mark, v any, b *binding, tag reflect.StructTag) string {
 	f.mark = m
-	problem := ""
+	ok, want := false, ""
 	switch to := any(&f.value).(type) {
 	case *string:
-		problem = assign(to, v, "a string in quotes")
+		ok, want = assign(to, v), "a string in quotes"
 	case *bool:
-		problem = assign(to, v, "true or false")
+		ok, want = assign(to, v), "true or false"
 	case *int64:
-		problem = assign(to, v, "a whole number")
+		ok, want = assign(to, v), "a whole number"
 	case *time.Time:
-		problem = assign(to, v, "a date and time such as 2026-01-31T12:00:00Z")
+		ok, want = assign(to, v), "a date and time such as 2026-01-31T12:00:00Z"
 	case *[]element:
-		problem = bindList(to, path, m, v, lines)
+		ok, want = b.elements(to, path, m, v), "a list of strings"
 	case *word:
-		if problem = assign(&to.single, v, ""); problem != "" {
+		if ok = assign(&to.single, v); !ok {
 			to.isList = true
-			problem = bindList(&to.list, path, m, v, lines)
+			ok = b.elements(&to.list, path, m, v)
 		}
+		want = "a string or a list of strings"
 	default:
 		panic(fmt.Sprintf("config: no binding for %T", f.value))
 	}
-	f.isSet = problem == ""
-	return problem
-}
-
-func assign[T any](to *T, v any, want string) string {
-	t, ok := v.(T)
-	if !ok {
-		return fmt.Sprintf("expected %s, found %s", want, describe(v))
+	if f.isSet = ok; ok {
+		return ""
 	}
-	*to = t
-	return ""
+	if example := tag.Get("example"); example != "" {
+		want += " such as " + example
+	}
+	return fmt.Sprintf("expected %s, found %s", want, describe(v, tag.Get("secret") != ""))
 }
 
-func bindList(to *[]element, path string, m mark, v any, lines lineIndex) string {
-	const want = `a list of strings such as ["a", "b"]`
+// isAbsent is false for a key whose value was of the wrong type: that has been
+// reported already.
+func (f field[T]) isAbsent() bool { return f.key == "" }
+
+func assign[T any](to *T, v any) bool {
+	t, ok := v.(T)
+	if ok {
+		*to = t
+	}
+	return ok
+}
+
+// elements reads a list of strings, each with its line.
+func (b *binding) elements(to *[]element, path string, m mark, v any) bool {
 	list, ok := v.([]any)
 	if !ok {
-		return fmt.Sprintf("expected %s, found %s", want, describe(v))
+		return false
 	}
 	*to = make([]element, 0, len(list))
 	for i, item := range list {
 		s, ok := item.(string)
 		if !ok {
-			return fmt.Sprintf("expected %s, found %s in the list", want, describe(item))
+			return false
 		}
 		at := mark{m.key, m.line}
-		if n := lines[elementKey(path, i)]; n > 0 {
+		if n := b.lines[elementKey(path, i)]; n > 0 {
 			at.line = n
 		}
 		*to = append(*to, element{at, s})
 	}
-	return ""
+	return true
 }
 
-// describe names a TOML value's type. Only numbers and truth values are shown:
-// a string in the wrong place may be a password.
-func describe(v any) string {
+// describe names a TOML value's type, and shows short values that are no secret.
+func describe(v any, isSecret bool) string {
+	show := func(text string) string {
+		if isSecret || len(text) > 40 {
+			return ""
+		}
+		return " " + text
+	}
 	switch v := v.(type) {
 	case string:
-		return "a string"
+		return "a string" + show(strconv.Quote(v))
 	case bool:
-		return fmt.Sprintf("the truth value %v", v)
+		return "the truth value" + show(strconv.FormatBool(v))
 	case int64:
-		return fmt.Sprintf("the number %d", v)
+		return "a number" + show(strconv.FormatInt(v, 10))
 	case float64:
-		return "the number " + strconv.FormatFloat(v, 'g', -1, 64)
+		return "a number" + show(strconv.FormatFloat(v, 'g', -1, 64))
 	case time.Time:
 		return "a date or time"
 	case []any:
-		return "a list"
+		return "a list" + show(fmt.Sprintf("%v", v))
 	case []map[string]any:
 		return "an array of tables"
 	case map[string]any:
@@ -144,7 +162,7 @@ func parse(text, file string, raw any) (*report, lineIndex) {
 	}
 	tree := map[string]any{}
 	if _, err := toml.Decode(text, &tree); err != nil {
-		r.syntax(err)
+		r.syntax(err, text)
 		return r, nil
 	}
 	b := binding{report: r, lines: lines, root: reflect.TypeOf(raw).Elem()}
@@ -152,15 +170,35 @@ func parse(text, file string, raw any) (*report, lineIndex) {
 	return r, lines
 }
 
-// syntax reports what the TOML parser says. Its texts quote single characters
-// and keys, never values, except for strings that are no dates.
-func (r *report) syntax(err error) {
+// syntax reports what the TOML parser says.
+func (r *report) syntax(err error, text string) {
 	var pe toml.ParseError
 	if !errors.As(err, &pe) {
 		r.at(mark{}, "is not valid TOML: %s", strings.TrimPrefix(err.Error(), "toml: "))
 		return
 	}
-	r.at(mark{line: pe.Position.Line}, "is not valid TOML: %s", strings.TrimSpace(pe.Message))
+	r.at(mark{line: pe.Position.Line}, "is not valid TOML: %s", withoutValue(pe.Message, text, pe.Position.Line))
+}
+
+// withoutValue hides words of a parser's message that come from the value in the
+// line it is about: that may be a token or a password without its quotes.
+func withoutValue(message, text string, line int) string {
+	lines := strings.Split(text, "\n")
+	if line < 1 || line > len(lines) {
+		return message
+	}
+	_, value, _ := strings.Cut(lines[line-1], "=")
+	words := strings.Fields(message)
+	for i, w := range words {
+		if bare := strings.Trim(w, `"'.,:;()`); len(bare) > 1 && strings.Contains(value, bare) {
+			words[i] = strings.Replace(w, bare, "…", 1)
+		}
+	}
+	message = strings.Join(words, " ")
+	if v := strings.TrimSpace(value); v != "" && unicode.IsLetter(rune(v[0])) {
+		message += "; text stands in quotes"
+	}
+	return message
 }
 
 type binding struct {
@@ -183,35 +221,35 @@ func (b *binding) table(v reflect.Value, m map[string]any, path, key string) {
 		if f, ok := fields[name]; ok {
 			b.entry(f, m[name], joinKey(path, name), at)
 		} else {
-			b.unknown(at, name, fields)
+			b.unknown(at, name, m[name], fields)
 		}
 	}
 }
 
-func (b *binding) entry(f reflect.Value, v any, path string, at mark) {
+func (b *binding) entry(f rawField, v any, path string, at mark) {
 	if to, ok := f.Addr().Interface().(binder); ok {
-		if problem := to.bind(path, at, v, b.lines); problem != "" {
+		if problem := to.bind(path, at, v, b, f.tag); problem != "" {
 			b.at(at, "%s", problem)
 		}
 		return
 	}
 	if f.Kind() == reflect.Slice {
-		b.tables(f, v, path, at)
+		b.tables(f.Value, v, path, at)
 		return
 	}
 	m, ok := v.(map[string]any)
 	if !ok {
-		b.at(at, "expected a table, found %s: write [%s] on a line of its own and its keys below", describe(v), at.key)
+		b.at(at, "expected a table, found %s: write [%s] on a line of its own and its keys below", describe(v, true), at.key)
 		return
 	}
-	setMark(f, at)
-	b.table(f, m, path, at.key)
+	setMark(f.Value, at)
+	b.table(f.Value, m, path, at.key)
 }
 
 func (b *binding) tables(f reflect.Value, v any, path string, at mark) {
 	list, ok := tableList(v)
 	if !ok {
-		b.at(at, "expected an array of tables, found %s: write [[%s]] with two brackets on each side", describe(v), at.key)
+		b.at(at, "expected an array of tables, found %s: write [[%s]] with two brackets on each side", describe(v, true), at.key)
 		return
 	}
 	f.Set(reflect.MakeSlice(f.Type(), len(list), len(list)))
@@ -249,39 +287,55 @@ func setMark(f reflect.Value, at mark) {
 
 func (m *mark) setMark(at mark) { *m = at }
 
-// unknown reports a key that does not exist here: the nearest one that does, or
-// the table where a key of this name lives (a key written below a table's header
-// belongs to that table, which TOML beginners do not expect).
-func (b *binding) unknown(at mark, name string, fields map[string]reflect.Value) {
-	known := make([]string, 0, len(fields))
-	for k := range fields {
-		known = append(known, k)
+// unknown reports a key or table that does not exist here: the nearest one that
+// does, or the table where one of this name lives (a key written below a table's
+// header belongs to that table, which TOML beginners do not expect).
+func (b *binding) unknown(at mark, name string, v any, fields map[string]rawField) {
+	kind, known := "key", []string{}
+	_, isTable := v.(map[string]any)
+	if _, isTables := v.([]map[string]any); isTable || isTables {
+		kind = "table"
+	}
+	for k, f := range fields {
+		if f.isLeaf() == (kind == "key") {
+			known = append(known, k)
+		}
 	}
 	slices.Sort(known)
 	if n := nearest(name, known); n != "" {
-		b.at(at, "unknown key; did you mean %q?", n)
+		b.at(at, "unknown %s; did you mean %q?", kind, n)
 		return
 	}
-	if homes := homesOf(b.root, name, ""); len(homes) > 0 {
-		b.at(at, "unknown key here: %q belongs %s", name, strings.Join(homes, " or "))
+	if homes := homesOf(b.root, name); len(homes) > 0 {
+		b.at(at, "unknown %s here; %q belongs %s", kind, name, strings.Join(homes, " or "))
 		return
 	}
-	b.at(at, "unknown key; the keys here are %s", strings.Join(known, ", "))
+	for program, root := range map[string]reflect.Type{"mpproxy-client": reflect.TypeFor[rawClient](), "mpproxy-server": reflect.TypeFor[rawServer]()} {
+		if root != b.root && at.key == name && len(homesOf(root, name)) > 0 {
+			b.at(at, "unknown %s here; %q belongs in the file of %s: is this the right file?", kind, name, program)
+			return
+		}
+	}
+	if len(known) == 0 {
+		b.at(at, "unknown %s; there are no %ss here", kind, kind)
+		return
+	}
+	b.at(at, "unknown %s; the %ss here are %s", kind, kind, strings.Join(known, ", "))
 }
 
-// homesOf lists where in the schema a key called name lives.
-func homesOf(t reflect.Type, name, path string) (homes []string) {
-	eachKey(t, path, func(key string, isLeaf bool) {
+// homesOf lists where in a schema a key or table called name lives.
+func homesOf(t reflect.Type, name string) (homes []string) {
+	eachKey(t, "", func(key string, _ bool) {
 		dir, last := "", key
 		if i := strings.LastIndexByte(key, '.'); i >= 0 {
 			dir, last = key[:i], key[i+1:]
 		}
 		switch {
-		case last != name || !isLeaf:
+		case last != name:
 		case dir == "":
 			homes = append(homes, "at the top of the file, above the first [table]")
 		default:
-			homes = append(homes, "into ["+dir+"]")
+			homes = append(homes, "in ["+dir+"]")
 		}
 	})
 	return homes
@@ -297,10 +351,10 @@ func eachKey(t reflect.Type, path string, f func(key string, isLeaf bool)) {
 			sub = sub.Elem()
 		}
 		switch {
-		case name == "" && sf.Anonymous && sf.Type != reflect.TypeFor[mark]():
+		case isPart(sf):
 			eachKey(sf.Type, path, f)
 		case name == "":
-		case reflect.PointerTo(sf.Type).Implements(reflect.TypeFor[binder]()):
+		case reflect.PointerTo(sf.Type).Implements(binderType):
 			f(joinKey(path, name), true)
 		default:
 			f(joinKey(path, name), false)
@@ -309,19 +363,31 @@ func eachKey(t reflect.Type, path string, f func(key string, isLeaf bool)) {
 	}
 }
 
+var binderType = reflect.TypeFor[binder]()
+
+// isPart is true for a struct that is embedded for its keys.
+func isPart(sf reflect.StructField) bool {
+	return sf.Anonymous && sf.Tag.Get("toml") == "" && sf.Type != reflect.TypeFor[mark]()
+}
+
+// rawField is a field of a raw struct, with its tags.
+type rawField struct {
+	reflect.Value
+	tag reflect.StructTag
+}
+
+func (f rawField) isLeaf() bool { return f.Addr().Type().Implements(binderType) }
+
 // fieldsOf maps a raw struct's keys to its fields, embedded structs included.
-func fieldsOf(v reflect.Value) map[string]reflect.Value {
-	out := map[string]reflect.Value{}
+func fieldsOf(v reflect.Value) map[string]rawField {
+	out := map[string]rawField{}
 	for i := range v.NumField() {
 		sf := v.Type().Field(i)
-		name := sf.Tag.Get("toml")
-		switch {
+		switch name := sf.Tag.Get("toml"); {
 		case name != "":
-			out[name] = v.Field(i)
-		case sf.Anonymous && sf.Type != reflect.TypeFor[mark]():
-			for k, f := range fieldsOf(v.Field(i)) {
-				out[k] = f
-			}
+			out[name] = rawField{v.Field(i), sf.Tag}
+		case isPart(sf):
+			maps.Copy(out, fieldsOf(v.Field(i)))
 		}
 	}
 	return out

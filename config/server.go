@@ -80,7 +80,7 @@ func DefaultServer() Server {
 }
 
 type rawServer struct {
-	Listen       field[[]element] `toml:"listen"`
+	Listen       field[[]element] `toml:"listen" example:"[\"[::]:8443\"]"`
 	Public       field[string]    `toml:"public"`
 	Security     field[string]    `toml:"security"`
 	Certificate  field[string]    `toml:"certificate"`
@@ -96,19 +96,19 @@ type rawServer struct {
 }
 
 type rawDestinations struct {
-	Allow field[[]element] `toml:"allow"`
-	Deny  field[[]element] `toml:"deny"`
+	Allow field[[]element] `toml:"allow" example:"[\"10.0.0.0/8\"]"`
+	Deny  field[[]element] `toml:"deny" example:"[\"198.51.100.0/24\"]"`
 }
 
 type rawServerLimits struct {
 	rawLimits
 	MaxConnectionsPerUser field[int64]  `toml:"max_connections_per_user"`
-	HandshakeTimeout      field[string] `toml:"handshake_timeout"`
-	AuthFailureDelay      field[string] `toml:"auth_failure_delay"`
+	HandshakeTimeout      field[string] `toml:"handshake_timeout" example:"\"10s\""`
+	AuthFailureDelay      field[string] `toml:"auth_failure_delay" example:"\"1s\""`
 }
 
 type rawAnnounce struct {
-	Addresses field[word] `toml:"addresses"`
+	Addresses field[word] `toml:"addresses" example:"\"auto\", \"none\" or [\"192.0.2.1\"]"`
 }
 
 // ParseServer reads the text of a server file; filename is for messages, and

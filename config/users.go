@@ -133,7 +133,7 @@ type rawUsers struct {
 type rawUser struct {
 	mark
 	Name           field[string]    `toml:"name"`
-	Hash           field[string]    `toml:"hash"`
+	Hash           field[string]    `toml:"hash" secret:"yes"`
 	Created        field[time.Time] `toml:"created"`
 	Serial         field[int64]     `toml:"serial"`
 	MaxConnections field[int64]     `toml:"max_connections"`
@@ -165,9 +165,9 @@ func ParseUsers(data []byte, filename string) (Users, error) {
 }
 
 func (c check) user(raw rawUser) User {
-	if !raw.Name.isSet {
+	if raw.Name.isAbsent() {
 		c.at(raw.mark, "the user has no name: add name = \"…\"")
-	} else if err := CheckUserName(raw.Name.value); err != nil {
+	} else if err := CheckUserName(raw.Name.value); err != nil && raw.Name.isSet {
 		c.at(raw.Name.mark, "%v", err)
 	}
 	return User{
@@ -183,8 +183,11 @@ func (c check) user(raw rawUser) User {
 // hash reads "sha256:HEX". The value is not shown: it may be the token itself.
 func (c check) hash(raw rawUser) (sum [32]byte) {
 	const want = `"sha256:" and the 64 hexadecimal digits of the token's SHA-256`
-	if !raw.Hash.isSet {
+	if raw.Hash.isAbsent() {
 		c.at(raw.mark, "the user has no hash: it is %s, as `mpproxy-server user add` writes it", want)
+		return sum
+	}
+	if !raw.Hash.isSet {
 		return sum
 	}
 	digits, ok := strings.CutPrefix(raw.Hash.value, "sha256:")
@@ -197,8 +200,11 @@ func (c check) hash(raw rawUser) (sum [32]byte) {
 }
 
 func (c check) created(raw rawUser) time.Time {
-	if !raw.Created.isSet {
+	if raw.Created.isAbsent() {
 		c.at(raw.mark, "the user has no created: add the time of creation, such as created = 2026-01-31T12:00:00Z")
+		return time.Time{}
+	}
+	if !raw.Created.isSet {
 		return time.Time{}
 	}
 	t := raw.Created.value

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -66,6 +67,9 @@ const lockPoll = 20 * time.Millisecond
 // lockUsers takes the lock file beside path. The lock file stays: removing it
 // would let a waiter lock a file that nobody else sees any more.
 func lockUsers(ctx context.Context, path string) (unlock func(), err error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // one file, one lock, whatever names it has
+	}
 	name := path + ".lock"
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
