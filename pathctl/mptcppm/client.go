@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/mdlayher/genetlink"
@@ -89,6 +91,7 @@ type Client struct {
 	family  genetlink.Family
 	timeout time.Duration
 	turn    chan struct{} // holds a token while the socket is free
+	closed  atomic.Bool
 }
 
 // Dial opens a command socket. It needs no privilege; most commands do. Where
@@ -109,7 +112,10 @@ func newClient(conn *genetlink.Conn, family genetlink.Family, timeout time.Durat
 }
 
 // Close closes the socket. Methods called afterwards fail with fs.ErrClosed.
-func (c *Client) Close() error { return c.conn.Close() }
+func (c *Client) Close() error {
+	c.closed.Store(true)
+	return c.conn.Close()
+}
 
 // reply is what a command is answered with, apart from errors.
 type reply uint8
@@ -156,7 +162,10 @@ func (c *Client) execute(ctx context.Context, op operation, req request) ([]gene
 		return nil, op.fail(attrs, err)
 	}
 	msgs, err := c.exchange(ctx, op, attrs)
-	if err != nil {
+	switch {
+	case err != nil && c.closed.Load(): // the socket's own error for it has no name
+		return nil, op.fail(attrs, fs.ErrClosed)
+	case err != nil:
 		return nil, op.fail(attrs, err)
 	}
 	return msgs, nil

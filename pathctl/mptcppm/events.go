@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"iter"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,6 +26,7 @@ type Events struct {
 	family  uint16
 	pending []Event
 	lost    error // to be reported before pending
+	closed  atomic.Bool
 }
 
 // DialEvents opens a socket and joins the group mptcp_pm_events. That needs
@@ -71,7 +73,10 @@ func joinEvents(conn *genetlink.Conn, family genetlink.Family, buffer int) error
 }
 
 // Close closes the socket; a waiting Receive ends with fs.ErrClosed.
-func (e *Events) Close() error { return e.conn.Close() }
+func (e *Events) Close() error {
+	e.closed.Store(true)
+	return e.conn.Close()
+}
 
 // Receive waits for the next event, until ctx ends. An error that matches
 // ErrEventsLost is a gap: call again. Every other one is final, or the
@@ -115,6 +120,8 @@ func (e *Events) fill(ctx context.Context) error {
 		return &OpError{Op: op.name, Kind: ErrEventsLost, Err: syscall.ENOBUFS}
 	case err != nil && ctx.Err() != nil:
 		return op.fail(nil, ctx.Err())
+	case err != nil && e.closed.Load(): // the socket's own error for it has no name
+		return op.fail(nil, fs.ErrClosed)
 	case err != nil:
 		return op.fail(nil, err)
 	}

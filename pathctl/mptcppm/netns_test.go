@@ -79,43 +79,90 @@ func dialEvents(t testing.TB) *Events {
 	return e
 }
 
-// addAddr gives an interface of the calling thread's namespace an address that
-// is usable at once.
-func addAddr(t testing.TB, link, cidr string) {
+// hosts are two namespaces, joined by two links, seen from a goroutine whose
+// thread is in the client's.
+type hosts struct{ client, server netns.NsHandle }
+
+// newHosts makes them: link 1 has 192.0.2.0/24 and 2001:db8:1::/64, link 2
+// 198.51.100.0/24 and 2001:db8:2::/64; the client is .1, the server .2. User
+// space manages paths in both.
+func newHosts(t testing.TB) hosts {
 	t.Helper()
-	l, err := netlink.LinkByName(link)
+	h := hosts{server: newNetNS(t)}
+	userspacePM(t)
+	h.client = newNetNS(t)
+	userspacePM(t)
+	there, err := netlink.NewHandleAt(h.server)
 	must(t, err)
-	addr, err := netlink.ParseAddr(cidr)
+	t.Cleanup(there.Close)
+	here, err := netlink.NewHandle()
 	must(t, err)
-	addr.Flags = unix.IFA_F_NODAD
-	must(t, netlink.AddrAdd(l, addr))
+	t.Cleanup(here.Close)
+	for i, nets := range [][2]string{{"192.0.2.%d/24", "2001:db8:1::%d/64"}, {"198.51.100.%d/24", "2001:db8:2::%d/64"}} {
+		name := fmt.Sprintf("link%d", i+1)
+		must(t, here.LinkAdd(&netlink.Veth{
+			LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: name, PeerNamespace: netlink.NsFd(h.server),
+		}))
+		configure(t, here, name, 1, nets)
+		configure(t, there, name, 2, nets)
+	}
+	return h
 }
 
-// listen opens a strict MPTCP listener in the calling thread's namespace.
-func listen(t testing.TB, addr string) *net.TCPListener {
+func configure(t testing.TB, h *netlink.Handle, link string, host int, nets [2]string) {
+	t.Helper()
+	l, err := h.LinkByName(link)
+	must(t, err)
+	for _, format := range nets {
+		addr, err := netlink.ParseAddr(fmt.Sprintf(format, host))
+		must(t, err)
+		if addr.IP.To4() == nil {
+			addr.Flags = unix.IFA_F_NODAD // usable at once
+		}
+		must(t, h.AddrAdd(l, addr))
+	}
+	must(t, h.LinkSetUp(l))
+}
+
+// onServer runs fn with the calling thread in the server's namespace.
+func (h hosts) onServer(t testing.TB, fn func()) {
+	t.Helper()
+	must(t, netns.Set(h.server))
+	defer func() { must(t, netns.Set(h.client)) }()
+	fn()
+}
+
+// listen opens an MPTCP listener in the calling thread's namespace. network is
+// tcp4, tcp6, or tcp for both with [::].
+func listen(t testing.TB, network, addr string) *net.TCPListener {
 	t.Helper()
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(true)
-	l, err := lc.Listen(testContext(t), "tcp", addr)
+	l, err := lc.Listen(testContext(t), network, addr)
 	must(t, err)
 	t.Cleanup(func() { _ = l.Close() })
 	return l.(*net.TCPListener)
 }
 
-// connect opens an MPTCP connection to a listener and returns both of its ends.
-// A byte went each way, so both ends may have further subflows.
-func connect(t testing.TB, l *net.TCPListener, to string) (client, server *net.TCPConn) {
+// dial opens an MPTCP connection from the calling thread's namespace.
+func dial(t testing.TB, to netip.AddrPort) *net.TCPConn {
 	t.Helper()
 	var d net.Dialer
 	d.SetMultipathTCP(true)
-	conn, err := d.DialContext(testContext(t), "tcp", to)
+	conn, err := d.DialContext(testContext(t), "tcp", to.String())
 	must(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
+	return conn.(*net.TCPConn)
+}
+
+// accept takes the other end of client, and sends a byte each way, so that both
+// ends may have further subflows. Go falls back to TCP silently: not here.
+func accept(t testing.TB, l *net.TCPListener, client *net.TCPConn) *net.TCPConn {
+	t.Helper()
 	must(t, l.SetDeadline(time.Now().Add(20*time.Second)))
-	server, err = l.AcceptTCP()
+	server, err := l.AcceptTCP()
 	must(t, err)
 	t.Cleanup(func() { _ = server.Close() })
-	client = conn.(*net.TCPConn)
 	pingPong(t, client, server)
 	pingPong(t, server, client)
 	for _, c := range []*net.TCPConn{client, server} {
@@ -123,7 +170,7 @@ func connect(t testing.TB, l *net.TCPListener, to string) (client, server *net.T
 			t.Fatalf("%v is not MPTCP: %v", c.LocalAddr(), err)
 		}
 	}
-	return client, server
+	return server
 }
 
 func pingPong(t testing.TB, from, to net.Conn) {
@@ -176,15 +223,12 @@ func (w *watcher) of(t testing.TB, kind EventKind, token uapi.Token) Event {
 	})
 }
 
-// established returns the events of both ends of a new connection.
-func (w *watcher) established(t testing.TB) (client, server Event) {
+// established returns the event of one end of a new connection.
+func (w *watcher) established(t testing.TB, serverSide bool) Event {
 	t.Helper()
-	for _, end := range []*Event{&client, &server} {
-		*end = w.await(t, "established", func(e Event) bool {
-			return e.Kind == EventEstablished && e.ServerSide == (end == &server)
-		})
-	}
-	return client, server
+	return w.await(t, "established", func(e Event) bool {
+		return e.Kind == EventEstablished && e.ServerSide == serverSide
+	})
 }
 
 func must(t testing.TB, err error) {

@@ -28,8 +28,13 @@ func (c *Client) Announce(ctx context.Context, token uapi.Token, e Endpoint) err
 }
 
 // Remove takes a local address id of a connection back: the peer gets RM_ADDR
-// and the subflows of that id are closed here. Id 0 means the first subflow's
-// address. Fails with ErrNotFound, ErrNoConnection, ErrNotUserspace.
+// and closes the subflows of that id. Id 0 means the first subflow's address,
+// whose subflows are closed here at once.
+//
+// RM_ADDR is not reliable: nothing repeats it, and the kernel drops it, while
+// this call succeeds, when an ADD_ADDR or its echo is still waiting for a packet
+// (6.18: mptcp_pm_remove_addr). Whoever must be rid of a subflow destroys it.
+// Fails with ErrNotFound, ErrNoConnection, ErrNotUserspace.
 func (c *Client) Remove(ctx context.Context, token uapi.Token, id uapi.AddrID) error {
 	op := operation{
 		cmd: cmdRemove, name: "remove", on: fmt.Sprintf("address id %d %s", id, onToken(token)),
