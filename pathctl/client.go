@@ -3,7 +3,6 @@ package pathctl
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -114,7 +113,6 @@ func (c *Client) follow(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case paths = <-c.snapshots:
-			c.announce(paths)
 		case <-tick.C:
 			if first {
 				continue
@@ -126,38 +124,6 @@ func (c *Client) follow(ctx context.Context) error {
 			first = false
 			close(c.ready)
 		}
-	}
-}
-
-// announce logs what has become of the paths.
-func (c *Client) announce(paths []netpath.Path) {
-	before := make(map[string]netpath.Path)
-	for _, p := range c.Paths() {
-		before[p.Name] = p
-	}
-	up := 0
-	for _, p := range paths {
-		if p.State == netpath.Up {
-			up++
-		}
-		old, known := before[p.Name]
-		if known && old.State == p.State && old.Reason == p.Reason && fmt.Sprint(old.Addrs) == fmt.Sprint(p.Addrs) {
-			continue
-		}
-		attrs := []any{"path", p.Name, "interface", p.Interface, "state", p.State, "rank", p.Rank}
-		if p.Reason != "" {
-			attrs = append(attrs, "reason", p.Reason)
-		}
-		for _, a := range p.Addrs {
-			attrs = append(attrs, "address", a.Addr)
-		}
-		if p.Warning != "" {
-			attrs = append(attrs, "warning", p.Warning)
-		}
-		c.log.Info("path", attrs...)
-	}
-	if up == 0 {
-		c.log.Warn("no path is up: connections will fail until one is")
 	}
 }
 

@@ -61,7 +61,8 @@ var (
 	ErrAuthenticationFailed = errors.New("authentication failed")
 	ErrUnsupportedCommand   = errors.New("only CONNECT is supported")
 	ErrProtocol             = errors.New("not a valid SOCKS5 conversation")
-	// ErrPeerLeft: the peer closed the connection before it asked for anything.
+	// ErrPeerLeft: the peer closed the connection before it asked for anything,
+	// at once or after it had shown who it is (Upstream.Check does).
 	ErrPeerLeft = errors.New("peer left during the handshake")
 )
 
@@ -127,14 +128,15 @@ func (h *handshaker) handshake(conn net.Conn) (*request, error) {
 	if hc.authErr != nil {
 		return nil, hc.authErr
 	}
-	return nil, handshakeError(err, hc.read)
+	if hc.ended && (hc.read == 0 || hc.identity != Identity{}) {
+		return nil, ErrPeerLeft
+	}
+	return nil, handshakeError(err)
 }
 
-func handshakeError(err error, read int) error {
+func handshakeError(err error) error {
 	var ne net.Error
 	switch {
-	case read == 0 && (err == nil || errors.Is(err, io.EOF)):
-		return ErrPeerLeft
 	case errors.Is(err, ErrUnsupportedCommand):
 		return err
 	case errors.As(err, &ne) && ne.Timeout():
@@ -300,7 +302,8 @@ type handshakeConn struct {
 	authErr  error
 	request  *request
 	held     []byte
-	read     int // bytes read so far
+	read     int  // bytes read so far
+	ended    bool // the peer closed its side
 }
 
 func (c *handshakeConn) Close() error { return nil }
@@ -316,6 +319,7 @@ func (c *handshakeConn) Read(b []byte) (int, error) {
 	}
 	n, err := c.Conn.Read(b)
 	c.read += n
+	c.ended = c.ended || n == 0 && errors.Is(err, io.EOF)
 	return n, err
 }
 
