@@ -63,9 +63,6 @@ func discover(sys system, sels []Selector, names map[string]string) ([]Path, []u
 
 // examine judges one interface; not ok means that it is none of our business.
 func examine(sys system, l link, sels []Selector) (found, bool) {
-	if l.flags&unix.IFF_LOOPBACK != 0 || l.name == "" {
-		return found{}, false
-	}
 	i := matchSelector(sels, l.name)
 	if i < 0 && len(sels) > 0 {
 		return found{}, false
@@ -73,6 +70,10 @@ func examine(sys system, l link, sels []Selector) (found, bool) {
 	var sel Selector
 	if i >= 0 {
 		sel = sels[i]
+	}
+	byName := i >= 0 && !sel.isPattern()
+	if l.flags&unix.IFF_LOOPBACK != 0 && !byName {
+		return found{}, false
 	}
 	f := found{selector: i, metric: math.MaxUint32, path: Path{
 		Interface: l.name, Index: l.index, Metered: sel.Metered,
@@ -84,8 +85,8 @@ func examine(sys system, l link, sels []Selector) (found, bool) {
 		f.path.Addrs = append(f.path.Addrs, Addr{Addr: u.addr, Gateway: u.gateway})
 		f.metric = min(f.metric, u.metric)
 	}
-	if f.path.State == Down && (i < 0 || sel.isPattern() && l.master != 0) {
-		return found{}, false // nobody asked for it by name
+	if f.path.State == Down && !byName && (i < 0 || l.master != 0) {
+		return found{}, false // not asked for, or the port of a bridge that is
 	}
 	return f, true
 }

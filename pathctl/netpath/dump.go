@@ -41,7 +41,7 @@ func (s *session) readOwn(log *slog.Logger) (rules []rule, routes []route, err e
 			return nil, nil, err
 		}
 		for _, r := range rs {
-			if isOwnRule(r) {
+			if r.family == fam && isOwnRule(r) {
 				rules = append(rules, r)
 			}
 		}
@@ -80,7 +80,9 @@ func (s *session) readRoutes(log *slog.Logger, fam Family, table uint32, protoco
 	var routes []route
 	for _, hops := range decodeAll(log, msgs, unix.RTM_NEWROUTE, decodeRoute) {
 		for _, r := range hops {
-			if table == unix.RT_TABLE_UNSPEC || r.table == table {
+			// A kernel without the family dumps the other one instead
+			// (rtnl_dump_all, net/core/rtnetlink.c).
+			if r.family == fam && (table == unix.RT_TABLE_UNSPEC || r.table == table) {
 				routes = append(routes, r)
 			}
 		}

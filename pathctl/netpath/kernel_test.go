@@ -209,7 +209,7 @@ func TestForeignStaysAndOursHeals(t *testing.T) {
 	r.wait("both paths", bothUp)
 	placed := l.host.own()
 	l.host.removeOwn()
-	l.host.waitOwn(placed)
+	l.host.waitFor("what another program removed", func() bool { return reconcile(placed, l.host.own()).empty() })
 	r.stop()
 	diff(t, "rules and routes after stop", before, l.host.state())
 }
@@ -218,20 +218,6 @@ func TestForeignStaysAndOursHeals(t *testing.T) {
 func (ns *testNS) removeOwn() {
 	ns.t.Helper()
 	ns.must("remove", removeOwn(context.Background(), ns.fd, testLog(ns.t)))
-}
-
-// waitOwn waits until ours is as given, looking after each kernel notification.
-func (ns *testNS) waitOwn(want plan) {
-	ns.t.Helper()
-	w, err := openWatch(ns.fd)
-	ns.must("watch", err)
-	defer func() { _ = w.Close() }()
-	ns.must("deadline", w.SetReadDeadline(time.Now().Add(waitTimeout)))
-	for !reconcile(want, ns.own()).empty() {
-		if _, err := w.Receive(); err != nil {
-			ns.t.Fatalf("waiting for our rules and routes: %v; there are %+v", err, ns.own())
-		}
-	}
 }
 
 func TestLeftOversOfACrash(t *testing.T) {
@@ -327,7 +313,7 @@ func TestTrafficLeavesBySourceAddress(t *testing.T) {
 	l.host.sysctl("ipv4/conf/all/rp_filter", "0")
 	l.host.sysctl("ipv4/conf/wan1/rp_filter", "0")
 	r := l.host.run(Config{SourceRouting: true})
-	paths := r.wait("both paths", bothUp)
+	r.wait("both paths", bothUp)
 	for _, tt := range []struct{ name, iface, from, to string }{
 		{"IPv4 second link", "wan1", "198.51.100.2", "203.0.113.1"},
 		{"IPv6 second link", "wan1", "2001:db8:2::2", "2001:db8:ff::1"},
@@ -336,7 +322,25 @@ func TestTrafficLeavesBySourceAddress(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) { l.transfer(t, r.m, tt.iface, tt.from, tt.to) })
 	}
-	_ = paths
+}
+
+// TestStrictReversePathFilter: with source routing the strict filter does no
+// harm; without, the path says what it needs, until it has got that.
+func TestStrictReversePathFilter(t *testing.T) {
+	l := newLab(t)
+	l.host.sysctl("ipv4/conf/wan1/rp_filter", "1")
+	l.host.sysctl("ipv4/conf/all/rp_filter", "1")
+	r := l.host.run(Config{SourceRouting: true})
+	ps := r.wait("both paths", bothUp)
+	diff(t, "warning with source routing", "", find(ps, "wan1").Warning)
+	l.transfer(t, r.m, "wan1", "198.51.100.2", "203.0.113.1")
+	r.stop()
+
+	r = l.host.run(Config{})
+	ps = r.wait("a warning", func(ps []Path) bool { return find(ps, "wan1").Warning != "" })
+	diff(t, "warning on the best path", "", find(ps, "wan0").Warning)
+	l.host.sysctl("ipv4/conf/wan1/rp_filter", "2")
+	r.wait("no warning", func(ps []Path) bool { return find(ps, "wan1").Warning == "" })
 }
 
 const transferBytes = 1 << 20
@@ -418,6 +422,26 @@ func TestLocalNetworksStayReachable(t *testing.T) {
 	r.wait("both paths", bothUp)
 	if err := (lab{host: l.host, router: lan}).send("198.51.100.2", "10.9.0.2"); err != nil {
 		t.Errorf("from a path's address to a local network: %v", err)
+	}
+}
+
+// TestSameSubnetTwice: WiFi and Ethernet in one home have one subnet. What is on
+// the link is reached by the link that the address belongs to.
+func TestSameSubnetTwice(t *testing.T) {
+	host, first, second := newTestNS(t), newTestNS(t), newTestNS(t)
+	for i, peer := range []*testNS{first, second} {
+		wan := fmt.Sprintf("wan%d", i)
+		host.veth(wan, peer, "up0")
+		host.addAddr(wan, fmt.Sprintf("192.0.2.%d/24", 2+i))
+		host.addDefault(wan, "192.0.2.1", 100+i)
+		peer.addAddr("up0", fmt.Sprintf("192.0.2.%d/24", 52+i))
+	}
+	r := host.run(Config{SourceRouting: true})
+	r.wait("both paths", func(ps []Path) bool { return len(ps) == 2 && ps[1].Addrs[0].Table != 0 })
+	for i, peer := range []*testNS{first, second} {
+		if err := (lab{host: host, router: peer}).send(fmt.Sprintf("192.0.2.%d", 2+i), fmt.Sprintf("192.0.2.%d", 52+i)); err != nil {
+			t.Errorf("on link %d: %v", i, err)
+		}
 	}
 }
 

@@ -55,9 +55,9 @@ func New(cfg Config, log *slog.Logger) *Monitor {
 }
 
 // Run follows the paths until ctx ends, then takes back what it added to the
-// kernel, within stopTimeout, and returns nil. It returns an error when it cannot work at all:
-// a bad selector (ErrBadSelector), no rtnetlink; or when it could not take back
-// everything, which the next start or Cleanup will.
+// kernel, within three seconds, and returns nil. It returns an error when it
+// cannot work at all: a bad selector (ErrBadSelector), no rtnetlink; or when it
+// could not take back everything, which the next start or Cleanup will.
 func (m *Monitor) Run(ctx context.Context) error {
 	for _, s := range m.cfg.Selectors {
 		if err := s.Validate(); err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	vnl "github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -121,9 +122,38 @@ func (ns *testNS) vnlAddr(cidr string) *vnl.Addr {
 	return a
 }
 
+// addAddr returns when the kernel has finished: the local route of an IPv6
+// address follows some time later (addrconf_dad_work, net/ipv6/addrconf.c).
 func (ns *testNS) addAddr(iface, cidr string) {
 	ns.t.Helper()
-	ns.must("add "+cidr, ns.h.AddrAdd(ns.link(iface), ns.vnlAddr(cidr)))
+	a := ns.vnlAddr(cidr)
+	ns.must("add "+cidr, ns.h.AddrAdd(ns.link(iface), a))
+	if a.IP.To4() != nil {
+		return
+	}
+	local := netip.PrefixFrom(toAddr(a.IP), 128)
+	ns.waitFor("the local route of "+cidr, func() bool {
+		s, err := openSession(context.Background(), ns.fd)
+		ns.must("open session", err)
+		defer s.close()
+		routes, err := s.readRoutes(testLog(ns.t), IPv6, unix.RT_TABLE_LOCAL, 0)
+		ns.must("read routes", err)
+		return slices.ContainsFunc(routes, func(r route) bool { return r.dst == local })
+	})
+}
+
+// waitFor looks at each notification of the kernel whether ok holds.
+func (ns *testNS) waitFor(what string, ok func() bool) {
+	ns.t.Helper()
+	w, err := openWatch(ns.fd)
+	ns.must("watch", err)
+	defer func() { _ = w.Close() }()
+	ns.must("deadline", w.SetReadDeadline(time.Now().Add(waitTimeout)))
+	for !ok() {
+		if _, err := w.Receive(); err != nil {
+			ns.t.Fatalf("waiting for %s: %v", what, err)
+		}
+	}
 }
 
 func (ns *testNS) delAddr(iface, cidr string) {
@@ -271,6 +301,7 @@ func hasAddr(p Path, addr string) bool {
 }
 
 var diffOptions = cmp.Options{
+	cmpopts.EquateEmpty(),
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 	cmp.AllowUnexported(system{}, link{}, address{}, route{}, rule{}, uplink{}, plan{}, changes{}, routeLimits{}),

@@ -28,27 +28,38 @@ type runner struct {
 	last   []Path
 	told   bool // Notify was called once
 	synced time.Time
+
+	again time.Duration // when to look after start, 0: when something happens
+
+	resync, tick time.Duration // resyncInterval, tickInterval
 }
 
 func newRunner(m *Monitor) *runner {
-	return &runner{m: m, log: m.log, router: newRouter(m), names: make(map[string]string)}
+	return &runner{
+		m: m, log: m.log, router: newRouter(m), names: make(map[string]string),
+		resync: resyncInterval, tick: tickInterval,
+	}
 }
 
 func (r *runner) start(ctx context.Context) error {
 	r.router.start(ctx)
-	_, err := r.refresh(ctx)
+	again, err := r.refresh(ctx)
 	if ctx.Err() != nil {
 		return nil // asked to stop before it began
 	}
+	r.again = again
 	return err
 }
 
 // loop refreshes on hints, on retries that are due, and at intervals.
 func (r *runner) loop(ctx context.Context, hints <-chan struct{}) {
 	var pending coalescer
-	timer := time.NewTimer(retryInterval)
+	timer := time.NewTimer(r.again)
 	defer timer.Stop()
-	tick := time.NewTicker(tickInterval)
+	if r.again == 0 {
+		timer.Stop()
+	}
+	tick := time.NewTicker(r.tick)
 	defer tick.Stop()
 	before := time.Now()
 	for {
@@ -61,7 +72,7 @@ func (r *runner) loop(ctx context.Context, hints <-chan struct{}) {
 		case now := <-tick.C:
 			jumped := clockJumped(before, now)
 			before = now
-			if !jumped && now.Sub(r.synced) < resyncInterval {
+			if !jumped && now.Sub(r.synced) < r.resync {
 				continue
 			}
 			r.router.retryLock(ctx)
@@ -123,6 +134,7 @@ func (r *runner) publish(paths []Path) {
 // stands still while the machine sleeps, disagree about the time between two
 // moments.
 func clockJumped(before, now time.Time) bool {
-	wall := now.Round(0).Sub(before.Round(0)) // Round(0) strips the monotonic reading
-	return (wall - now.Sub(before)).Abs() > clockSlack
+	return jumpedBy(now.Sub(before), now.Round(0).Sub(before.Round(0))) // Round(0) strips the monotonic reading
 }
+
+func jumpedBy(monotonic, wall time.Duration) bool { return (wall - monotonic).Abs() > clockSlack }

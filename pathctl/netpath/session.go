@@ -65,11 +65,12 @@ func (s *session) execute(what string, kind uint16, flags netlink.HeaderFlags, d
 }
 
 // dump collects the replies to one dump request. A table that does not exist
-// (yet) is empty.
+// (yet) is empty, and so is a family that the kernel does not have (IPv6
+// switched off at boot, no policy routing).
 func (s *session) dump(what string, kind uint16, data []byte) ([]netlink.Message, error) {
 	for attempt := 1; ; attempt++ {
 		msgs, err := s.execute("dump "+what, kind, netlink.Dump, data)
-		if errors.Is(err, unix.ENOENT) {
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) {
 			return nil, nil
 		}
 		if err != nil || attempt == maxDumpAttempts || !interrupted(msgs) {
