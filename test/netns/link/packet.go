@@ -99,10 +99,14 @@ func (m *middle) openPacket(name string) (*port, error) {
 		return nil, fmt.Errorf("link: packet socket on %s: %w", name, err)
 	}
 	carrier := func(up bool) error {
-		if up {
-			return m.handle.LinkSetUp(l)
+		if !up {
+			return m.handle.LinkSetDown(l)
 		}
-		return m.handle.LinkSetDown(l)
+		err := m.handle.LinkSetUp(l)
+		// The interface left an ENETDOWN at the socket, which would cost the
+		// next frame.
+		_, _ = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+		return err
 	}
 	return &port{fd: fd, carrier: carrier}, nil
 }

@@ -1,0 +1,105 @@
+// Command bench measures the whole system with the built binaries and prints
+// figures side by side, from one run on one machine:
+//
+//	links   downloads and uploads over emulated pairs of links, against the sum of both
+//	stalls  a hundred fetches of 512 KiB over an unshaped pair
+//	speed   goodput and CPU of raw MPTCP and of the proxy with and without TLS, small fetches
+//	idle    memory of idle connections in both programs
+//
+// It needs root or a user namespace, and touches nothing outside of the
+// namespaces that it makes.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+
+	"mpproxy/test/netns"
+	"mpproxy/test/netns/rig"
+)
+
+// section is one part of a run.
+type section struct {
+	name string
+	what string
+	run  func(context.Context, options) error
+}
+
+var sections = []section{
+	{"links", "Transfers of 60 MB through the proxy, against the sum of both links", links},
+	{"stalls", "100 sequential fetches of 512 KiB over an unshaped pair of links", stalls},
+}
+
+// options are what every section needs.
+type options struct {
+	bin     string
+	verbose bool
+}
+
+func (o options) rig(cfg rig.Config) rig.Config {
+	cfg.Bin = o.bin
+	if o.verbose {
+		cfg.Logf = func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+	}
+	return cfg
+}
+
+func main() {
+	only := flag.String("only", "", "sections to run, separated by commas (default: all)")
+	verbose := flag.Bool("v", false, "show the output of the programs")
+	flag.Parse()
+	if err := netns.Enter(); err != nil {
+		fail(err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	bin, err := os.MkdirTemp("", "mpproxy-bench-")
+	if err != nil {
+		fail(err)
+	}
+	err = run(ctx, options{bin, *verbose}, *only)
+	if rerr := os.RemoveAll(bin); err == nil {
+		err = rerr
+	}
+	if err != nil {
+		fail(err)
+	}
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, "bench:", err)
+	os.Exit(1)
+}
+
+func run(ctx context.Context, opt options, only string) error {
+	if err := rig.Build(ctx, opt.bin); err != nil {
+		return err
+	}
+	var names []string
+	for _, s := range sections {
+		names = append(names, s.name)
+	}
+	wanted := names
+	if only != "" {
+		wanted = strings.Split(only, ",")
+	}
+	for _, w := range wanted {
+		i := slices.Index(names, w)
+		if i < 0 {
+			return fmt.Errorf("there is no section %q: the sections are %s", w, strings.Join(names, ", "))
+		}
+		fmt.Printf("\n%s: %s\n", sections[i].name, sections[i].what)
+		begun := time.Now()
+		if err := sections[i].run(ctx, opt); err != nil {
+			return fmt.Errorf("%s: %w", w, err)
+		}
+		fmt.Printf("  (%s)\n", time.Since(begun).Round(time.Second))
+	}
+	return nil
+}
