@@ -6,11 +6,18 @@ import (
 	"strings"
 )
 
-// maxNesting bounds arrays and inline tables inside each other. Nothing in our
-// files is deeper than two; the bound keeps hostile input off the stack.
-const maxNesting = 32
+// maxNesting bounds arrays and inline tables inside each other and the parts of
+// a dotted key, maxKey a key's bytes. Nothing in our files comes near; the bounds
+// keep hostile input off the stack, and paths short, which repeat their tables.
+const (
+	maxNesting = 32
+	maxKey     = 1000
+)
 
-var errTooDeep = errors.New("arrays or inline tables are nested more than 32 deep")
+var (
+	errTooDeep = errors.New("arrays, inline tables or the parts of a key are nested more than 32 deep")
+	errLongKey = errors.New("a key has more than 1000 bytes")
+)
 
 // lineIndex maps the path of each key, table and array element of a TOML text
 // to its line. The toml module gives no positions for keys, so we find them.
@@ -24,9 +31,11 @@ func indexLines(text string) (lineIndex, error) {
 	s := lineScanner{text: strings.TrimPrefix(text, "\uFEFF"), line: 1, lines: lineIndex{}, elements: map[string]int{}}
 	for s.blank(); s.at < len(s.text); s.blank() {
 		start := s.at
+		read := s.assignment
 		if s.text[s.at] == '[' {
-			s.header()
-		} else if err := s.assignment(s.table, 0); err != nil {
+			read = s.header
+		}
+		if err := read(s.table, 0); err != nil {
 			return nil, err
 		}
 		if s.at == start { // not TOML: step over it
@@ -83,14 +92,17 @@ func (s *lineScanner) spaces() {
 	}
 }
 
-// header reads [a.b] or [[a.b]].
-func (s *lineScanner) header() {
+// header reads [a.b] or [[a.b]], which starts at the root whatever the table.
+func (s *lineScanner) header(string, int) error {
 	s.at++
 	isArray := s.peek() == '['
 	if isArray {
 		s.at++
 	}
-	parts := s.key()
+	parts, err := s.key()
+	if err != nil {
+		return err
+	}
 	path := ""
 	for i, p := range parts {
 		path = joinKey(path, p)
@@ -108,11 +120,16 @@ func (s *lineScanner) header() {
 	for s.peek() == ']' {
 		s.at++
 	}
+	return nil
 }
 
 // assignment reads key = value below a table's path.
 func (s *lineScanner) assignment(path string, depth int) error {
-	for _, p := range s.key() {
+	parts, err := s.key()
+	if err != nil {
+		return err
+	}
+	for _, p := range parts {
 		path = joinKey(path, p)
 		s.record(path)
 	}
@@ -126,8 +143,8 @@ func (s *lineScanner) assignment(path string, depth int) error {
 }
 
 // key reads a dotted key and returns its parts, unquoted.
-func (s *lineScanner) key() (parts []string) {
-	for {
+func (s *lineScanner) key() (parts []string, err error) {
+	for first := s.at; ; {
 		s.spaces()
 		start := s.at
 		switch c := s.peek(); c {
@@ -145,8 +162,13 @@ func (s *lineScanner) key() (parts []string) {
 			parts = append(parts, s.text[start:s.at])
 		}
 		s.spaces()
-		if s.peek() != '.' {
-			return parts
+		switch {
+		case len(parts) > maxNesting:
+			return nil, errTooDeep
+		case s.at-first > maxKey:
+			return nil, errLongKey
+		case s.peek() != '.':
+			return parts, nil
 		}
 		s.at++
 	}

@@ -62,6 +62,12 @@ func TestNesting(t *testing.T) {
 	if _, err := indexLines("x = " + strings.Repeat("{a=", maxConfigFile/3)); err == nil {
 		t.Error("deep inline tables were accepted")
 	}
+	if _, err := indexLines(strings.Repeat("a.", maxConfigFile/2) + "a = 1"); err == nil {
+		t.Error("a deep key was accepted")
+	}
+	if _, err := indexLines("[" + strings.Repeat("a", maxKey+1) + "]"); err == nil {
+		t.Error("a long key was accepted")
+	}
 }
 
 func TestNearest(t *testing.T) {

@@ -328,7 +328,7 @@ socket = "/012345678901234567890123456789012345678901234567890123456789012345678
 		"nested too deep",
 		"x = [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]\n",
 		[]string{
-			"f.toml: arrays or inline tables are nested more than 32 deep: nothing in this file needs that",
+			"f.toml: arrays, inline tables or the parts of a key are nested more than 32 deep: nothing in this file needs that",
 		},
 	},
 	{
@@ -381,6 +381,21 @@ path = [1]
 		[]string{
 			"f.toml:1: socks: expected a table, found a list: write [socks] on a line of its own and its keys below",
 			"f.toml:2: path: expected an array of tables, found a list: write [[path]] with two brackets on each side",
+		},
+	},
+	{
+		"server's keys",
+		"public = \"a:1\"\n[destinations]\n",
+		[]string{
+			`f.toml:1: public: unknown key here; "public" belongs in the file of mpproxy-server: is this the right file?`,
+			`f.toml:2: destinations: unknown table here; "destinations" belongs in the file of mpproxy-server: is this the right file?`,
+		},
+	},
+	{
+		"byte order mark",
+		"\uFEFFmod = 1\n",
+		[]string{
+			`f.toml:1: mod: unknown key; did you mean "mode"?`,
 		},
 	},
 	{

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"io"
 	"time"
 )
@@ -122,5 +121,3 @@ func (w *tomlWriter) log(l Log) {
 	w.str("level", levelName(l.Level))
 	w.str("format", string(l.Format))
 }
-
-var _ fmt.Stringer = Link{} // what is printed by accident is redacted

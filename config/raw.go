@@ -310,17 +310,31 @@ func (b *binding) unknown(at mark, name string, v any, fields map[string]rawFiel
 		b.at(at, "unknown %s here; %q belongs %s", kind, name, strings.Join(homes, " or "))
 		return
 	}
-	for program, root := range map[string]reflect.Type{"mpproxy-client": reflect.TypeFor[rawClient](), "mpproxy-server": reflect.TypeFor[rawServer]()} {
-		if root != b.root && at.key == name && len(homesOf(root, name)) > 0 {
-			b.at(at, "unknown %s here; %q belongs in the file of %s: is this the right file?", kind, name, program)
-			return
-		}
+	if other := b.otherProgram(); at.key == name && other.schema != nil && len(homesOf(other.schema, name)) > 0 {
+		b.at(at, "unknown %s here; %q belongs in the file of %s: is this the right file?", kind, name, other.name)
+		return
 	}
 	if len(known) == 0 {
 		b.at(at, "unknown %s; there are no %ss here", kind, kind)
 		return
 	}
 	b.at(at, "unknown %s; the %ss here are %s", kind, kind, strings.Join(known, ", "))
+}
+
+type program struct {
+	name   string
+	schema reflect.Type
+}
+
+// otherProgram is whose file this one could be by mistake, if any.
+func (b *binding) otherProgram() program {
+	switch b.root {
+	case reflect.TypeFor[rawClient]():
+		return program{"mpproxy-server", reflect.TypeFor[rawServer]()}
+	case reflect.TypeFor[rawServer]():
+		return program{"mpproxy-client", reflect.TypeFor[rawClient]()}
+	}
+	return program{}
 }
 
 // homesOf lists where in a schema a key or table called name lives.

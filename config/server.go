@@ -228,6 +228,19 @@ func (c check) announce(f field[word], otherwise Announce) (out Announce) {
 	return out
 }
 
+// Link makes the link of a user. It needs Public; pin is ignored without TLS, and
+// name, what the user's programs call this server, may be empty.
+func (s Server) Link(user string, token Secret, pin Pin, name string) (Link, error) {
+	if s.Public.IsZero() {
+		return Link{}, &Error{Key: "public", Message: "is not set, so the link would lead nowhere: set public = \"HOST:PORT\" in the server's file, the name and port that clients reach"}
+	}
+	l := Link{User: user, Token: token, Host: s.Public.Host, Port: s.Public.Port, Security: s.Security, Name: name}
+	if s.Security == SecurityTLS {
+		l.Pin = pin
+	}
+	return ParseLink(l.URL()) // checks the parts
+}
+
 // findings are worth a warning, not an error.
 func (s Server) findings(raw rawServer) (warnings []string) {
 	if s.Security != SecurityNone {

@@ -141,3 +141,23 @@ func TestLoadServer(t *testing.T) {
 		t.Errorf("%v, token key %s", err, s.TokenKey)
 	}
 }
+
+func TestServerLink(t *testing.T) {
+	s := DefaultServer()
+	if _, err := s.Link("alice", NewSecret("t"), testPinBytes, ""); err == nil || !strings.HasPrefix(err.Error(), "public: is not set") {
+		t.Errorf("without public: %v", err)
+	}
+	s.Public = HostPort{"2001:db8::1", 8443}
+	l, err := s.Link("alice", NewSecret("t"), testPinBytes, "my home")
+	if want := "mpproxy://alice:t@[2001:db8::1]:8443?pin=" + testPin + "#my%20home"; err != nil || l.URL() != want {
+		t.Errorf("%s, %v, want %s", l.URL(), err, want)
+	}
+	s.Security = SecurityNone
+	l, err = s.Link("alice", NewSecret("t"), testPinBytes, "")
+	if want := "mpproxy://alice:t@[2001:db8::1]:8443?security=none"; err != nil || l.URL() != want {
+		t.Errorf("%s, %v, want %s", l.URL(), err, want)
+	}
+	if _, err := s.Link("a+b", NewSecret("t"), testPinBytes, ""); err == nil {
+		t.Error("a user name with '+' was accepted")
+	}
+}
