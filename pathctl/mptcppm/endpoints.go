@@ -62,7 +62,11 @@ func (c *Client) Endpoint(ctx context.Context, id uapi.AddrID) (Endpoint, error)
 // privilege.
 func (c *Client) Endpoints(ctx context.Context) ([]Endpoint, error) {
 	op := operation{cmd: cmdGetAddr, reply: replyDump, name: "list endpoints", since: "5.7"}
-	msgs, err := c.execute(ctx, op, request{})
+	return c.dumpEndpoints(ctx, op, request{})
+}
+
+func (c *Client) dumpEndpoints(ctx context.Context, op operation, req request) ([]Endpoint, error) {
+	msgs, err := c.execute(ctx, op, req)
 	if err != nil {
 		return nil, err
 	}

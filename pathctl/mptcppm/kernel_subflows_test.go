@@ -1,6 +1,7 @@
 package mptcppm
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"syscall"
@@ -295,4 +296,38 @@ func tcpAddr(a net.Addr) netip.AddrPort { return unmap(a.(*net.TCPAddr).AddrPort
 
 func unmap(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
+func TestKernelLocalAddrs(t *testing.T) {
+	w := newWorld(t, "tcp4", "0.0.0.0:0", "192.0.2.2")
+	ctx := testContext(t)
+	token := w.client.first.Token
+	for _, e := range []Endpoint{{ID: 3, Addr: addr("198.51.100.1")}, {ID: 5, Addr: addr("192.0.2.1"), Port: 4000}} {
+		must(t, w.client.Announce(ctx, token, e))
+	}
+	got, err := w.client.LocalAddrs(ctx, token)
+	if errors.Is(err, ErrNotSupported) {
+		t.Skip(err)
+	}
+	must(t, err)
+	t.Log(got)
+	if len(got) != 2 || got[0].ID != 3 || got[0].Addr != addr("198.51.100.1") || got[1].ID != 5 || got[1].Port != 4000 {
+		t.Errorf("got %v, want ids 3 and 5", got)
+	}
+	_, err = w.client.LocalAddrs(ctx, noToken)
+	checkError(t, err, ErrNoConnection, nil, syscall.EINVAL)
+}
+
+// TestKernelEventsElsewhere: a token and its events belong to one namespace.
+func TestKernelEventsElsewhere(t *testing.T) {
+	w := newWorld(t, "tcp4", "0.0.0.0:0", "192.0.2.2")
+	_, err := w.client.LocalAddrs(testContext(t), w.server.first.Token)
+	if err == nil {
+		t.Error("the server's token is known at the client")
+	}
+	for _, e := range w.client.seen {
+		if e.ServerSide {
+			t.Errorf("client heard the server's %v", e)
+		}
+	}
 }

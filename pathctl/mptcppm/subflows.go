@@ -2,6 +2,7 @@ package mptcppm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -102,3 +103,32 @@ func (c *Client) SetSubflowBackup(ctx context.Context, token uapi.Token, local, 
 }
 
 func addrOf(ap netip.AddrPort) *Endpoint { return &Endpoint{Addr: ap.Addr(), Port: ap.Port()} }
+
+// LocalAddrs reads which local addresses a connection of the user-space path
+// manager knows, with their ids: those that were announced, given to
+// CreateSubflow, or used by an incoming subflow. It needs Linux 6.10 and no
+// privilege. Fails with ErrNoConnection, ErrNotUserspace, ErrNotSupported.
+func (c *Client) LocalAddrs(ctx context.Context, token uapi.Token) ([]Endpoint, error) {
+	op := operation{cmd: cmdGetAddr, reply: replyDump, name: "list local addresses", on: onToken(token), since: "6.10"}
+	if err := c.probeLocalAddrs(ctx, op); err != nil {
+		return nil, err
+	}
+	return c.dumpEndpoints(ctx, op, request{token: &token})
+}
+
+// probeLocalAddrs tells whether the kernel heeds a token in GET_ADDR. Older ones
+// ignore it and answer with the in-kernel path manager's endpoints, which is why
+// one must ask first: only a newer one complains about a token that is nobody's.
+func (c *Client) probeLocalAddrs(ctx context.Context, op operation) error {
+	var nobody uapi.Token
+	probe := op
+	probe.reply, probe.looksUp = replyOne, true
+	_, err := c.execute(ctx, probe, request{addr: &Endpoint{ID: 1}, token: &nobody})
+	switch {
+	case errors.Is(err, ErrNoConnection):
+		return nil
+	case err == nil, errors.Is(err, ErrNotFound):
+		return &OpError{Op: op.name, On: op.on, Kind: &NotSupportedError{Feature: op.name, MinKernel: op.since}}
+	}
+	return err
+}
