@@ -85,6 +85,22 @@ func TestDiscoverKernel(t *testing.T) {
 	diff(t, "paths", want, got)
 }
 
+// TestEmptyNamespace has not even a main table.
+func TestEmptyNamespace(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to make network namespaces")
+	}
+	fd, err := makeNetNS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	got, err := Discover(context.Background(), Config{NetNS: fd}, nil)
+	if err != nil || len(got) != 0 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
 func TestSourceRoutingFollowsAndRestores(t *testing.T) {
 	l := newLab(t)
 	before := l.host.state()
@@ -451,20 +467,28 @@ const unprivilegedEnv = "NETPATH_TEST_UNPRIVILEGED"
 func TestWithoutCapability(t *testing.T) {
 	l := newLab(t)
 	exe := copyOfTestBinary(t)
-	for _, leftOvers := range []bool{false, true} {
-		if leftOvers {
+	for _, tt := range []struct {
+		pattern   string // of interfaces
+		paths     int
+		leftOvers bool
+	}{
+		{"*", 2, false},
+		{"nope*", 0, false}, // nothing to do, so no attempt tells
+		{"*", 2, true},
+	} {
+		if tt.leftOvers {
 			l.host.leaveLeftOvers()
 		}
 		cmd := exec.Command(exe)
 		cmd.Dir = "/"
-		cmd.Env = []string{unprivilegedEnv + "=1"}
+		cmd.Env = []string{unprivilegedEnv + "=" + tt.pattern}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}, Pdeathsig: syscall.SIGKILL}
 		var out []byte
 		l.host.do(func() (err error) { out, err = cmd.CombinedOutput(); return nil })
 		t.Logf("%s", out)
-		for _, want := range []string{"paths 2 up", "not permitted", "dropped 0", "stopped <nil>"} {
+		for _, want := range []string{fmt.Sprintf("%d paths up", tt.paths), "not permitted", "0 tables", "stopped <nil>"} {
 			if !strings.Contains(string(out), want) {
-				t.Errorf("left-overs %v: no %q in the output", leftOvers, want)
+				t.Errorf("%+v: no %q in the output", tt, want)
 			}
 		}
 	}
@@ -495,7 +519,7 @@ func unprivilegedMain() int {
 	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
 	var m *Monitor
-	dropped := 0
+	tables := 0
 	notify := func(paths []Path) {
 		up := 0
 		for _, p := range paths {
@@ -504,18 +528,19 @@ func unprivilegedMain() int {
 			}
 			for _, a := range p.Addrs {
 				if a.Table != 0 {
-					dropped++
+					tables++
 				}
 			}
 		}
-		fmt.Printf("paths %d up\n", up)
+		fmt.Printf("%d paths up\n", up)
 		if on, reason := m.SourceRouting(); !on && errors.Is(reason, ErrNotPermitted) {
 			fmt.Printf("not permitted: %v\n", reason)
 		}
 		cancel()
 	}
-	m = New(Config{SourceRouting: true, Notify: notify}, nil)
+	sels := []Selector{{Interface: os.Getenv(unprivilegedEnv)}}
+	m = New(Config{Selectors: sels, SourceRouting: true, Notify: notify}, nil)
 	err := m.Run(ctx)
-	fmt.Printf("dropped %d\nstopped %v\n", dropped, err)
+	fmt.Printf("%d tables\nstopped %v\n", tables, err)
 	return 0
 }

@@ -48,6 +48,9 @@ func newTestNS(t *testing.T) *testNS {
 	}
 	t.Cleanup(h.Close)
 	ns := &testNS{t: t, fd: fd, h: h}
+	// No link-local addresses: their notifications, seconds after a link came
+	// up, would make up for one that we failed to ask for.
+	ns.sysctl("ipv6/conf/default/addr_gen_mode", "1") // IN6_ADDR_GEN_MODE_NONE
 	ns.up("lo")
 	return ns
 }

@@ -87,6 +87,9 @@ func TestResyncWithoutNotifications(t *testing.T) {
 		t.Fatal(err)
 	}
 	diff(t, "paths at the start", 2, len(<-got))
+	_, err := r.refresh(ctx)
+	l.host.must("refresh", err)
+	diff(t, "snapshots of no change", 0, len(got))
 	l.host.delDefault("wan1", "198.51.100.1", 200)
 	l.host.delDefault("wan1", "2001:db8:2::1", 200)
 	done := make(chan struct{})
