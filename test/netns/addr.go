@@ -53,7 +53,8 @@ func family(a netip.Addr) int {
 
 // The functions below act on the namespace of the calling thread.
 
-// addAddr gives an interface an address that can be used at once.
+// addAddr gives an interface an address that can be used at once; it may have it
+// already.
 func addAddr(name string, p netip.Prefix) error {
 	l, err := netlink.LinkByName(name)
 	if err != nil {
@@ -63,14 +64,14 @@ func addAddr(name string, p netip.Prefix) error {
 	if p.Addr().Is6() {
 		a.Flags = unix.IFA_F_NODAD
 	}
-	if err := netlink.AddrAdd(l, a); err != nil {
+	if err := netlink.AddrReplace(l, a); err != nil {
 		return fmt.Errorf("add %s to %s: %w", p, name, err)
 	}
 	return nil
 }
 
 // addRoute adds a route to p through an interface, directly when the gateway is
-// not valid. A metric of 0 is the kernel's default.
+// not valid; it may exist. A metric of 0 is the kernel's default.
 func addRoute(name string, p netip.Prefix, gateway netip.Addr, metric int) error {
 	l, err := netlink.LinkByName(name)
 	if err != nil {
@@ -82,7 +83,7 @@ func addRoute(name string, p netip.Prefix, gateway netip.Addr, metric int) error
 	} else {
 		r.Scope = netlink.SCOPE_LINK
 	}
-	if err := netlink.RouteAdd(r); err != nil {
+	if err := netlink.RouteReplace(r); err != nil {
 		return fmt.Errorf("add route to %s through %s: %w", p, name, err)
 	}
 	return nil

@@ -19,6 +19,9 @@ func TestMain(m *testing.M) {
 	if err := Enter(); err != nil {
 		os.Stderr.WriteString(err.Error() + "\n") // the tests say it again as they skip
 	}
+	if dir := os.Getenv(envVictim); dir != "" {
+		playVictim(dir)
+	}
 	goleak.VerifyTestMain(m)
 }
 

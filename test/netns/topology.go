@@ -76,6 +76,9 @@ type Link struct {
 	Client4, Gateway4  netip.Addr
 	Client6, Gateway6  netip.Addr
 	Network4, Network6 netip.Prefix
+
+	topology *Topology
+	metric   int
 }
 
 // Directions of a topology's link.
@@ -201,36 +204,8 @@ func (t *Topology) addLink(ctx context.Context, i int, c LinkConfig) error {
 		l.Network6 = v6
 		l.Gateway6, l.Client6 = gatewayAndClient(v6)
 	}
-	return l.address(ctx, t, i)
-}
-
-// address gives both ends their addresses, and the client its default routes:
-// the first link's has the best metric.
-func (l *Link) address(ctx context.Context, t *Topology, i int) error {
-	for _, f := range []struct {
-		network         netip.Prefix
-		gateway, client netip.Addr
-	}{{l.Network4, l.Gateway4, l.Client4}, {l.Network6, l.Gateway6, l.Client6}} {
-		if !f.network.IsValid() {
-			continue
-		}
-		err := t.Concentrator.Do(ctx, func() error {
-			return addAddr(l.Name, netip.PrefixFrom(f.gateway, f.network.Bits()))
-		})
-		if err != nil {
-			return fmt.Errorf("netns: concentrator: %w", err)
-		}
-		err = t.Client.Do(ctx, func() error {
-			if err := addAddr(l.Name, netip.PrefixFrom(f.client, f.network.Bits())); err != nil {
-				return err
-			}
-			return addRoute(l.Name, defaultPrefix(f.client), f.gateway, 100*(i+1))
-		})
-		if err != nil {
-			return fmt.Errorf("netns: client: %w", err)
-		}
-	}
-	return nil
+	l.topology, l.metric = t, 100*(i+1)
+	return l.address(ctx)
 }
 
 // Close removes everything: processes, links, hosts. Closing twice is fine.

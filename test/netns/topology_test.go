@@ -241,3 +241,35 @@ func TestAddressesOfAllLinks(t *testing.T) {
 		}
 	}
 }
+
+func TestDisconnectAndConnect(t *testing.T) {
+	ctx := testContext(t)
+	topo := newTopology(t, Config{Links: []LinkConfig{
+		{Name: "dsl0", Params: link.Params{Rate: 100 * link.Mbit}},
+		{Name: "lte0"},
+	}})
+	port := echoIn(t, ctx, topo.Concentrator)
+	first, second := topo.Links[0], topo.Links[1]
+	for _, to := range []netip.Addr{topo.Concentrator4, topo.Concentrator6} {
+		if err := first.Disconnect(ctx); err != nil {
+			t.Fatal(err)
+		}
+		before := second.Counters(Upstream).Offered
+		if err := roundTrip(ctx, topo.Client, netip.AddrPortFrom(to, port), netip.Addr{}); err != nil {
+			t.Errorf("%v over the second link: %v", to, err)
+		}
+		if after := second.Counters(Upstream).Offered; after < before+4 {
+			t.Errorf("%v: %d frames over the second link", to, after-before)
+		}
+		if err := first.Connect(ctx); err != nil {
+			t.Fatal(err)
+		}
+		before = first.Counters(Upstream).Offered
+		if err := roundTrip(ctx, topo.Client, netip.AddrPortFrom(to, port), netip.Addr{}); err != nil {
+			t.Errorf("%v over the first link again: %v", to, err)
+		}
+		if after := first.Counters(Upstream).Offered; after < before+4 {
+			t.Errorf("%v: %d frames over the first link again", to, after-before)
+		}
+	}
+}

@@ -50,7 +50,7 @@ func newEmulator(ctx context.Context, c Config, kind Kind) (_ *emulator, err err
 		}
 	}
 	for d, p := range []Params{c.AtoB, c.BtoA} {
-		name := c.A.Name + " " + Direction(d).String()
+		name := Direction(d).String() + " " + c.A.Name
 		e.wires[d], err = newWire(name, e.ports[d], e.ports[1-d], p, c.MTU+etherHeader, c.Seed, Direction(d))
 		if err != nil {
 			return nil, err

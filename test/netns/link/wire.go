@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -94,7 +95,7 @@ func (w *wire) loop() {
 	// A thread of our own, never given back: it sleeps in ppoll, and its timer
 	// slack and priority are changed.
 	runtime.LockOSThread()
-	tuneThread()
+	tuneThread(w.name)
 	current := w.orders.Load()
 	for !w.closing.Load() {
 		now := time.Since(w.start)
@@ -116,8 +117,11 @@ func (w *wire) loop() {
 
 // tuneThread lets timers of this thread fire on time (the default slack is
 // 50 µs) and, where that is allowed, lets it run before busy programs: it
-// stands for hardware.
-func tuneThread() {
+// stands for hardware. Its name shows in top -H.
+func tuneThread(name string) {
+	if b, err := unix.ByteSliceFromString(name); err == nil {
+		_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&b[0])), 0, 0, 0)
+	}
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -10)
 }
