@@ -20,7 +20,8 @@ func (c *Client) AddEndpoint(ctx context.Context, e Endpoint) error {
 }
 
 // DelEndpoint removes an endpoint, and with it the subflows that use it, in all
-// connections. id is 1 to 255. Fails with ErrNotFound, ErrPermission.
+// connections. id is 1 to 255. The kernel waits for a grace period, some
+// milliseconds, before it answers. Fails with ErrNotFound, ErrPermission.
 func (c *Client) DelEndpoint(ctx context.Context, id uapi.AddrID) error {
 	op := operation{cmd: cmdDelAddr, name: "delete endpoint", on: fmt.Sprintf("id %d", id), since: "5.7", looksUp: true}
 	if id == 0 {

@@ -30,8 +30,10 @@ type Events struct {
 }
 
 // DialEvents opens a socket and joins the group mptcp_pm_events. That needs
-// CAP_NET_ADMIN, later use does not. While such a socket is open, the kernel
-// takes incoming MP_JOINs for connections of the user-space path manager.
+// CAP_NET_ADMIN, later use does not. Keep one open where incoming MP_JOINs are
+// wanted: the kernel asks for a listener of this group before it takes one for a
+// connection of the user-space path manager (genl_has_listeners, which looks at
+// the whole machine, so that others' sockets may hide a missing one).
 // Fails with ErrPermission, ErrNotSupported.
 func DialEvents(cfg *Config) (*Events, error) {
 	c := cfg.orDefault()

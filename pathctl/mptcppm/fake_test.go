@@ -250,12 +250,14 @@ func TestFakeEvents(t *testing.T) {
 // with addresses that are not the connection's.
 func TestFakeOldKernel(t *testing.T) {
 	endpoint := fromHex(t, goldenEndpoint4)
-	for name, answer := range map[string]func(req *netlink.Message) datagram{
-		"has endpoint 1": func(req *netlink.Message) datagram { return dataTo(req, 0, cmdGetAddr, endpoint) },
-		"has none":       func(req *netlink.Message) datagram { return ackTo(req, syscall.EINVAL) },
-	} {
+	for name, endpoints := range map[string]int{"with endpoints": 2, "without": 0} {
 		t.Run(name, func(t *testing.T) {
-			c := fakeClient(func(req *netlink.Message) []datagram { return []datagram{answer(req)} })
+			c := fakeClient(func(req *netlink.Message) (answer []datagram) {
+				for range endpoints {
+					answer = append(answer, dataTo(req, netlink.Multi, cmdGetAddr, endpoint))
+				}
+				return append(answer, replyTo(req, netlink.Done, netlink.Multi, nlenc.Int32Bytes(0)))
+			})
 			_, err := c.LocalAddrs(t.Context(), noToken)
 			checkError(t, err, ErrNotSupported, errors.ErrUnsupported, 0)
 		})

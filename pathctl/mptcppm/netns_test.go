@@ -53,6 +53,12 @@ func newNetNS(t testing.TB) netns.NsHandle {
 	return ns
 }
 
+// kernelHasPathManagerName tells Linux 6.15 and later from earlier ones.
+func kernelHasPathManagerName() bool {
+	_, err := os.Stat("/proc/sys/net/mptcp/path_manager")
+	return err == nil
+}
+
 // userspacePM hands the namespace of the calling thread to user space.
 func userspacePM(t testing.TB) {
 	t.Helper()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"syscall"
 
 	"mpproxy/mptcpsock/uapi"
 )
@@ -117,17 +118,15 @@ func (c *Client) LocalAddrs(ctx context.Context, token uapi.Token) ([]Endpoint, 
 }
 
 // probeLocalAddrs tells whether the kernel heeds a token in GET_ADDR. Older ones
-// ignore it and answer with the in-kernel path manager's endpoints, which is why
-// one must ask first: only a newer one complains about a token that is nobody's.
+// ignore it and list the in-kernel path manager's endpoints, which is why one
+// must ask first: only a newer one complains about a token that is nobody's.
 func (c *Client) probeLocalAddrs(ctx context.Context, op operation) error {
 	var nobody uapi.Token
-	probe := op
-	probe.reply, probe.looksUp = replyOne, true
-	_, err := c.execute(ctx, probe, request{addr: &Endpoint{ID: 1}, token: &nobody})
+	_, err := c.execute(ctx, op, request{token: &nobody})
 	switch {
-	case errors.Is(err, ErrNoConnection):
+	case errors.Is(err, syscall.EINVAL):
 		return nil
-	case err == nil, errors.Is(err, ErrNotFound):
+	case err == nil:
 		return &OpError{Op: op.name, On: op.on, Kind: &NotSupportedError{Feature: op.name, MinKernel: op.since}}
 	}
 	return err
