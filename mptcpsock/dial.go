@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"syscall"
 	"time"
 
@@ -45,10 +46,10 @@ type Dialer struct {
 // ErrNotSupported, ErrDisabled or ErrDenied where there are no MPTCP sockets.
 // A connect that fails is not tried again as plain TCP.
 func (d *Dialer) Dial(ctx context.Context, to netip.AddrPort) (*Conn, error) {
-	c, err := d.dial(ctx, "tcp6", mapped(to))
-	if err != nil && to.Addr().Unmap().Is4() && errors.Is(err, unix.EAFNOSUPPORT) {
-		c, err = d.dial(ctx, "tcp4", netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
+	if err := d.check(to); err != nil {
+		return nil, d.opError(to, err)
 	}
+	c, err := d.dialMapped(ctx, to)
 	if err == nil && d.Strict {
 		err = c.mustBeMultipath()
 	}
@@ -58,13 +59,38 @@ func (d *Dialer) Dial(ctx context.Context, to netip.AddrPort) (*Conn, error) {
 	return c, nil
 }
 
-// dial connects with a socket of one family, "tcp4" or "tcp6".
-func (d *Dialer) dial(ctx context.Context, network string, to netip.AddrPort) (*Conn, error) {
+// check refuses what package net would take for something else, or the kernel
+// with an errno that explains nothing.
+func (d *Dialer) check(to netip.AddrPort) error {
+	switch {
+	case !to.IsValid():
+		return &net.AddrError{Err: "missing address"}
+	case d.LocalAddr.IsValid() && d.LocalAddr.Unmap().Is4() != to.Addr().Unmap().Is4():
+		return &net.AddrError{Err: "source address of another family than the destination", Addr: d.LocalAddr.String()}
+	}
+	return nil
+}
+
+// dialMapped connects with a dual-stack socket. To an IPv4 address it tries an
+// AF_INET one next, where the host has no IPv6, or no MPTCP over it (CONFIG_IPV6
+// built as a module), before it takes plain TCP.
+func (d *Dialer) dialMapped(ctx context.Context, to netip.AddrPort) (*Conn, error) {
+	is4 := to.Addr().Unmap().Is4()
+	c, err := d.dial(ctx, "tcp6", mapped(to), d.Strict || is4)
+	if is4 && (unavailable(err) || errors.Is(err, unix.EAFNOSUPPORT)) {
+		return d.dial(ctx, "tcp4", netip.AddrPortFrom(to.Addr().Unmap(), to.Port()), d.Strict)
+	}
+	return c, err
+}
+
+// dial connects with a socket of one network, "tcp4" or "tcp6".
+func (d *Dialer) dial(ctx context.Context, network string, to netip.AddrPort, strict bool) (*Conn, error) {
 	o := sockopts{
+		family:        familyOf(network),
 		iface:         d.Interface,
 		receiveBuffer: d.ReceiveBuffer,
 		keepAlive:     d.KeepAlive,
-		strict:        d.Strict,
+		strict:        strict,
 		bindNoPort:    true, // DialTCP binds in any case
 	}
 	var reason FallbackReason
@@ -108,6 +134,10 @@ func (d *Dialer) opError(to netip.AddrPort, err error) error {
 	var inner *net.OpError
 	if errors.As(err, &inner) {
 		err = inner.Err
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		// The poller noticed the deadline of ctx before ctx did.
+		err = context.DeadlineExceeded
 	}
 	e := &net.OpError{Op: "dial", Net: "mptcp", Addr: net.TCPAddrFromAddrPort(to), Err: err}
 	if d.LocalAddr.IsValid() {

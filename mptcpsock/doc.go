@@ -21,8 +21,7 @@
 // is not tried again as plain TCP; plain TCP is taken only when this host gives
 // no MPTCP socket, and never when Strict; Conn.Fallback says what happened; the
 // receive buffer is fixed (DefaultReceiveBuffer says why); and sockets are
-// dual-stack, so that an IPv4 connection can have IPv6 subflows and the other
-// way round.
+// dual-stack, so that a connection to an IPv4 address can have IPv6 subflows.
 //
 // The package does not create, destroy or schedule subflows, and it resolves no
 // names. It needs Linux 6.1 or later; the Probe functions tell what the running

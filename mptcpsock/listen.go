@@ -23,9 +23,10 @@ type ListenConfig struct {
 	KeepAlive time.Duration
 }
 
-// Listen announces on a local address. [::] accepts IPv4 and IPv6 peers,
-// and subflows of either family can join their connections; on an IPv4 address,
-// 0.0.0.0 included, connections have IPv4 subflows only.
+// Listen announces on a local address. [::] accepts IPv4 and IPv6 peers, 0.0.0.0
+// IPv4 peers only. A subflow joins where there is an MPTCP listener for its
+// destination, of whatever family the initial subflow was: a listener on an IPv4
+// address alone leaves the peer nothing to join over IPv6.
 //
 // Errors are *net.OpError with Net "mptcp"; when Strict, errors.Is tells
 // ErrNotSupported, ErrDisabled and ErrDenied.
@@ -43,7 +44,13 @@ func (lc *ListenConfig) Listen(ctx context.Context, on netip.AddrPort) (*Listene
 
 // listen listens with a socket of the family of on.
 func (lc *ListenConfig) listen(ctx context.Context, on netip.AddrPort) (*Listener, error) {
+	network := "tcp6"
+	if on.Addr().Unmap().Is4() {
+		network = "tcp4"
+		on = netip.AddrPortFrom(on.Addr().Unmap(), on.Port())
+	}
 	o := sockopts{
+		family:        familyOf(network),
 		receiveBuffer: lc.ReceiveBuffer,
 		keepAlive:     lc.KeepAlive,
 		strict:        lc.Strict,
@@ -58,11 +65,6 @@ func (lc *ListenConfig) listen(ctx context.Context, on netip.AddrPort) (*Listene
 		},
 	}
 	nl.SetMultipathTCP(false) // prepare does it, without a second try
-	network := "tcp6"
-	if on.Addr().Unmap().Is4() {
-		network = "tcp4"
-		on = netip.AddrPortFrom(on.Addr().Unmap(), on.Port())
-	}
 	l, err := nl.Listen(ctx, network, on.String())
 	if err != nil {
 		return nil, err

@@ -44,6 +44,7 @@ const (
 
 // sockopts is what a socket gets before connect or listen.
 type sockopts struct {
+	family        int // AF_INET6 or AF_INET
 	iface         string
 	receiveBuffer int           // bytes; 0 default, negative autotuning
 	keepAlive     time.Duration // 0 default, negative off
@@ -62,20 +63,16 @@ type sockopts struct {
 // Where there is no MPTCP, prepare returns the reason and configures the plain
 // socket instead, or, when strict, fails.
 func (o *sockopts) prepare(fd int) (FallbackReason, error) {
-	family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
-	if err != nil {
-		return FallbackNone, os.NewSyscallError("getsockopt", err)
-	}
-	s, err := newSocket(family)
+	s, err := newSocket(o.family)
 	if err != nil {
 		if o.strict || !unavailable(err) {
 			return FallbackNone, err
 		}
 		// Plain TCP tunes its receive buffer well: leave it.
-		return reasonOf(err), o.setCommon(fd, family)
+		return reasonOf(err), o.setCommon(fd)
 	}
 	defer unix.Close(s)
-	if err := o.setCommon(s, family); err != nil {
+	if err := o.setCommon(s); err != nil {
 		return FallbackNone, err
 	}
 	if err := o.setReceiveBuffer(s, fd); err != nil {
@@ -98,11 +95,11 @@ func newSocket(family int) (int, error) {
 }
 
 // setCommon sets what MPTCP and plain TCP have in common.
-func (o *sockopts) setCommon(fd, family int) error {
+func (o *sockopts) setCommon(fd int) error {
 	set := func(level, name, value int) error {
 		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, name, value))
 	}
-	if family == unix.AF_INET6 {
+	if o.family == unix.AF_INET6 {
 		if err := set(unix.SOL_IPV6, unix.IPV6_V6ONLY, 0); err != nil {
 			return err
 		}
@@ -185,12 +182,15 @@ func (o *sockopts) setReceiveBuffer(s, trial int) error {
 	if err != nil {
 		return os.NewSyscallError("getsockopt", err)
 	}
-	// The kernel doubles what it is asked for, socket(7).
-	if granted/2 < min(want, minReceiveBuffer) {
+	if !worthSetting(want, granted/2) { // the kernel doubles it, socket(7)
 		return nil
 	}
 	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(s, unix.SOL_SOCKET, unix.SO_RCVBUF, want))
 }
+
+// worthSetting decides whether a receive buffer of the bytes that the kernel
+// grants is better than autotuning.
+func worthSetting(want, granted int) bool { return granted >= min(want, minReceiveBuffer) }
 
 // noSuchOption reports whether err says that the kernel lacks a socket option
 // for this protocol.
@@ -207,8 +207,19 @@ type interfaceError struct {
 func (e *interfaceError) Error() string { return "bind to interface " + e.name + ": " + e.err.Error() }
 func (e *interfaceError) Unwrap() error { return e.err }
 
+// familyOf returns the address family of the sockets of a network of package
+// net.
+func familyOf(network string) int {
+	if network == "tcp4" {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
 // controlled runs prepare on the descriptor of c.
 func (o *sockopts) controlled(c syscall.RawConn) (reason FallbackReason, err error) {
-	cerr := c.Control(func(fd uintptr) { reason, err = o.prepare(int(fd)) })
-	return reason, errors.Join(cerr, err)
+	if cerr := c.Control(func(fd uintptr) { reason, err = o.prepare(int(fd)) }); cerr != nil {
+		return FallbackNone, cerr
+	}
+	return reason, err
 }

@@ -173,3 +173,14 @@ func overlay[T raw](b []byte) T {
 func bytesOf[T raw](t *T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(t)), unsafe.Sizeof(*t))
 }
+
+// The layouts must be the same on every architecture: a size that differs does
+// not compile.
+var (
+	_ = [1]struct{}{}[InfoSize-96]
+	_ = [1]struct{}{}[TCPInfoSize-248]
+	_ = [1]struct{}{}[SubflowDataSize-16]
+	_ = [1]struct{}{}[SubflowAddrsSize-256]
+	_ = [1]struct{}{}[SubflowInfoSize-264]
+	_ = [1]struct{}{}[FullInfoSize-136]
+)
