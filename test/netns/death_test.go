@@ -64,3 +64,34 @@ func playVictim(dir string) {
 	<-ctx.Done()
 	os.Exit(1)
 }
+
+func TestSweep(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	alive, err := newTempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead, err := newTempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.lock.Close() // as the end of its program would
+	third, err := newTempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(alive.path); err != nil {
+		t.Errorf("the directory of a living program: %v", err)
+	}
+	if _, err := os.Stat(dead.path); !os.IsNotExist(err) {
+		t.Errorf("the directory of a dead program: %v", err)
+	}
+	for _, d := range []*tempDir{alive, third} {
+		if err := d.remove(); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(d.path); !os.IsNotExist(err) {
+			t.Errorf("after remove: %v", err)
+		}
+	}
+}

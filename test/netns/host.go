@@ -48,7 +48,7 @@ type NameEntry struct {
 type Host struct {
 	name   string
 	dir    string
-	ownDir string // to be removed by Close; may be empty
+	ownDir *tempDir // to be removed by Close; may be nil
 	logf   func(format string, args ...any)
 	nsFile *os.File
 	work   chan task
@@ -82,6 +82,9 @@ func NewHost(ctx context.Context, c HostConfig) (*Host, error) {
 		h.logf = func(string, ...any) {}
 	}
 	if err := h.makeDirs(c.Dir); err != nil {
+		if h.ownDir != nil {
+			err = errors.Join(err, h.ownDir.remove())
+		}
 		return nil, err
 	}
 	ready := make(chan error, 1)
@@ -100,10 +103,10 @@ func NewHost(ctx context.Context, c HostConfig) (*Host, error) {
 func (h *Host) makeDirs(base string) error {
 	if base == "" {
 		var err error
-		if base, err = os.MkdirTemp("", "netns"); err != nil {
+		if h.ownDir, err = newTempDir(); err != nil {
 			return fmt.Errorf("netns: %w", err)
 		}
-		h.ownDir = base
+		base = h.ownDir.path
 	}
 	h.dir = filepath.Join(base, h.name)
 	for _, sub := range []string{"home", "tmp", "etc"} {
@@ -219,8 +222,8 @@ func (h *Host) Close() error {
 	if h.nsFile != nil {
 		h.nsFile.Close()
 	}
-	if h.ownDir != "" {
-		errs = append(errs, os.RemoveAll(h.ownDir))
+	if h.ownDir != nil {
+		errs = append(errs, h.ownDir.remove())
 	}
 	return errors.Join(errs...)
 }

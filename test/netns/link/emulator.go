@@ -49,6 +49,11 @@ func newEmulator(ctx context.Context, c Config, kind Kind) (_ *emulator, err err
 			return nil, fmt.Errorf("link: end %s: %w", end.Name, err)
 		}
 	}
+	if e.middle != nil {
+		if err = e.middle.waitRunning(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for d, p := range []Params{c.AtoB, c.BtoA} {
 		name := Direction(d).String() + " " + c.A.Name
 		e.wires[d], err = newWire(name, e.ports[d], e.ports[1-d], p, c.MTU+etherHeader, c.Seed, Direction(d))

@@ -71,21 +71,28 @@ func New(ctx context.Context, c Config) (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	var b backend
-	switch kind {
-	case TAP, Packet:
-		b, err = newEmulator(ctx, c, kind)
-	case Netem:
-		b, err = newNetem(ctx, c)
-	case Veth:
-		b, err = newVeth(ctx, c)
-	default:
-		err = fmt.Errorf("link: %v is not a kind of link", kind)
+	b, err := newBackend(ctx, c, kind)
+	if err == nil {
+		if err = waitEnds(ctx, c); err != nil {
+			b.close()
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w (kind %v; %s overrides)", err, kind, EnvKind)
 	}
 	return &Link{kind: kind, backend: b, params: [2]Params{c.AtoB, c.BtoA}}, nil
+}
+
+func newBackend(ctx context.Context, c Config, kind Kind) (backend, error) {
+	switch kind {
+	case TAP, Packet:
+		return newEmulator(ctx, c, kind)
+	case Netem:
+		return newNetem(ctx, c)
+	case Veth:
+		return newVeth(ctx, c)
+	}
+	return nil, fmt.Errorf("link: %v is not a kind of link", kind)
 }
 
 // choose settles what Auto means here. MPPROXY_LINK=veth takes the limits away.

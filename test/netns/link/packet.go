@@ -1,6 +1,7 @@
 package link
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -57,7 +58,7 @@ func (m *middle) build(c Config) (err error) {
 		return fmt.Errorf("link: netlink: %w", err)
 	}
 	for i, end := range []End{c.A, c.B} {
-		inner := fmt.Sprintf("inner%d", i)
+		inner := innerName(i)
 		if err = addVeth(inner, End{Name: end.Name, NS: end.NS}, c.MTU); err != nil {
 			return err
 		}
@@ -111,6 +112,20 @@ func (m *middle) openPacket(name string) (*port, error) {
 	return &port{fd: fd, carrier: carrier}, nil
 }
 
+func innerName(i int) string { return fmt.Sprintf("inner%d", i) }
+
+// waitRunning waits for the inner ends, once the outer ones are up.
+func (m *middle) waitRunning(ctx context.Context) error {
+	for i := range m.ports {
+		name := innerName(i)
+		err := waitRunning(ctx, name, func() (netlink.Link, error) { return m.handle.LinkByName(name) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // close removes the pairs; the ports are closed by their owner before.
 func (m *middle) close() {
 	if m.handle == nil {
@@ -119,7 +134,7 @@ func (m *middle) close() {
 	// Deleting the pairs now makes the interfaces go before close returns; the
 	// end of the namespace would do it some time later.
 	for i := range m.ports {
-		if l, err := m.handle.LinkByName(fmt.Sprintf("inner%d", i)); err == nil {
+		if l, err := m.handle.LinkByName(innerName(i)); err == nil {
 			_ = m.handle.LinkDel(l)
 		}
 	}
