@@ -20,7 +20,8 @@
 // proxy.example and dest.example are known everywhere. The client has a default
 // route through each link, the first with the best metric, and nothing more: it
 // is the program under test that makes source routing rules. Namespaces have no
-// names, so that nothing is left behind even by a program that is killed.
+// names, so that nothing is left behind even by a program that is killed, but for
+// a temporary directory, which the next one removes.
 //
 // The package changes nothing outside the namespaces that it makes, runs no
 // tools and does not simulate time: links take as long as links take. It has

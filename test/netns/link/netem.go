@@ -75,7 +75,7 @@ func netemQdisc(index int, o orders) *netlink.Netem {
 
 func (n *netem) set(d Direction, o orders) error {
 	if err := n.handles[d].QdiscReplace(netemQdisc(n.index[d], o)); err != nil {
-		return fmt.Errorf("link: netem %v: %w", d, err)
+		return fmt.Errorf("link: netem %v: %w (no such file: the kernel lacks sch_netem)", d, err)
 	}
 	return nil
 }
