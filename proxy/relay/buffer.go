@@ -21,6 +21,16 @@ var levelSize = [levels]int{16 << 10, 64 << 10, 256 << 10, 1 << 20}
 // section 5.1).
 const recordPlain = 16 << 10
 
+// recordSend is how much plaintext the relay puts into a record. crypto/tls at
+// the other end keeps a buffer for the largest record it has seen for as long as
+// the connection lives, with 5 bytes of header, 17 of type and tag, and 512 to
+// spare: this size makes that 12 KiB instead of 18, for 0.1 % more bytes and
+// about 12 ms of CPU per GB.
+const (
+	recordSend     = 12<<10 - 512 - recordOverhead
+	recordOverhead = recordHeader + 1 + 16 // TLS 1.3 with any of Go's AEADs
+)
+
 // levelLimit bounds the buffers of each level that are in use at a time in the
 // whole process, so that thousands of connections with slow destinations
 // cannot take 1 MiB each: beyond a level's limit the next smaller one is used.
@@ -34,6 +44,9 @@ type bufferPool struct {
 }
 
 var buffers bufferPool
+
+// unpooled is the level of a buffer that was made for one use.
+const unpooled = -1
 
 type buffer struct {
 	b     []byte
@@ -53,6 +66,9 @@ func (p *bufferPool) take(level int) *buffer {
 }
 
 func (p *bufferPool) give(b *buffer) {
+	if b.level == unpooled {
+		return
+	}
 	p.out[b.level].Add(-1)
 	p.free[b.level].Put(b)
 }

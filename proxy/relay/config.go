@@ -27,15 +27,7 @@ type Config struct {
 	MaxLifetime time.Duration
 }
 
-// resolved returns c with defaults filled in and 0 for "no limit".
-func (c Config) resolved() Config {
-	return Config{
-		IdleTimeout:      orDefault(c.IdleTimeout, DefaultIdleTimeout),
-		HalfCloseTimeout: orDefault(c.HalfCloseTimeout, DefaultHalfCloseTimeout),
-		MaxLifetime:      orDefault(c.MaxLifetime, DefaultMaxLifetime),
-	}
-}
-
+// orDefault returns d with the default filled in and 0 for "no limit".
 func orDefault(d, def time.Duration) time.Duration {
 	if d == 0 {
 		d = def

@@ -38,8 +38,7 @@ type direction struct {
 
 func (d *direction) init(s *session, src, dst *end, count *atomic.Uint64) {
 	d.s, d.src, d.dst, d.count = s, src, dst, count
-	d.method = choose(src.kind, dst.kind)
-	d.top = int8(maxLevel(src.kind, dst.kind, d.method))
+	d.method, d.top = choose(src.kind, dst.kind)
 	d.onReadable, d.onWritable = d.readable, d.writable
 }
 
@@ -57,7 +56,9 @@ func (d *direction) pump() {
 		}
 		d.release()
 		if err == io.EOF {
-			d.end()
+			if d.end() {
+				d.watch()
+			}
 			return
 		}
 		if err != nil {
@@ -113,14 +114,18 @@ func (d *direction) recv(fd int) bool {
 	return true
 }
 
-// room is the part of the buffer that may be filled: whole records for a TLS
-// destination, so that none is cut short, less one, which leaves space for the
-// records' headers and tags when they are corked.
+// room is the part of the buffer that may be filled: for a TLS destination, what
+// a corked buffer of the same size holds as whole records.
 func (d *direction) room() []byte {
-	if b := d.buf.b; d.dst.kind == kindTLS && len(b) > recordPlain {
-		return b[:len(b)-recordPlain]
+	b := d.buf.b
+	if d.dst.kind != kindTLS {
+		return b
 	}
-	return d.buf.b
+	n := len(b) / (recordSend + recordOverhead) * recordSend
+	if d.src.kind == kindTLS {
+		n = max(n, recordPlain) // the largest record must fit in
+	}
+	return b[:n]
 }
 
 // adapt chooses the next chunk's size: larger after a full one, smaller when
@@ -179,7 +184,7 @@ func (d *direction) send(fd int) bool {
 	return true
 }
 
-// waitForDst notes when a chunk began to wait.
+// waitForDst notes when a chunk began to wait, or may have.
 func (d *direction) waitForDst() {
 	if d.blocked == 0 {
 		d.blocked = stamp()
@@ -216,8 +221,8 @@ func (d *direction) drop() {
 	d.release()
 }
 
-// end passes the end of data on.
-func (d *direction) end() {
+// end passes the end of data on. It says whether the other direction goes on.
+func (d *direction) end() (half bool) {
 	var err error
 	if d.dst.kind == kindTLS {
 		err = d.endTLS()
@@ -226,9 +231,9 @@ func (d *direction) end() {
 	}
 	if err != nil {
 		d.fail("close write", d.dst, err)
-		return
+		return false
 	}
-	d.s.directionEnded()
+	return d.s.directionEnded()
 }
 
 // fail reports what went wrong on e.

@@ -43,16 +43,16 @@ type end struct {
 	rec    *RecordConn     // kindTLS only
 }
 
-func newEnd(s Stream) end {
-	e := end{stream: s}
-	if tc, ok := s.(*tls.Conn); ok {
-		if rec, ok := tc.NetConn().(*RecordConn); ok && rec.raw != nil {
-			e.kind, e.tls, e.rec, e.raw = kindTLS, tc, rec, rec.raw
-		}
-		return e
+func (e *end) init(s Stream) {
+	e.stream = s
+	tc, ok := s.(*tls.Conn)
+	if !ok {
+		e.raw, e.kind = rawSocket(s)
+		return
 	}
-	e.raw, e.kind = rawSocket(s)
-	return e
+	if rec, ok := tc.NetConn().(*RecordConn); ok && rec.raw != nil {
+		e.kind, e.tls, e.rec, e.raw = kindTLS, tc, rec, rec.raw
+	}
 }
 
 // rawSocket returns the descriptor of s when its payload may be moved beneath

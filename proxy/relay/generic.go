@@ -11,6 +11,7 @@ func (d *direction) fillOther() error {
 
 // drainOther writes to a stream that only has its Write method.
 func (d *direction) drainOther() error {
+	d.waitForDst()
 	for d.off < d.n {
 		n, err := d.dst.stream.Write(d.buf.b[d.off:d.n])
 		d.delivered(n)

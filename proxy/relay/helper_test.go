@@ -22,7 +22,17 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(peerEnv) != "" {
+		benchPeer()
+		return
+	}
+	if os.Getenv(idlePeerEnv) != "" {
+		idlePeer()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds every wait in these tests.
 const patience = 20 * time.Second

@@ -35,13 +35,14 @@ type RecordConn struct {
 	raw syscall.RawConn // nil: only Stream's methods
 
 	// The reading side: one goroutine's.
-	cursor   recordCursor
-	ahead    *buffer // nil: nothing read ahead
-	from, to int     // what is unread in ahead
-	rerr     error   // of a read that got no bytes; sticky unless a timeout
-	sawEOF   bool    // the socket's end of data was reached
-	dontWait bool    // Read returns errNotReady instead of waiting
-	onInput  func(fd uintptr) bool
+	cursor     recordCursor
+	ahead      *buffer // nil: nothing read ahead
+	from, to   int     // what is unread in ahead
+	rerr       error   // of a read that got no bytes; sticky unless a timeout
+	sawEOF     bool    // the socket's end of data was reached
+	aheadLevel int     // buffer level to read ahead with
+	dontWait   bool    // Read returns errNotReady instead of waiting
+	onInput    func(fd uintptr) bool
 
 	w            recordWriter
 	keepDeadline atomic.Bool // SetWriteDeadline does nothing
@@ -120,7 +121,7 @@ func (c *RecordConn) readAhead() error {
 
 // input reads ahead. It returns false to wait until the socket is readable.
 func (c *RecordConn) input(fd uintptr) bool {
-	buf := buffers.take(level256K)
+	buf := buffers.take(c.aheadLevel)
 	n, err := ignoringEINTR(unix.Read, int(fd), buf.b)
 	if n > 0 && err == nil {
 		c.ahead, c.from, c.to = buf, 0, n

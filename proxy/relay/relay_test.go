@@ -122,7 +122,8 @@ func TestReset(t *testing.T) {
 			if _, err := io.ReadFull(far, buf); err != nil {
 				t.Fatal(err)
 			}
-			e := newEnd(near)
+			var e end
+			e.init(near)
 			e.reset()
 			if n, err := far.Read(buf); err == nil || errors.Is(err, io.EOF) {
 				t.Errorf("peer got %d bytes and %v instead of a reset", n, err)

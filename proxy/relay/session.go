@@ -18,14 +18,30 @@ import (
 // gives back only at garbage collections: call Run from a fresh goroutine, or
 // do the handshake in one, where thousands of connections wait.
 func Run(ctx context.Context, a, b Stream, cfg Config, c *Counters) Result {
+	return newSession(a, b, cfg, c).run(ctx)
+}
+
+// newSession sets fields one by one: a composite literal would be built on the
+// stack, which would grow to 4 KiB for good.
+func newSession(a, b Stream, cfg Config, c *Counters) *session {
 	if c == nil {
 		c = new(Counters)
 	}
-	s := &session{a: newEnd(a), b: newEnd(b), cfg: cfg.resolved(), counters: c, start: stamp()}
+	s := new(session)
+	s.counters = c
+	s.cfg.IdleTimeout = orDefault(cfg.IdleTimeout, DefaultIdleTimeout)
+	s.cfg.HalfCloseTimeout = orDefault(cfg.HalfCloseTimeout, DefaultHalfCloseTimeout)
+	s.cfg.MaxLifetime = orDefault(cfg.MaxLifetime, DefaultMaxLifetime)
+	s.start = stamp()
+	s.a.init(a)
+	s.b.init(b)
 	s.fwd.init(s, &s.a, &s.b, &c.AToB)
 	s.rev.init(s, &s.b, &s.a, &c.BToA)
-	return s.run(ctx)
+	return s
 }
+
+// past is a deadline that wakes whoever waits.
+var past = time.Unix(1, 0)
 
 // session is one relayed connection.
 type session struct {
@@ -103,7 +119,7 @@ func (s *session) abort(r Reason, err error) {
 	}
 	s.reason, s.err = r, err
 	s.mu.Unlock()
-	s.setDeadlines(time.Unix(1, 0))
+	s.setDeadlines(past)
 }
 
 func (s *session) setDeadlines(t time.Time) {
@@ -111,15 +127,21 @@ func (s *session) setDeadlines(t time.Time) {
 	_ = s.b.stream.SetDeadline(t)
 }
 
-// directionEnded notes that one direction has delivered its end of data.
-func (s *session) directionEnded() {
+// directionEnded notes that one direction has delivered its end of data. It
+// says whether the other one goes on.
+func (s *session) directionEnded() (half bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended++
 	if s.ended == 1 {
 		s.halfAt = stamp()
 		s.rearm(s.halfAt)
+		return s.reason == 0
 	}
+	// The first one may be in watch.
+	_ = s.a.stream.SetReadDeadline(past)
+	_ = s.b.stream.SetReadDeadline(past)
+	return false
 }
 
 // armTimer starts the timer, unless there is no limit at all.

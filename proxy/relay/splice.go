@@ -16,7 +16,7 @@ func (d *direction) spliceIn(fd int) (done, ok bool) {
 	if p == nil {
 		return false, false
 	}
-	n, err := spliceOnce(fd, p.w, p.size)
+	n, err := spliceOnce(fd, p.w, min(p.size, levelSize[d.level]))
 	switch {
 	case err == nil && n > 0:
 		d.pipe, d.n = p, n
@@ -70,14 +70,12 @@ func (d *direction) spliceOut(fd int) bool {
 // noSplice makes this direction copy from now on.
 func (d *direction) noSplice() {
 	d.method = methodCopy
-	d.top = int8(maxLevel(d.src.kind, d.dst.kind, methodCopy))
-	d.level = min(d.level, d.top)
 }
 
 // unpipe takes the rest of the chunk out of the pipe into memory: dst cannot
 // be spliced to. It happens at most once in a direction.
 func (d *direction) unpipe() error {
-	buf := &buffer{b: make([]byte, d.n-d.off), level: level16K}
+	buf := &buffer{b: make([]byte, d.n-d.off), level: unpooled}
 	for at := 0; at < len(buf.b); {
 		n, err := ignoringEINTR(unix.Read, d.pipe.r, buf.b[at:])
 		if err != nil {
@@ -90,7 +88,6 @@ func (d *direction) unpipe() error {
 	}
 	pipes.give(d.pipe)
 	d.pipe, d.n, d.off = nil, len(buf.b), 0
-	buffers.out[level16K].Add(1)
 	d.buf = buf
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 func (d *direction) fillTLS() error {
 	rec := d.src.rec
 	for {
+		rec.aheadLevel = min(int(d.level)+1, level256K)
 		if err := rec.WaitReadable(); err != nil {
 			return err
 		}
@@ -55,7 +56,8 @@ func (d *direction) gather(p []byte) error {
 
 // drainTLS encrypts the chunk and sends its records in one write.
 func (d *direction) drainTLS() error {
-	if d.n <= recordPlain {
+	d.waitForDst()
+	if d.n <= recordSend {
 		if _, err := d.dst.tls.Write(d.buf.b[:d.n]); err != nil {
 			return err
 		}
@@ -64,7 +66,7 @@ func (d *direction) drainTLS() error {
 	}
 	rec := d.dst.rec
 	rec.cork(d.buf.level)
-	_, err := d.dst.tls.Write(d.buf.b[:d.n])
+	err := d.encrypt()
 	// Only the encrypted bytes are needed for the wait that may follow.
 	buffers.give(d.buf)
 	d.buf = nil
@@ -75,6 +77,18 @@ func (d *direction) drainTLS() error {
 		d.delivered(d.n)
 	}
 	return err
+}
+
+// encrypt writes the chunk in records of our size.
+func (d *direction) encrypt() error {
+	for p := d.buf.b[:d.n]; len(p) > 0; {
+		n, err := d.dst.tls.Write(p[:min(len(p), recordSend)])
+		if err != nil {
+			return err
+		}
+		p = p[n:]
+	}
+	return nil
 }
 
 // endTLS sends close_notify, the end of data, and waits for as long as the
