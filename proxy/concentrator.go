@@ -119,6 +119,7 @@ func (s *Concentrator) open(ctx context.Context, leg *mptcpsock.Conn, full bool)
 	}
 	req, err := s.hands.handshake(stream)
 	if err != nil {
+		_ = release(stream)
 		s.table.Totals.countHandshake(err)
 		return nil, nil, nil, err
 	}
@@ -130,6 +131,7 @@ func (s *Concentrator) open(ctx context.Context, leg *mptcpsock.Conn, full bool)
 	if err != nil {
 		_ = req.answer(stream, replyFor(err), netip.AddrPort{})
 		_ = stream.CloseWrite()
+		_ = release(stream)
 		return c, nil, nil, err
 	}
 	if err := s.begin(leg, stream, req, dest); err != nil {
@@ -144,14 +146,25 @@ func (s *Concentrator) secure(leg *mptcpsock.Conn) (relay.Stream, error) {
 	if s.cfg.TLS == nil {
 		return leg, nil
 	}
-	tc := tls.Server(relay.NewRecordConn(leg), s.cfg.TLS)
+	rec := relay.NewRecordConn(leg)
+	rec.Hold()
+	tc := tls.Server(rec, s.cfg.TLS)
 	if err := tc.Handshake(); err != nil {
+		_ = rec.Release() // the alert that says why
 		if errors.Is(err, io.EOF) {
 			return nil, ErrPeerLeft
 		}
 		return nil, fmt.Errorf("TLS handshake: %w", err)
 	}
 	return tc, nil
+}
+
+// release ends the holding that secure began.
+func release(stream relay.Stream) error {
+	if tc, ok := stream.(*tls.Conn); ok {
+		return tc.NetConn().(*relay.RecordConn).Release()
+	}
+	return nil
 }
 
 // reach checks the limits and connects to the destination, for as long as the
@@ -192,7 +205,8 @@ func (s *Concentrator) begin(leg *mptcpsock.Conn, stream relay.Stream, req *requ
 		}
 		_ = dest.SetWriteDeadline(time.Time{})
 	}
-	if err := req.answer(stream, ReplySucceeded, addrPort(dest.LocalAddr())); err != nil {
+	err := req.answer(stream, ReplySucceeded, addrPort(dest.LocalAddr()))
+	if err := errors.Join(err, release(stream)); err != nil {
 		return fmt.Errorf("answering the client: %w", err)
 	}
 	if multipath, err := leg.IsMultipath(); err == nil && !multipath {

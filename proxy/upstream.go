@@ -190,7 +190,10 @@ func (u *Upstream) exchange(ctx context.Context, leg *Leg, opening []byte, read 
 	stop := context.AfterFunc(ctx, func() { _ = leg.Conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if u.cfg.TLS != nil {
-		tc := tls.Client(relay.NewRecordConn(leg.Conn), u.cfg.TLS)
+		rec := relay.NewRecordConn(leg.Conn)
+		rec.Hold()
+		defer rec.Release() // nothing is held any more once read has waited
+		tc := tls.Client(rec, u.cfg.TLS)
 		if err := tc.HandshakeContext(context.WithoutCancel(ctx)); err != nil {
 			return tlsError(err)
 		}

@@ -43,6 +43,7 @@ type RecordConn struct {
 	aheadLevel int     // buffer level to read ahead with
 	dontWait   bool    // Read returns errNotReady instead of waiting
 	onInput    func(fd uintptr) bool
+	holding    bool // writes wait until Read has to
 
 	w            recordWriter
 	keepDeadline atomic.Bool // SetWriteDeadline does nothing
@@ -79,6 +80,11 @@ func (c *RecordConn) Read(p []byte) (int, error) {
 		return c.Stream.Read(p)
 	}
 	if c.ahead == nil {
+		if c.holding {
+			if err := c.w.send(); err != nil {
+				return 0, err
+			}
+		}
 		if err := c.readAhead(); err != nil {
 			return 0, err
 		}
@@ -163,6 +169,25 @@ func (c *RecordConn) Cork() { c.w.cork(level256K) }
 
 func (c *RecordConn) cork(level int) { c.w.cork(level) }
 
+// Hold makes writes wait until the next Read has to wait for the peer, or until
+// Release: for conversations in which both sides speak in turn, such as a
+// handshake and what follows it. What belongs together leaves as one segment.
+//
+// This is not for speed alone. On Linux 6.18 the receiver's stream is corrupted
+// now and then (about once in 4,000 connections on links without delay) when a
+// subflow joins between two small writes of which the first is still under way:
+// TLS's Finished and the request behind it are such a pair.
+func (c *RecordConn) Hold() {
+	c.holding = true
+	c.w.cork(level16K)
+}
+
+// Release sends what is held and ends the holding.
+func (c *RecordConn) Release() error {
+	c.holding = false
+	return c.w.flush()
+}
+
 // Flush sends what was written since Cork, in one write, and ends the corking.
 func (c *RecordConn) Flush() error { return c.w.flush() }
 
@@ -234,6 +259,13 @@ func (w *recordWriter) flush() error {
 	buffers.give(w.buf)
 	w.buf = nil
 	return err
+}
+
+// send sends what is corked and goes on corking.
+func (w *recordWriter) send() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sendLocked()
 }
 
 // sendLocked sends what is corked. A failure sticks, as in crypto/tls.

@@ -34,6 +34,8 @@ type section struct {
 var sections = []section{
 	{"links", "Transfers of 60 MB through the proxy, against the sum of both links", links},
 	{"stalls", "100 sequential fetches of 512 KiB over an unshaped pair of links", stalls},
+	{"speed", "Goodput and CPU over an unshaped pair of links", speed},
+	{"idle", "9,000 idle connections", idle},
 }
 
 // options are what every section needs.
