@@ -1,0 +1,8 @@
+// Package archtest holds the tests of what no compiler checks: which package
+// may import which, that each module the program stands on is listed with its
+// reason, and that no file names a place of the machine it was written on.
+//
+//	go test ./internal/archtest
+//
+// It has no code to import.
+package archtest

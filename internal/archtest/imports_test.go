@@ -1,0 +1,113 @@
+package archtest
+
+import (
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestImportDirections(t *testing.T) {
+	pkgs := loadPackages(t)
+	for _, r := range rules {
+		t.Run(r.name, func(t *testing.T) {
+			for _, f := range r.check(pkgs) {
+				t.Error(f)
+			}
+		})
+	}
+}
+
+// TestRulesCanFail shows each rule a module that breaks it.
+func TestRulesCanFail(t *testing.T) {
+	p := func(name string, imports ...string) pkg {
+		return pkg{ImportPath: modulePath + "/" + name, Imports: imports, Deps: imports}
+	}
+	test := func(name string, imports ...string) pkg {
+		return pkg{ImportPath: modulePath + "/" + name, TestImports: imports}
+	}
+	for _, tt := range []struct {
+		rule string
+		bad  pkg
+		want string
+	}{
+		{"cmd imports all, nobody imports cmd", p("proxy", "mpproxy/cmd/mpproxy-client"), "proxy imports cmd/mpproxy-client"},
+		{"proxy does not import pathctl", p("proxy/relay", "mpproxy/pathctl/policy"), "proxy/relay imports pathctl/policy"},
+		{"proxy does not import pathctl", test("proxy", "mpproxy/pathctl"), "proxy imports pathctl"},
+		{"pathctl does not import proxy", p("pathctl/netpath", "mpproxy/proxy/relay"), "pathctl/netpath imports proxy/relay"},
+		{"pathctl imports of mptcpsock only uapi", p("pathctl", "mpproxy/mptcpsock", "mpproxy/mptcpsock/uapi"), "pathctl imports mptcpsock"},
+		{"mptcpsock does not import the programs' packages", p("mptcpsock", "mpproxy/config"), "mptcpsock imports config"},
+		{"mptcpsock/uapi is a leaf", p("mptcpsock/uapi", "fmt", "golang.org/x/sys/unix"), "mptcpsock/uapi imports golang.org/x/sys/unix"},
+		{"pathctl/policy is a leaf", p("pathctl/policy", "time", "mpproxy/config"), "pathctl/policy imports mpproxy/config"},
+		{"netlink belongs to pathctl/mptcppm and pathctl/netpath", p("pathctl", "github.com/mdlayher/netlink/nlenc"), "pathctl imports github.com/mdlayher/netlink/nlenc"},
+		{"go-socks5 belongs to proxy", p("internal/access", "github.com/things-go/go-socks5/statute"), "internal/access imports github.com/things-go/go-socks5/statute"},
+		{"toml belongs to config", p("cmd/mpproxy-client", "github.com/BurntSushi/toml"), "cmd/mpproxy-client imports github.com/BurntSushi/toml"},
+		{"mptcpsock pulls in nothing of the proxy", p("mptcpsock", "github.com/prometheus/client_golang/prometheus"), "mptcpsock depends on github.com/prometheus/client_golang/prometheus"},
+		{"test harnesses stay out of the programs", p("cmd/mpproxy-client", "mpproxy/test/netns"), "cmd/mpproxy-client depends on mpproxy/test/netns"},
+	} {
+		t.Run(tt.rule, func(t *testing.T) {
+			for _, r := range rules {
+				if r.name != tt.rule {
+					continue
+				}
+				got := r.check([]pkg{tt.bad})
+				if len(got) == 0 || got[0] != tt.want {
+					t.Errorf("found %q, want %q", got, tt.want)
+				}
+				return
+			}
+			t.Fatal("there is no such rule")
+		})
+	}
+}
+
+func TestOneFileImportsSocks5(t *testing.T) {
+	var files []string
+	for _, p := range loadPackages(t) {
+		for _, f := range p.GoFiles {
+			for _, imp := range importsOf(t, filepath.Join(p.Dir, f)) {
+				if within(imp, "github.com/things-go/go-socks5") {
+					files = append(files, filepath.Join(p.name(), f))
+					break
+				}
+			}
+		}
+	}
+	if want := []string{filepath.Join("proxy", "socks5.go")}; !cmp.Equal(files, want) {
+		t.Errorf("go-socks5 is imported by %v, want %v: a single file, so that the library can be replaced", files, want)
+	}
+}
+
+// importsOf returns the import paths of one file.
+func importsOf(t *testing.T, path string) (paths []string) {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, spec := range f.Imports {
+		imp, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, imp)
+	}
+	return paths
+}
+
+func TestStandard(t *testing.T) {
+	for path, want := range map[string]bool{
+		"fmt": true, "net/netip": true, modulePath: false, modulePath + "/config": false, "golang.org/x/sys/unix": false,
+	} {
+		if standard(path) != want {
+			t.Errorf("standard(%q) = %v", path, !want)
+		}
+	}
+	if within("proxyother", "proxy") || !within("proxy/relay", "proxy") || strings.Contains(below("mpproxy/x"), modulePath) {
+		t.Error("within or below take a name for a prefix of another")
+	}
+}

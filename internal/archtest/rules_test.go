@@ -1,0 +1,151 @@
+package archtest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A rule finds what a set of packages does against it.
+type rule struct {
+	name  string
+	check func([]pkg) []string
+}
+
+// rules are the import directions, one for each sentence that says so in
+// docs/architecture.md.
+var rules = []rule{
+	{"cmd imports all, nobody imports cmd", forbid(allImports, "", "cmd")},
+	{"proxy does not import pathctl", forbid(allImports, "proxy", "pathctl")},
+	{"pathctl does not import proxy", forbid(allImports, "pathctl", "proxy")},
+	{"pathctl imports of mptcpsock only uapi", forbid(imports, "pathctl", "mptcpsock", "mptcpsock/uapi")},
+	{"mptcpsock does not import the programs' packages", forbid(imports, "mptcpsock", "config", "internal", "proxy")},
+	{"mptcpsock/uapi is a leaf", leaf("mptcpsock/uapi")},
+	{"pathctl/policy is a leaf", leaf("pathctl/policy")},
+	{"netlink belongs to pathctl/mptcppm and pathctl/netpath", only(netlinkModule, "pathctl/mptcppm", "pathctl/netpath", "test")},
+	{"go-socks5 belongs to proxy", only(module("github.com/things-go/go-socks5"), "proxy")},
+	{"toml belongs to config", only(module("github.com/BurntSushi/toml"), "config")},
+	{"mptcpsock pulls in nothing of the proxy", light},
+	{"test harnesses stay out of the programs", programsWithout("test", "testing")},
+}
+
+func imports(p pkg) []string    { return p.Imports }
+func allImports(p pkg) []string { return p.all() }
+
+// forbid: no package within from ("" is every one) imports one within any of
+// targets. A target that lies within another is an exception from it.
+func forbid(of func(pkg) []string, from string, targets ...string) func([]pkg) []string {
+	return func(pkgs []pkg) (found []string) {
+		for _, p := range pkgs {
+			if from != "" && !within(p.name(), from) {
+				continue
+			}
+			for _, imp := range of(p) {
+				if ours(imp) && imp != p.ImportPath && hits(below(imp), targets) {
+					found = append(found, fmt.Sprintf("%s imports %s", p.name(), below(imp)))
+				}
+			}
+		}
+		return found
+	}
+}
+
+// hits says whether path is within an odd number of targets.
+func hits(path string, targets []string) bool {
+	n := 0
+	for _, t := range targets {
+		if within(path, t) {
+			n++
+		}
+	}
+	return n%2 == 1
+}
+
+// leaf: the package imports the standard library only.
+func leaf(name string) func([]pkg) []string {
+	return func(pkgs []pkg) (found []string) {
+		i := slices.IndexFunc(pkgs, func(p pkg) bool { return p.name() == name })
+		if i < 0 {
+			return []string{"there is no package " + name}
+		}
+		for _, imp := range pkgs[i].Imports {
+			if !standard(imp) {
+				found = append(found, fmt.Sprintf("%s imports %s", name, imp))
+			}
+		}
+		return found
+	}
+}
+
+// only: imports that match are made by packages within these, and by them.
+// Tests elsewhere may use a netlink package that is not the program's own.
+func only(match func(string) bool, where ...string) func([]pkg) []string {
+	return func(pkgs []pkg) (found []string) {
+		used := false
+		for _, p := range pkgs {
+			may := slices.ContainsFunc(where, func(w string) bool { return within(p.name(), w) })
+			for _, imp := range p.Imports {
+				switch {
+				case match(imp) && may:
+					used = true
+				case match(imp):
+					found = append(found, fmt.Sprintf("%s imports %s", p.name(), imp))
+				}
+			}
+		}
+		if !used {
+			found = append(found, fmt.Sprintf("none of %v imports it: the rule is out of date", where))
+		}
+		return found
+	}
+}
+
+func module(path string) func(string) bool {
+	return func(imp string) bool { return within(imp, path) }
+}
+
+// netlinkModule matches every netlink package that we know of.
+func netlinkModule(imp string) bool {
+	for _, m := range []string{
+		"github.com/mdlayher/netlink", "github.com/mdlayher/genetlink",
+		"github.com/jsimonetti/rtnetlink", "github.com/vishvananda/netlink",
+	} {
+		if within(imp, m) {
+			return true
+		}
+	}
+	return false
+}
+
+// light: a program that uses mptcpsock gets the sockets and not the proxy.
+func light(pkgs []pkg) (found []string) {
+	for _, p := range pkgs {
+		if !within(p.name(), "mptcpsock") {
+			continue
+		}
+		for _, dep := range p.Deps {
+			heavy := within(below(dep), "proxy") || within(below(dep), "config") || within(below(dep), "internal") && ours(dep)
+			if heavy || strings.Contains(dep, "/toml") || strings.Contains(dep, "prometheus") {
+				found = append(found, fmt.Sprintf("%s depends on %s", p.name(), dep))
+			}
+		}
+	}
+	return found
+}
+
+// programsWithout: no command depends on packages within these.
+func programsWithout(names ...string) func([]pkg) []string {
+	return func(pkgs []pkg) (found []string) {
+		for _, p := range pkgs {
+			if !within(p.name(), "cmd") {
+				continue
+			}
+			for _, dep := range p.Deps {
+				if slices.ContainsFunc(names, func(n string) bool { return within(below(dep), n) }) {
+					found = append(found, fmt.Sprintf("%s depends on %s", p.name(), dep))
+				}
+			}
+		}
+		return found
+	}
+}
