@@ -78,10 +78,8 @@ func idleWith(ctx context.Context, opt options, security string) error {
 	return nil
 }
 
-// manyForOne raises the limit of one user.
-func manyForOne(toml string) string {
-	return toml + "\n[limits]\nmax_connections_per_user = 0\n"
-}
+// manyForOne lifts the limit of one user.
+var manyForOne = rig.Set("limits", "max_connections_per_user = 0")
 
 func openMany(ctx context.Context, r *rig.Rig) ([]net.Conn, error) {
 	conns := make([]net.Conn, idleConnections)

@@ -42,6 +42,7 @@ var sections = []section{
 type options struct {
 	bin     string
 	verbose bool
+	links   string
 }
 
 func (o options) rig(cfg rig.Config) rig.Config {
@@ -53,6 +54,7 @@ func (o options) rig(cfg rig.Config) rig.Config {
 }
 
 func main() {
+	cases := flag.String("links", "", "of section links, only pairs whose name contains this")
 	only := flag.String("only", "", "sections to run, separated by commas (default: all)")
 	verbose := flag.Bool("v", false, "show the output of the programs")
 	flag.Parse()
@@ -65,7 +67,7 @@ func main() {
 	if err != nil {
 		fail(err)
 	}
-	err = run(ctx, options{bin, *verbose}, *only)
+	err = run(ctx, options{bin, *verbose, *cases}, *only)
 	if rerr := os.RemoveAll(bin); err == nil {
 		err = rerr
 	}

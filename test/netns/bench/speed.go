@@ -26,7 +26,7 @@ func speed(ctx context.Context, opt options) error {
 	var raw float64
 	var small []string
 	for _, security := range []string{"none", "tls"} {
-		r, err := rig.New(ctx, opt.rig(rig.Config{Links: unshaped(), Security: security, EditClient: quiet, EditServer: quiet}))
+		r, err := rig.New(ctx, opt.rig(rig.Config{Links: unshaped(), Security: security}))
 		if err != nil {
 			return err
 		}
@@ -58,9 +58,6 @@ func speed(ctx context.Context, opt options) error {
 	}
 	return nil
 }
-
-// quiet keeps the line for each connection out of the log.
-func quiet(toml string) string { return toml }
 
 // reading is one measurement of goodput and CPU.
 type reading struct {
