@@ -51,6 +51,8 @@ type Config struct {
 	EditServer, EditClient func(toml string) string
 	// ClientArgs follow "run".
 	ClientArgs []string
+	// Names are further lines of /etc/hosts in each host.
+	Names []netns.NameEntry
 	// Prepare is called when the hosts are there and nothing runs yet.
 	Prepare func(context.Context, *netns.Topology) error
 	// NoClient leaves the client to the caller, who has Join and StartClient.
@@ -101,7 +103,7 @@ func New(ctx context.Context, cfg Config) (_ *Rig, err error) {
 	if cfg.Security == "" {
 		cfg.Security = "tls"
 	}
-	topo, err := netns.New(ctx, netns.Config{Links: cfg.Links, Logf: cfg.Logf})
+	topo, err := netns.New(ctx, netns.Config{Links: cfg.Links, Names: cfg.Names, Logf: cfg.Logf})
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +158,9 @@ func (r *Rig) ClientBinary() string { return filepath.Join(r.cfg.Bin, "mpproxy-c
 func (r *Rig) ServerBinary() string { return filepath.Join(r.cfg.Bin, "mpproxy-server") }
 
 // ServerConfig is the path of the server's configuration.
-func (r *Rig) ServerConfig() string { return filepath.Join(r.Concentrator.Dir(), "mpproxy", "server.toml") }
+func (r *Rig) ServerConfig() string {
+	return filepath.Join(r.Concentrator.Dir(), "mpproxy", "server.toml")
+}
 
 // ClientConfig is the path of the file that Join writes.
 func (r *Rig) ClientConfig() string { return filepath.Join(r.Client.Dir(), "client.toml") }
@@ -242,14 +246,32 @@ func (r *Rig) Status(ctx context.Context) (status.Status, error) {
 	var st status.Status
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
-	out, err := r.Client.Command(ctx, r.ClientBinary(), "status", "--json").Output()
+	out, err := r.Client.Command(ctx, r.ClientBinary(), r.statusArgs("--json")...).Output()
 	if err != nil {
 		return st, err
 	}
 	return st, json.Unmarshal(out, &st)
 }
 
-// Destination returns the destination's address of a family as host:port.
+// StatusText is what a user sees who asks for the status.
+func (r *Rig) StatusText(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	out, err := r.Client.Command(ctx, r.ClientBinary(), r.statusArgs()...).Output()
+	return string(out), err
+}
+
+// statusArgs names the configuration that Join wrote, if it has: without, the
+// program would look for one of the machine that the tests run on.
+func (r *Rig) statusArgs(more ...string) []string {
+	args := append([]string{"status"}, more...)
+	if _, err := os.Stat(r.ClientConfig()); err == nil {
+		args = append(args, "--config", r.ClientConfig())
+	}
+	return args
+}
+
+// DestinationAddr returns the destination's address of a family as host:port.
 func (r *Rig) DestinationAddr(six bool, port uint16) string {
 	a := r.Destination4
 	if six {

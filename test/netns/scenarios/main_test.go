@@ -1,5 +1,6 @@
 // Package scenarios runs the built binaries in network namespaces, over
-// emulated links, with real applications.
+// emulated links, with real applications. It asserts what must hold on any
+// machine; figures are those of test/netns/bench.
 package scenarios
 
 import (
@@ -7,8 +8,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"mpproxy/test/netns"
 	"mpproxy/test/netns/rig"
@@ -18,6 +22,10 @@ import (
 var bin string
 
 func TestMain(m *testing.M) {
+	if kind := os.Getenv(envHelper); kind != "" {
+		runtime.LockOSThread()
+		beHelper(kind, os.Args[1:])
+	}
 	// The error is repeated, and explained, by netns.Require in each test.
 	_ = netns.Enter()
 	os.Exit(run(m))
@@ -32,12 +40,24 @@ func run(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
+	// Scenarios run the programs as an ordinary user, too.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	if err := rig.Build(ctx, dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	bin = dir
-	return m.Run()
+	code := m.Run()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	return code
 }
 
 // start returns a running system that ends with the test. Its output is shown
