@@ -1,6 +1,7 @@
 package netpath
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -8,7 +9,6 @@ import (
 
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/netlink"
-	"github.com/mdlayher/netlink/nlenc"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,8 +24,8 @@ func decodeLink(b []byte) (link, error) {
 		return link{}, fmt.Errorf("decode link: %w", errShort)
 	}
 	l := link{
-		index: int(nlenc.Int32(b[4:8])),
-		flags: nlenc.Uint32(b[8:12]),
+		index: int(int32(binary.NativeEndian.Uint32(b[4:8]))),
+		flags: binary.NativeEndian.Uint32(b[8:12]),
 	}
 	ad, err := netlink.NewAttributeDecoder(b[unix.SizeofIfInfomsg:])
 	if err != nil {
@@ -39,7 +39,7 @@ func decodeLink(b []byte) (link, error) {
 			l.master = int(ad.Uint32())
 		case unix.IFLA_STATS64: // struct rtnl_link_stats64: rx_packets, tx_packets, rx_bytes, tx_bytes, …
 			if s := ad.Bytes(); len(s) >= 32 {
-				l.counters = Counters{RxBytes: nlenc.Uint64(s[16:24]), TxBytes: nlenc.Uint64(s[24:32])}
+				l.counters = Counters{RxBytes: binary.NativeEndian.Uint64(s[16:24]), TxBytes: binary.NativeEndian.Uint64(s[24:32])}
 			}
 		}
 	}
@@ -118,7 +118,7 @@ func decodeVia(b []byte) netip.Addr {
 	}
 	var gw netip.Addr
 	for ad.Next() {
-		if v := ad.Bytes(); ad.Type() == unix.RTA_VIA && len(v) == 2+16 && nlenc.Uint16(v[:2]) == unix.AF_INET6 {
+		if v := ad.Bytes(); ad.Type() == unix.RTA_VIA && len(v) == 2+16 && binary.NativeEndian.Uint16(v[:2]) == unix.AF_INET6 {
 			gw = toAddr(v[2:])
 		}
 	}
