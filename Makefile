@@ -1,0 +1,43 @@
+# mpproxy: every target works with Go and Linux alone. As root all tests run;
+# otherwise a user namespace is tried, and what cannot run is skipped, aloud.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS  = -s -w -X mpproxy/internal/buildinfo.version=$(VERSION)
+
+# Tools are pinned here and stay out of go.mod.
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
+
+export CGO_ENABLED ?= 0
+
+.PHONY: help build demo test check race bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+build: ## build both programs into bin/
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+demo: ## show the whole system over two emulated links, live
+	@$(GO) run ./test/netns/demo
+
+test: ## run all tests (under 8 minutes as root)
+	$(GO) test -timeout 15m ./...
+
+check: ## formatting, vet, static analysis, import directions, race detector
+	@unformatted=$$($(GO) run $(GOFUMPT) -l .); if [ -n "$$unformatted" ]; then echo "not formatted (run gofumpt -w):"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) test -count 1 ./internal/archtest
+	$(MAKE) race
+
+race: ## all tests but the scenarios with the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -timeout 15m $$($(GO) list ./... | grep -v /scenarios)
+
+bench: ## figures of the whole system, and micro-benchmarks of the hot paths
+	$(GO) run ./test/netns/bench
+	$(GO) test -run '^$$' -bench . -benchtime 200ms ./mptcpsock/... ./proxy/... ./pathctl/...
+
+clean: ## remove what build made
+	rm -rf bin
