@@ -10,11 +10,11 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -45,20 +45,22 @@ type Config struct {
 // Run runs all tasks and returns when every one of them has returned. A task
 // that fails, or returns before it was asked to, ends the others.
 func Run(ctx context.Context, cfg Config, tasks ...Task) error {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	return run(ctx, cfg, signals, tasks)
+}
+
+// run is Run with signals that come from anywhere.
+func run(ctx context.Context, cfg Config, signals <-chan os.Signal, tasks []Task) error {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
 	done := make(chan struct{})
 	watching := make(chan struct{})
-	go func() {
-		defer close(watching)
-		watchSignals(cfg, signals, stop, tasks, done)
-	}()
+	go watchSignals(cfg, signals, stop, tasks, done, watching)
 
 	g, ctx := errgroup.WithContext(ctx)
 	for _, t := range tasks {
@@ -74,17 +76,31 @@ func Run(ctx context.Context, cfg Config, tasks ...Task) error {
 func runTask(ctx context.Context, t Task) error {
 	err := t.Run(ctx)
 	switch {
-	case err != nil && !errors.Is(err, context.Canceled):
-		return fmt.Errorf("%s: %w", t, err)
-	case ctx.Err() == nil:
+	case err == nil && ctx.Err() == nil:
 		return fmt.Errorf("%s ended although nobody asked it to", t)
+	case err == nil || ctx.Err() != nil && isCancellation(err):
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%s: %w", t, err)
+}
+
+// isCancellation says whether err tells of nothing but a cancelled context.
+// errors.Is would also find that beside a real failure in a joined error.
+func isCancellation(err error) bool {
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return isCancellation(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		all := e.Unwrap()
+		return len(all) > 0 && !slices.ContainsFunc(all, func(err error) bool { return !isCancellation(err) })
+	}
+	return err == context.Canceled
 }
 
 // watchSignals turns the first signal into a graceful stop and the second
-// into an immediate one.
-func watchSignals(cfg Config, signals <-chan os.Signal, stop context.CancelFunc, tasks []Task, done <-chan struct{}) {
+// into an immediate one. It ends with done and closes watching then.
+func watchSignals(cfg Config, signals <-chan os.Signal, stop context.CancelFunc, tasks []Task, done <-chan struct{}, watching chan<- struct{}) {
+	defer close(watching)
 	stopping := false
 	for {
 		select {
