@@ -47,7 +47,7 @@ func speed(ctx context.Context, opt options) error {
 		if err != nil {
 			return err
 		}
-		small = append(small, fmt.Sprintf("  leg %-5s %s", security, line))
+		small = append(small, fmt.Sprintf("leg %-5s %s", security, line))
 		if err := r.Close(); err != nil {
 			return err
 		}
@@ -163,6 +163,7 @@ func fetches(ctx context.Context, r *rig.Rig) (string, error) {
 		err     error
 	}
 	results := make(chan tally, fetchWorkers)
+	machine0, client0, server0 := machineCPU(), processCPU(r.ClientDaemon.Pid()), processCPU(r.Server.Pid())
 	end := time.Now().Add(fetchTime)
 	for range fetchWorkers {
 		go func() {
@@ -186,7 +187,12 @@ func fetches(ctx context.Context, r *rig.Rig) (string, error) {
 		sum.done += t.done
 		sum.longest = max(sum.longest, t.longest)
 	}
-	return fmt.Sprintf("%.0f per second, longest %.0f ms", float64(sum.done)/fetchTime.Seconds(), millis(sum.longest)), nil
+	each := func(now, before time.Duration) float64 {
+		return float64((now - before).Microseconds()) / float64(sum.done)
+	}
+	return fmt.Sprintf("%.0f per second, longest %.0f ms; CPU for each: client %.0f µs, server %.0f µs, whole machine %.0f µs",
+		float64(sum.done)/fetchTime.Seconds(), millis(sum.longest),
+		each(processCPU(r.ClientDaemon.Pid()), client0), each(processCPU(r.Server.Pid()), server0), each(machineCPU(), machine0)), nil
 }
 
 func fetchSmall(ctx context.Context, r *rig.Rig) error {
