@@ -85,7 +85,7 @@ func identity(user, mode string, fallback policy.Mode) (proxy.Identity, error) {
 	}
 	m, err := policy.ParseMode(mode)
 	if err != nil {
-		return proxy.Identity{}, fmt.Errorf("%w: user name %q: %w", proxy.ErrAuthenticationFailed, user+"+"+mode, err)
+		return proxy.Identity{}, fmt.Errorf("%w: user %q: %w", proxy.ErrAuthenticationFailed, user, err)
 	}
 	return proxy.Identity{User: user, Mode: string(m)}, nil
 }

@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -21,6 +22,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -33,11 +35,14 @@ var ErrNotRunning = errors.New("no mpproxy-client is running")
 // maxInterval bounds how long one request may measure rates.
 const maxInterval = 5 * time.Second
 
+// maxExplanation bounds what is read of an answer that is an error.
+const maxExplanation = 4 << 10
+
 // Config is what a Server needs.
 type Config struct {
 	Socket string // path of the Unix socket
 	Status func(context.Context) (status.Status, error)
-	Log    *slog.Logger
+	Log    *slog.Logger // nil: no log
 }
 
 // Server is a daemon task.
@@ -47,7 +52,12 @@ type Server struct {
 }
 
 // NewServer returns a Server. It listens when Run is called.
-func NewServer(cfg Config) *Server { return &Server{cfg: cfg, ready: make(chan struct{})} }
+func NewServer(cfg Config) *Server {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Server{cfg: cfg, ready: make(chan struct{})}
+}
 
 // Ready is closed once the socket accepts requests.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
@@ -69,12 +79,11 @@ func (s *Server) Run(ctx context.Context) error {
 		WriteTimeout:      maxInterval + 10*time.Second,
 		IdleTimeout:       30 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelWarn),
 	}
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
-		deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		stopped <- errors.Join(srv.Shutdown(deadline), srv.Close())
+		stopped <- shutDown(context.WithoutCancel(ctx), srv)
 	})
 	close(s.ready)
 	err = srv.Serve(l)
@@ -84,8 +93,24 @@ func (s *Server) Run(ctx context.Context) error {
 	return <-stopped
 }
 
+// shutDown lets requests finish for a moment. Whoever is connected without
+// having asked for anything is cut off: that is no failure.
+func shutDown(ctx context.Context, srv *http.Server) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return errors.Join(err, srv.Close())
+	}
+	return srv.Close()
+}
+
+// status answers GET /v1/status?interval=DURATION. Without the parameter no
+// rates are measured.
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
-	interval, err := time.ParseDuration(r.URL.Query().Get("interval"))
+	interval, err := time.Duration(0), error(nil)
+	if q := r.URL.Query(); q.Has("interval") {
+		interval, err = time.ParseDuration(q.Get("interval"))
+	}
 	if err != nil || interval < 0 || interval > maxInterval {
 		http.Error(w, fmt.Sprintf("interval must be a duration from 0s to %s", maxInterval), http.StatusBadRequest)
 		return
@@ -116,25 +141,51 @@ func listen(ctx context.Context, path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("admin socket: %w: choose another place with [admin] socket", err)
 	}
-	lc := net.ListenConfig{}
+	lc := net.ListenConfig{Control: ownerOnly}
 	l, err := lc.Listen(ctx, "unix", path)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		if c, derr := net.DialTimeout("unix", path, time.Second); derr == nil {
-			_ = c.Close()
-			return nil, fmt.Errorf("admin socket %s: another mpproxy-client is running: stop it, or give this one its own [admin] socket", path)
-		}
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("admin socket left behind by a crash: %w", err)
+		if err := removeStale(path); err != nil {
+			return nil, err
 		}
 		l, err = lc.Listen(ctx, "unix", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("admin socket %s: %w: choose another place with [admin] socket", path, err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("admin socket: %w", err), l.Close())
-	}
 	return l, nil
+}
+
+// ownerOnly gives the socket the mode 0600 before it has a name, so that there
+// is no moment at which others can connect: bind takes the mode of the file
+// from the socket (unix_bind_bsd in net/unix/af_unix.c).
+func ownerOnly(_, _ string, c syscall.RawConn) error {
+	var err error
+	return errors.Join(c.Control(func(fd uintptr) { err = syscall.Fchmod(int(fd), 0o600) }), err)
+}
+
+// removeStale removes a socket that nobody listens on any more, and nothing
+// else: a socket whose listener is too busy to answer is in use.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // its owner has just removed it
+	case err != nil:
+		return fmt.Errorf("admin socket: %w", err)
+	case info.Mode().Type() != fs.ModeSocket:
+		return fmt.Errorf("admin socket %s: there is something else in its place: choose another place with [admin] socket", path)
+	}
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		_ = c.Close()
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("admin socket %s: another mpproxy-client is running: stop it, or give this one its own [admin] socket", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("admin socket left behind by a crash: %w", err)
+	}
+	return nil
 }
 
 // Status asks the client that listens on socket for a snapshot whose rates are
@@ -164,7 +215,8 @@ func Status(ctx context.Context, socket string, interval time.Duration) (status.
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return st, fmt.Errorf("asking the client: %s", resp.Status)
+		why, _ := io.ReadAll(io.LimitReader(resp.Body, maxExplanation))
+		return st, fmt.Errorf("asking the client: %s: %s", resp.Status, strings.TrimSpace(string(why)))
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&st); err != nil {
 		return st, fmt.Errorf("reading the client's status: %w", err)

@@ -45,13 +45,24 @@ func Main(name, description string, grammar any) {
 	}
 	if err := ctx.Run(); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
-		var errs config.Errors
-		var link *config.LinkError
-		if errors.As(err, &errs) || errors.As(err, &link) {
-			os.Exit(Usage)
-		}
-		os.Exit(Failure)
+		os.Exit(exitCode(err))
 	}
+}
+
+// exitCode tells mistakes of the user's from work that failed.
+func exitCode(err error) int {
+	var (
+		mistakes config.Errors
+		mistake  *config.Error
+		link     *config.LinkError
+	)
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &mistakes), errors.As(err, &mistake), errors.As(err, &link):
+		return Usage
+	}
+	return Failure
 }
 
 // VersionCmd prints which build this is.
@@ -109,21 +120,31 @@ func ReceiveBuffer(s config.Size) int {
 // the relay and connections that are being refused.
 const reservedDescriptors = 512
 
-// MaxConnections returns the configured limit or, for 0, what the descriptor
-// limit allows: two sockets a connection.
+// mostDescriptors stands for "no limit".
+const mostDescriptors = 4 << 20
+
+// MaxConnections returns the configured limit, at most what the descriptor
+// limit allows: two sockets a connection. For 0 it returns that. It is at least
+// 1.
 func MaxConnections(configured int) (int, error) {
 	var r syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err != nil {
 		return 0, fmt.Errorf("reading the descriptor limit: %w", err)
 	}
-	possible := (int(min(r.Cur, 4<<20)) - reservedDescriptors) / 2
-	if r.Cur < 2*reservedDescriptors {
-		possible = int(r.Cur) / 4
+	return maxConnections(configured, r.Cur), nil
+}
+
+func maxConnections(configured int, descriptors uint64) int {
+	limit := int(min(descriptors, mostDescriptors))
+	possible := (limit - reservedDescriptors) / 2
+	if limit < 2*reservedDescriptors {
+		possible = limit / 4
 	}
-	if configured == 0 || configured > possible {
-		return max(possible, 1), nil
+	possible = max(possible, 1)
+	if configured == 0 {
+		return possible
 	}
-	return configured, nil
+	return min(configured, possible)
 }
 
 // StateDir returns where the daemons keep what must outlive a crash, though

@@ -43,6 +43,9 @@ func Open(dir, name string) (*Journal, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
+	if err := checkOwner(dir); err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
 	ns, err := networkNamespace()
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
@@ -94,14 +97,33 @@ func (j *Journal) Record(key string, v any) error {
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
+	before, was := j.data.Entries[key]
 	j.data.Entries[key] = raw
-	return j.save()
+	if err := j.save(); err != nil {
+		j.put(key, before, was)
+		return err
+	}
+	return nil
 }
 
 // Done forgets key. The last one removes the file.
 func (j *Journal) Done(key string) error {
+	before, was := j.data.Entries[key]
 	delete(j.data.Entries, key)
-	return j.save()
+	if err := j.save(); err != nil {
+		j.put(key, before, was)
+		return err
+	}
+	return nil
+}
+
+// put makes memory say again what the file says.
+func (j *Journal) put(key string, v json.RawMessage, was bool) {
+	if was {
+		j.data.Entries[key] = v
+	} else {
+		delete(j.data.Entries, key)
+	}
 }
 
 func (j *Journal) save() error {
@@ -126,12 +148,34 @@ func (j *Journal) save() error {
 }
 
 func writeSynced(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	// What a crash left in its place is removed, and not written through: it
+	// could be a link that another user made.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	_, werr := f.Write(b)
 	return errors.Join(werr, f.Sync(), f.Close())
+}
+
+// checkOwner refuses a directory in which others could have written the
+// journal: what it says is done, with the rights of the daemon. Where there is
+// no runtime directory it is below /tmp, where anybody may make it first.
+func checkOwner(dir string) error {
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
+	if st.Mode&0o002 != 0 {
+		return fmt.Errorf("everybody may write to %s: chmod o-w %s", dir, dir)
+	}
+	if uid := os.Geteuid(); uid != 0 && int(st.Uid) != uid && st.Uid != 0 {
+		return fmt.Errorf("%s belongs to user id %d: remove it, or set XDG_RUNTIME_DIR to a directory of your own", dir, st.Uid)
+	}
+	return nil
 }
 
 // networkNamespace returns the inode that identifies the calling thread's

@@ -86,9 +86,13 @@ func (p *printer) paths(s Status) {
 		if path.Metered {
 			state += ", metered"
 		}
+		addresses := "-"
+		if len(path.Addresses) > 0 {
+			addresses = strings.Join(path.Addresses, " ")
+		}
 		fmt.Fprintf(t, "  %s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", path.Name, path.Interface, path.Rank, state,
 			Rate(path.ReceiveRate), Rate(path.SendRate), Bytes(path.ReceivedBytes), Bytes(path.SentBytes),
-			strings.Join(path.Addresses, " "))
+			addresses)
 	}
 	if err := t.Flush(); p.err == nil {
 		p.err = err
@@ -154,11 +158,12 @@ func Bytes(n uint64) string { return scaled(float64(n), "B") }
 func Rate(bitsPerSecond uint64) string { return scaled(float64(bitsPerSecond), "bit/s") }
 
 func scaled(v float64, unit string) string {
-	for _, prefix := range []string{"", "k", "M", "G"} {
-		if v < 1000 {
-			if prefix == "" {
-				return fmt.Sprintf("%.0f %s", v, unit)
-			}
+	if v < 1000 {
+		return fmt.Sprintf("%.0f %s", v, unit)
+	}
+	v /= 1000
+	for _, prefix := range []string{"k", "M", "G"} {
+		if v < 999.95 { // what is more would be printed as 1000.0
 			return fmt.Sprintf("%.1f %s%s", v, prefix, unit)
 		}
 		v /= 1000

@@ -1,0 +1,194 @@
+package status
+
+import (
+	"errors"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares with testdata/NAME.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got; go test -update writes it anew):\n%s", name, diff)
+	}
+}
+
+func TestRender(t *testing.T) {
+	for name, st := range samples() {
+		t.Run(name, func(t *testing.T) {
+			var out strings.Builder
+			if err := Render(&out, st, RenderOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name+".golden", out.String())
+		})
+	}
+}
+
+func TestRenderFewConnections(t *testing.T) {
+	var out strings.Builder
+	if err := Render(&out, samples()["working"], RenderOptions{MaxConnections: 1}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "few.golden", out.String())
+}
+
+func TestRenderTellsOfAFailedWrite(t *testing.T) {
+	full := errors.New("disk full")
+	for _, st := range samples() {
+		var whole strings.Builder
+		if err := Render(&whole, st, RenderOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		for room := range whole.Len() {
+			if err := Render(&smallWriter{room, full}, st, RenderOptions{}); !errors.Is(err, full) {
+				t.Fatalf("Render with room for %d of %d bytes = %v", room, whole.Len(), err)
+			}
+		}
+	}
+}
+
+// smallWriter takes room bytes.
+type smallWriter struct {
+	room int
+	err  error
+}
+
+func (w *smallWriter) Write(p []byte) (int, error) {
+	if len(p) > w.room {
+		n := w.room
+		w.room = 0
+		return n, w.err
+	}
+	w.room -= len(p)
+	return len(p), nil
+}
+
+// samples are clients in several states, by name.
+func samples() map[string]Status {
+	started := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	now := started.Add(3*time.Hour + 25*time.Minute + 7*time.Second)
+	ap := netip.MustParseAddrPort
+	base := Status{
+		Version: "v0.1.0", Started: started, Taken: now,
+		Socks: []string{"127.0.0.1:1080", "[::1]:1080"}, Mode: "aggregate",
+		Server: Server{
+			Address: "proxy.example.net:8443", Name: "home", User: "alice", Security: "tls",
+			State: "ok", Since: now.Add(-90 * time.Second), LastOK: now,
+		},
+		PathManager: PathManager{Backend: "kernel", Endpoints: 3, Active: true, SourceRouting: true},
+		Paths: []Path{
+			{Name: "wifi", Interface: "wlan0", Rank: 1, State: "up", Addresses: []string{"192.0.2.10", "2001:db8:1::10"},
+				ReceivedBytes: 61_000_000, SentBytes: 1_200_000, ReceiveRate: 47_150_000, SendRate: 999},
+			{Name: "lte", Interface: "wwan0", Rank: 2, Metered: true, State: "up", Addresses: []string{"198.51.100.7"},
+				ReceivedBytes: 18_446_744_073_709_551_615, ReceiveRate: 18_860_000},
+		},
+		Connections: []Connection{}, Missing: []Missing{},
+		Totals: Totals{Connections: 12, Live: 2},
+	}
+
+	working := base
+	working.Connections = []Connection{
+		{ID: 11, Destination: "www.example.org:443", User: "bob", Mode: "aggregate", Opened: now.Add(-2500 * time.Millisecond), Protocol: "mptcp",
+			Token: "0x0badcafe", SentBytes: 512, ReceivedBytes: 48_200_000, Subflows: []Subflow{
+				{Path: "wifi", Local: ap("192.0.2.10:40001"), Remote: ap("203.0.113.5:8443"), RTTMillis: 21.25, SentBytes: 700, ReceivedBytes: 35_000_000},
+				{Path: "lte", Local: ap("198.51.100.7:40002"), Remote: ap("203.0.113.5:8443"), RTTMillis: 52, ReceivedBytes: 14_000_000, Retransmitted: 2800},
+			}},
+		{ID: 12, Destination: "[2001:db8:3::80]:80", Mode: "handover", Opened: now.Add(-3 * time.Hour), Protocol: "mptcp", Subflows: []Subflow{
+			{Path: "?", Local: ap("[2001:db8:1::9]:40003"), Remote: ap("[2001:db8:2::5]:8443"), RTTMillis: 0.04},
+		}},
+	}
+
+	unreachable := base
+	unreachable.Server.State, unreachable.Server.Since = "unreachable", now.Add(-4*time.Second)
+	unreachable.Server.LastOK = time.Time{}
+	unreachable.Server.Error = "connecting to proxy.example.net:8443: connection refused"
+	unreachable.Server.Advice = "see that mpproxy-server runs there and that the port is right"
+	unreachable.Totals = Totals{Connections: 40, Failed: 40}
+
+	bare := base
+	bare.Server = Server{Address: "192.0.2.1:1080", Security: "none", State: "not checked yet"}
+	bare.Socks = []string{"127.0.0.1:1080"}
+	bare.PathManager = PathManager{Backend: "kernel"}
+	bare.Paths = []Path{}
+	bare.Totals = Totals{}
+	bare.Missing = []Missing{
+		{What: "MPTCP", Effect: "each connection uses one path only", Advice: "switch it on: sysctl -w net.mptcp.enabled=1"},
+		{What: "a path", Effect: "nothing can be reached", Advice: "bring an interface up"},
+	}
+
+	fallen := base
+	fallen.Server.PlainTCP = "wifi: the server answered without MP_CAPABLE"
+	fallen.PathManager.Active, fallen.PathManager.SourceRouting = false, false
+	fallen.Paths = []Path{
+		{Name: "wifi", Interface: "wlan0", Rank: 1, State: "up", Addresses: []string{"192.0.2.10"},
+			Warning: "rp_filter=1 drops what comes back over this interface: set it to 2"},
+		{Name: "dsl", Interface: "ppp*", Rank: 2, State: "down", Reason: "no such interface", Metered: true, Addresses: []string{}},
+	}
+	fallen.Connections = []Connection{{ID: 3, Destination: "192.0.2.200:22", Mode: "single", Opened: now.Add(time.Second), Protocol: "tcp",
+		FellBack: "no MP_CAPABLE in the answer", Subflows: []Subflow{}}}
+	fallen.Totals = Totals{Connections: 7, Live: 1, Refused: 2, Failed: 3, FellBack: 4, AuthFailures: 5}
+
+	return map[string]Status{"working": working, "unreachable": unreachable, "bare": bare, "fallen": fallen}
+}
+
+func TestBytesAndRate(t *testing.T) {
+	for n, want := range map[uint64]string{
+		0:                          "0 ",
+		999:                        "999 ",
+		1000:                       "1.0 k",
+		1049:                       "1.0 k",
+		1050:                       "1.1 k",
+		999_949:                    "999.9 k",
+		999_950:                    "1.0 M",
+		999_999:                    "1.0 M",
+		1_000_000:                  "1.0 M",
+		47_150_000:                 "47.1 M",
+		999_990_000:                "1.0 G",
+		5_000_000_000:              "5.0 G",
+		999_999_999_999:            "1.0 T",
+		18_446_744_073_709_551_615: "18446744.1 T",
+	} {
+		if got := Bytes(n); got != want+"B" {
+			t.Errorf("Bytes(%d) = %q, want %q", n, got, want+"B")
+		}
+		if got := Rate(n); got != want+"bit/s" {
+			t.Errorf("Rate(%d) = %q, want %q", n, got, want+"bit/s")
+		}
+	}
+}
+
+func TestAge(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second:               "0s",
+		0:                          "0s",
+		1234 * time.Millisecond:    "1.2s",
+		9960 * time.Millisecond:    "10s",
+		61*time.Second + 499999999: "1m1s",
+		26*time.Hour + time.Second: "26h0m1s",
+	} {
+		if got := age(d); got != want {
+			t.Errorf("age(%d) = %q, want %q", d, got, want)
+		}
+	}
+}
