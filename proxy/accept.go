@@ -6,11 +6,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"mpproxy/mptcpsock"
 )
 
 // acceptPause bounds how long a listener waits after an accept error such as
@@ -20,6 +23,14 @@ const acceptPause = time.Second
 // refusalSlots bounds how many connections beyond the limit are told so in
 // the protocol at the same time; more are closed at once.
 const refusalSlots = 64
+
+// keepAlive is for the plain TCP connections to applications and destinations,
+// and the same as mptcpsock.DefaultKeepAlive on the leg: with Go's 15 s, ten
+// thousand idle connections would send a thousand probes a second.
+var keepAlive = net.KeepAliveConfig{
+	Enable: true, Idle: mptcpsock.DefaultKeepAlive, Interval: 15 * time.Second,
+	Count: -1, // the system's
+}
 
 // service is what front and concentrator share: listeners, the connection
 // limit, and the goroutines that a stop waits for.
@@ -31,6 +42,7 @@ type service struct {
 	drain   time.Duration
 	wg      sync.WaitGroup
 	ready   chan struct{}
+	addrs   []netip.AddrPort // bound; set before ready is closed
 
 	// conns lives as long as connections may: beyond the end of accepting, up
 	// to the end of draining.
@@ -54,6 +66,11 @@ func newService(log *slog.Logger, limit int, drain time.Duration) *service {
 
 // Ready is closed once every listener is bound.
 func (s *service) Ready() <-chan struct{} { return s.ready }
+
+// Addrs returns the addresses that are listened on, with the port that the
+// kernel chose where the configuration left that to it. It is valid once Ready
+// is closed.
+func (s *service) Addrs() []netip.AddrPort { return s.addrs }
 
 // Abort ends all connections at once, without draining.
 func (s *service) Abort() { s.abort() }
@@ -137,7 +154,7 @@ func (s *service) serve(ctx context.Context, listeners []io.Closer, loops []func
 // over or Abort is called, then ends them and waits until they have.
 func (s *service) finish() {
 	done := make(chan struct{})
-	go func() { s.wg.Wait(); close(done) }()
+	go s.waitForAll(done)
 	if n := s.table.Len(); n > 0 && s.drain > 0 {
 		s.log.Info("waiting for connections to end; a second signal ends them at once", "connections", n, "at_most", s.drain)
 	}
@@ -153,6 +170,12 @@ func (s *service) finish() {
 	}
 	s.abort()
 	<-done
+}
+
+// waitForAll tells finish when the last connection has ended.
+func (s *service) waitForAll(done chan<- struct{}) {
+	s.wg.Wait()
+	close(done)
 }
 
 func closeAll(cs []io.Closer) error {

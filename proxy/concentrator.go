@@ -73,6 +73,7 @@ func (s *Concentrator) Run(ctx context.Context) error {
 			return errors.Join(listenError(addr, err), closeAll(closers))
 		}
 		closers = append(closers, l)
+		s.addrs = append(s.addrs, l.Addr())
 		loops = append(loops, func(ctx context.Context) error {
 			return acceptLoop(ctx, s.service, l.Accept, s.handle)
 		})
@@ -84,7 +85,7 @@ func (s *Concentrator) Run(ctx context.Context) error {
 // handle serves one leg from its handshake to the start of the relay.
 func (s *Concentrator) handle(leg *mptcpsock.Conn, full bool, release func()) {
 	ctx, stop := context.WithCancel(s.conns)
-	c, stream, dest, err := s.open(ctx, leg, full)
+	c, stream, dest, err := s.open(ctx, stop, leg, full)
 	if err != nil {
 		stop()
 		_ = leg.Close()
@@ -92,7 +93,6 @@ func (s *Concentrator) handle(leg *mptcpsock.Conn, full bool, release func()) {
 		s.report(leg, c, err)
 		return
 	}
-	c.stop = stop
 	s.table.add(c)
 	s.log.Debug("connection opened", "id", c.ID, "user", c.User, "destination", c.Destination, "mode", c.Mode, "peer", c.Peer)
 	go s.pump(ctx, c, stream, dest, release)
@@ -100,7 +100,7 @@ func (s *Concentrator) handle(leg *mptcpsock.Conn, full bool, release func()) {
 
 func (s *Concentrator) pump(ctx context.Context, c *Connection, stream relay.Stream, dest *net.TCPConn, release func()) {
 	defer release()
-	defer s.table.leave(c.User)
+	defer s.table.leave(c)
 	defer c.stop()
 	result := relay.Run(ctx, stream, dest, s.cfg.Relay, &c.Counters)
 	s.table.remove(c)
@@ -109,7 +109,7 @@ func (s *Concentrator) pump(ctx context.Context, c *Connection, stream relay.Str
 
 // open secures the leg, learns what the client wants, and connects there. When
 // it succeeds, the user has been entered in the table.
-func (s *Concentrator) open(ctx context.Context, leg *mptcpsock.Conn, full bool) (*Connection, relay.Stream, *net.TCPConn, error) {
+func (s *Concentrator) open(ctx context.Context, stop context.CancelFunc, leg *mptcpsock.Conn, full bool) (*Connection, relay.Stream, *net.TCPConn, error) {
 	_ = leg.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
 	abort := context.AfterFunc(ctx, func() { _ = leg.SetDeadline(time.Unix(1, 0)) })
 	defer abort()
@@ -125,17 +125,20 @@ func (s *Concentrator) open(ctx context.Context, leg *mptcpsock.Conn, full bool)
 	}
 	c := &Connection{
 		Opened: time.Now(), User: req.User, Mode: req.Mode, Destination: req.to,
-		Peer: addrPort(leg.RemoteAddr()), Leg: leg,
+		Peer: addrPort(leg.RemoteAddr()), Leg: leg, stop: stop,
 	}
-	dest, err := s.reach(ctx, c, leg, full)
+	dest, err := s.reach(ctx, c, req, full)
 	if err != nil {
 		_ = req.answer(stream, replyFor(err), netip.AddrPort{})
 		_ = stream.CloseWrite()
+		// crypto/tls leaves a deadline behind that lets no write pass any more,
+		// and what is held here has the answer in it.
+		_ = leg.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
 		_ = release(stream)
 		return c, nil, nil, err
 	}
 	if err := s.begin(leg, stream, req, dest); err != nil {
-		s.table.leave(c.User)
+		s.table.leave(c)
 		_ = dest.Close()
 		return c, nil, nil, err
 	}
@@ -169,31 +172,38 @@ func release(stream relay.Stream) error {
 
 // reach checks the limits and connects to the destination, for as long as the
 // client waits.
-func (s *Concentrator) reach(ctx context.Context, c *Connection, leg *mptcpsock.Conn, full bool) (*net.TCPConn, error) {
+func (s *Concentrator) reach(ctx context.Context, c *Connection, req *request, full bool) (*net.TCPConn, error) {
 	if full {
 		return nil, errFull(cap(s.limit))
 	}
-	limit := s.cfg.MaxConnectionsPerUser
-	if s.cfg.UserLimit != nil {
-		if own := s.cfg.UserLimit(c.User); own > 0 {
-			limit = own
-		}
-	}
-	if !s.table.enter(c.User, limit) {
+	limit := s.userLimit(c.User)
+	if !s.table.enter(c, limit) {
 		s.table.Totals.Refused.Add(1)
 		return nil, &replyError{ReplyNotAllowed, fmt.Errorf("user %q has reached the limit of %d connections", c.User, limit)}
 	}
 	dialCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	unwatch := watchPeer(leg.TCPConn, func() { cancel(errPeerGone) })
+	unwatch := watchPeer(c.Leg.TCPConn, len(req.early) > 0, func() { cancel(errPeerGone) })
 	dest, err := s.dests.dial(dialCtx, c.Destination)
 	unwatch()
-	_ = leg.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
+	_ = c.Leg.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
 	if err != nil {
-		s.table.leave(c.User)
+		s.table.leave(c)
+		if cause := context.Cause(dialCtx); errors.Is(cause, errPeerGone) {
+			return nil, cause
+		}
 		s.table.Totals.Failed.Add(1)
 	}
 	return dest, err
+}
+
+func (s *Concentrator) userLimit(user string) int {
+	if s.cfg.UserLimit != nil {
+		if own := s.cfg.UserLimit(user); own > 0 {
+			return own
+		}
+	}
+	return s.cfg.MaxConnectionsPerUser
 }
 
 // begin forwards what the client sent ahead of time and answers it.
@@ -218,8 +228,12 @@ func (s *Concentrator) begin(leg *mptcpsock.Conn, stream relay.Stream, req *requ
 // report logs why a leg was not relayed, at the level that it deserves.
 func (s *Concentrator) report(leg *mptcpsock.Conn, c *Connection, err error) {
 	switch {
+	case errors.Is(err, errPeerGone):
+		s.log.Debug("connection given up", "user", c.User, "mode", c.Mode, "destination", c.Destination, "error", err)
 	case c != nil:
 		s.log.Info("connection failed", "user", c.User, "mode", c.Mode, "destination", c.Destination, "reply", replyFor(err), "error", err)
+	case s.conns.Err() != nil:
+		s.log.Debug("stopped before a peer had asked for anything", "peer", leg.RemoteAddr())
 	case errors.Is(err, ErrPeerLeft):
 		s.log.Debug("peer left before it asked for anything", "peer", leg.RemoteAddr())
 	default:

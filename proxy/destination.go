@@ -35,6 +35,7 @@ var refusedRanges = []struct {
 	{netip.MustParsePrefix("240.0.0.0/4"), "reserved"},
 	{netip.MustParsePrefix("::/96"), "unspecified, loopback or IPv4-compatible"},
 	{netip.MustParsePrefix("::ffff:0:0/96"), "IPv4-mapped"},
+	{netip.MustParsePrefix("::ffff:0:0:0/96"), "IPv4-translated"},
 	{netip.MustParsePrefix("64:ff9b::/96"), "NAT64"},
 	{netip.MustParsePrefix("64:ff9b:1::/48"), "NAT64"},
 	{netip.MustParsePrefix("2001::/32"), "Teredo"},
@@ -85,7 +86,7 @@ type destinationDialer struct {
 
 func newDestinationDialer(rules DestinationRules, resolver *net.Resolver, timeout time.Duration) *destinationDialer {
 	d := &destinationDialer{rules: rules}
-	d.dialer = net.Dialer{Timeout: timeout, Resolver: resolver, ControlContext: d.control}
+	d.dialer = net.Dialer{Timeout: timeout, Resolver: resolver, ControlContext: d.control, KeepAliveConfig: keepAlive}
 	d.dialer.SetMultipathTCP(false)
 	return d
 }

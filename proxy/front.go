@@ -54,7 +54,7 @@ func (f *Front) Run(ctx context.Context) error {
 	for _, addr := range f.cfg.Listen {
 		// Applications on the loopback speak plain TCP: no MPTCP here (Go
 		// would switch it on by default since 1.24).
-		lc := net.ListenConfig{}
+		lc := net.ListenConfig{KeepAliveConfig: keepAlive}
 		lc.SetMultipathTCP(false)
 		l, err := lc.Listen(ctx, "tcp", addr.String())
 		if err != nil {
@@ -62,6 +62,7 @@ func (f *Front) Run(ctx context.Context) error {
 		}
 		tl := l.(*net.TCPListener)
 		closers = append(closers, tl)
+		f.addrs = append(f.addrs, addrPort(tl.Addr()))
 		loops = append(loops, func(ctx context.Context) error {
 			return acceptLoop(ctx, f.service, tl.AcceptTCP, f.handle)
 		})
@@ -131,13 +132,14 @@ func (f *Front) open(ctx context.Context, app *net.TCPConn, full bool) (*Connect
 	}
 	dialCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	unwatch := watchPeer(app, func() { cancel(errPeerGone) })
+	unwatch := watchPeer(app, len(req.early) > 0, func() { cancel(errPeerGone) })
 	leg, err := f.cfg.Upstream.Open(dialCtx, req.to, req.Mode)
 	unwatch()
+	if cause := context.Cause(dialCtx); err != nil && errors.Is(cause, errPeerGone) {
+		return c, nil, cause
+	}
 	if err != nil {
-		if !errors.Is(context.Cause(dialCtx), errPeerGone) {
-			f.table.Totals.Failed.Add(1)
-		}
+		f.table.Totals.Failed.Add(1)
 		_ = app.SetWriteDeadline(time.Now().Add(f.cfg.HandshakeTimeout))
 		_ = req.answer(app, replyFor(err), netip.AddrPort{})
 		return c, nil, err
@@ -168,14 +170,18 @@ func (f *Front) begin(app *net.TCPConn, req *request, leg *Leg) error {
 
 // report logs why a connection was not relayed, at the level that it deserves.
 func (f *Front) report(app *net.TCPConn, c *Connection, err error) {
-	if c == nil {
-		if errors.Is(err, ErrPeerLeft) {
-			return
-		}
+	switch {
+	case c == nil && f.conns.Err() != nil:
+		f.log.Debug("stopped before an application had asked for anything", "peer", app.RemoteAddr())
+	case errors.Is(err, ErrPeerLeft):
+		f.log.Debug("an application left before it asked for anything", "peer", app.RemoteAddr())
+	case c == nil:
 		f.log.Warn("refused an application", "peer", app.RemoteAddr(), "error", err)
-		return
+	case errors.Is(err, errPeerGone):
+		f.log.Debug("connection given up", "destination", c.Destination, "mode", c.Mode, "error", err)
+	default:
+		f.log.Warn("connection failed", "destination", c.Destination, "mode", c.Mode, "reply", replyFor(err), "error", err)
 	}
-	f.log.Warn("connection failed", "destination", c.Destination, "mode", c.Mode, "reply", replyFor(err), "error", err)
 }
 
 // logClosed says in one line what became of a connection.

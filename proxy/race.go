@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,9 +23,18 @@ const (
 	// avoidTime is how long a path that did not lead to the concentrator is
 	// tried after the others.
 	avoidTime = 30 * time.Second
-	// nameTTL is how long a resolved concentrator name is used; a stale answer
-	// is kept as long as the name cannot be resolved again.
+	// overtakenTime is the same for a way that was tried before the one that
+	// answered, and has said nothing yet. A silent path would otherwise cost
+	// each new connection the delay.
+	overtakenTime = 10 * time.Second
+	// nameTTL is how long a resolved concentrator name is used before it is
+	// resolved again. Meanwhile, and for as long as that fails, the stale answer
+	// is used.
 	nameTTL = time.Minute
+	// refreshTimeout bounds resolving it again, refreshPause comes between two
+	// times.
+	refreshTimeout = 10 * time.Second
+	refreshPause   = 5 * time.Second
 )
 
 // attempt is one connect of a race.
@@ -34,10 +43,13 @@ type attempt struct {
 	to netip.AddrPort
 }
 
-// plan orders the attempts: by rank, paths that failed lately last, and for
+// way names what may be dead: the path, or the address beyond it.
+func (a attempt) way() string { return a.Path + " to " + a.to.Addr().String() }
+
+// plan orders the attempts: by rank, ways that failed lately last, and for
 // each path the addresses that its source address can reach. Without any path
 // the kernel's routing decides.
-func plan(cands []Candidate, addrs []netip.Addr, port uint16, avoided func(path string) bool) []attempt {
+func plan(cands []Candidate, addrs []netip.Addr, port uint16, avoided func(attempt) bool) []attempt {
 	if len(cands) == 0 {
 		cands = []Candidate{{Path: "default route"}}
 	}
@@ -48,7 +60,7 @@ func plan(cands []Candidate, addrs []netip.Addr, port uint16, avoided func(path 
 				continue
 			}
 			at := attempt{c, netip.AddrPortFrom(a, port)}
-			if avoided(c.Path) {
+			if avoided(at) {
 				bad = append(bad, at)
 			} else {
 				good = append(good, at)
@@ -60,8 +72,9 @@ func plan(cands []Candidate, addrs []netip.Addr, port uint16, avoided func(path 
 
 type outcome struct {
 	attempt
-	conn *mptcpsock.Conn
-	err  error
+	index int
+	conn  *mptcpsock.Conn
+	err   error
 }
 
 // connect reaches the concentrator over the first way that answers and says
@@ -84,35 +97,48 @@ func (u *Upstream) connect(ctx context.Context) (*mptcpsock.Conn, string, error)
 	return u.race(ctx, attempts)
 }
 
+// race starts the attempts one after the other until one succeeds. It is over
+// at the first success, at the failure of all, or with ctx.
 func (u *Upstream) race(ctx context.Context, attempts []attempt) (*mptcpsock.Conn, string, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	results := make(chan outcome, len(attempts)) // room for all: no loser blocks
+	silent := make([]bool, len(attempts))        // started, no outcome yet
 	var failed unreachableError
 	next, running := 0, 0
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for next < len(attempts) || running > 0 {
 		select {
+		case <-ctx.Done():
+			go discard(results, running)
+			return nil, "", u.outOfTime(ctx, failed, attempts, silent)
 		case <-timer.C:
 			if next == len(attempts) {
 				continue
 			}
-			go u.try(ctx, attempts[next], results)
+			go u.try(ctx, next, attempts[next], results)
+			silent[next] = true
 			running++
 			if next++; next < len(attempts) {
 				timer.Reset(stagger(attempts[next]))
 			}
 		case r := <-results:
 			running--
+			if errors.Is(r.err, context.DeadlineExceeded) {
+				<-ctx.Done() // it is ctx's: the dial has no other
+				go discard(results, running)
+				return nil, "", u.outOfTime(ctx, failed, attempts, silent)
+			}
+			silent[r.index] = false
 			if r.err == nil {
 				cancel()
 				go discard(results, running)
-				u.forgive(r.Path)
+				u.settle(r, attempts, silent)
 				return r.conn, r.Path, nil
 			}
-			if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				u.blame(r.Path)
+			if ctx.Err() == nil && !mptcpsock.IsTemporary(r.err) {
+				u.avoidFor(r.attempt, avoidTime) // unless it is we who lack descriptors
 			}
 			failed = append(failed, r)
 			if next < len(attempts) {
@@ -121,6 +147,35 @@ func (u *Upstream) race(ctx context.Context, attempts []attempt) (*mptcpsock.Con
 		}
 	}
 	return nil, "", failed
+}
+
+// settle keeps what a race has shown: won is good, and what was tried before it
+// and is silent still is worse.
+func (u *Upstream) settle(won outcome, attempts []attempt, silent []bool) {
+	u.forgive(won.attempt)
+	for i, a := range attempts[:won.index] {
+		if silent[i] {
+			u.avoidFor(a, overtakenTime)
+		}
+	}
+}
+
+// outOfTime is the error of a race that ctx has ended. Ways that were silent
+// until the deadline are avoided; a caller that gave up says nothing about them.
+func (u *Upstream) outOfTime(ctx context.Context, failed unreachableError, attempts []attempt, silent []bool) error {
+	for i, a := range attempts {
+		if !silent[i] {
+			continue
+		}
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			u.avoidFor(a, avoidTime)
+		}
+		failed = append(failed, outcome{attempt: a, err: ctx.Err()})
+	}
+	if len(failed) == 0 {
+		return fmt.Errorf("%w: %w", ErrUnreachable, ctx.Err())
+	}
+	return failed
 }
 
 // unreachableError lists every way that was tried. It is ErrUnreachable.
@@ -143,10 +198,10 @@ func stagger(a attempt) time.Duration {
 	return raceDelay
 }
 
-func (u *Upstream) try(ctx context.Context, a attempt, results chan<- outcome) {
+func (u *Upstream) try(ctx context.Context, index int, a attempt, results chan<- outcome) {
 	d := mptcpsock.Dialer{LocalAddr: a.Source, Interface: a.Interface, ReceiveBuffer: u.cfg.ReceiveBuffer}
 	conn, err := d.Dial(ctx, a.to)
-	results <- outcome{a, conn, err}
+	results <- outcome{a, index, conn, err}
 }
 
 // discard closes the connections of attempts that came second.
@@ -158,22 +213,30 @@ func discard(results <-chan outcome, n int) {
 	}
 }
 
-func (u *Upstream) avoided(path string) bool {
+func (u *Upstream) avoided(a attempt) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return time.Now().Before(u.avoid[path])
+	return len(u.avoid) > 0 && time.Now().Before(u.avoid[a.way()])
 }
 
-func (u *Upstream) blame(path string) {
+// avoidFor makes a be tried last for a while. What is over is forgotten, so that
+// the map holds no more than one entry for each way in use lately.
+func (u *Upstream) avoidFor(a attempt, d time.Duration) {
+	now := time.Now()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.avoid[path] = time.Now().Add(avoidTime)
+	maps.DeleteFunc(u.avoid, func(_ string, until time.Time) bool { return until.Before(now) })
+	if until := now.Add(d); until.After(u.avoid[a.way()]) {
+		u.avoid[a.way()] = until
+	}
 }
 
-func (u *Upstream) forgive(path string) {
+func (u *Upstream) forgive(a attempt) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	delete(u.avoid, path)
+	if len(u.avoid) > 0 {
+		delete(u.avoid, a.way())
+	}
 }
 
 // nameCache resolves the concentrator's name, so that not every connection
@@ -185,7 +248,7 @@ type nameCache struct {
 
 	mu    sync.Mutex
 	addrs []netip.Addr
-	until time.Time
+	until time.Time // when to resolve again
 }
 
 func (n *nameCache) lookup(ctx context.Context) ([]netip.Addr, error) {
@@ -193,28 +256,44 @@ func (n *nameCache) lookup(ctx context.Context) ([]netip.Addr, error) {
 		return []netip.Addr{a.Unmap()}, nil
 	}
 	n.mu.Lock()
-	addrs, fresh := n.addrs, time.Now().Before(n.until)
+	addrs := n.addrs
+	due := len(addrs) > 0 && time.Now().After(n.until)
+	if due {
+		n.until = time.Now().Add(refreshTimeout + refreshPause) // one at a time
+	}
 	n.mu.Unlock()
-	if fresh {
+	if due {
+		go n.refresh()
+	}
+	if len(addrs) > 0 {
 		return addrs, nil
 	}
+	return n.resolve(ctx)
+}
+
+// refresh resolves the name while connections go on with the stale answer: a
+// resolver that does not answer must not hold them up. It ends by itself.
+func (n *nameCache) refresh() {
+	ctx, cancel := context.WithTimeout(context.Background(), refreshTimeout)
+	defer cancel()
+	_, _ = n.resolve(ctx) // failed: lookup tries again
+}
+
+func (n *nameCache) resolve(ctx context.Context) ([]netip.Addr, error) {
 	r := n.resolver
 	if r == nil {
 		r = net.DefaultResolver
 	}
 	found, err := r.LookupNetIP(ctx, "ip", n.host)
-	if err != nil || len(found) == 0 {
-		if len(addrs) > 0 {
-			return addrs, nil
-		}
+	if err != nil {
 		return nil, fmt.Errorf("resolving %s: %w", n.host, err)
 	}
-	found = slices.Clone(found)
+	addrs := make([]netip.Addr, len(found))
 	for i := range found {
-		found[i] = found[i].Unmap()
+		addrs[i] = found[i].Unmap()
 	}
 	n.mu.Lock()
-	n.addrs, n.until = found, time.Now().Add(nameTTL)
+	n.addrs, n.until = addrs, time.Now().Add(nameTTL)
 	n.mu.Unlock()
-	return found, nil
+	return addrs, nil
 }

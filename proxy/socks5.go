@@ -1,8 +1,7 @@
 package proxy
 
 import (
-	"bufio"
-	"context"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,13 +9,12 @@ import (
 	"net/netip"
 	"strconv"
 
-	socks5 "github.com/things-go/go-socks5"
 	"github.com/things-go/go-socks5/statute"
 )
 
-// This file is the only one that knows go-socks5. The library parses and
-// authenticates; accepting, deadlines, dialling, replies and pumping are ours,
-// because its own Serve has no deadlines and maps errors by their text.
+// This file is the only one that knows go-socks5, of which the wire formats are
+// used. Its server is not: it has no deadlines, maps errors by their text, drops
+// their causes, and takes a 4 KiB buffer for each handshake.
 
 // Destination is where an application wants to go: a name, which travels
 // unresolved to the concentrator, or an address.
@@ -77,99 +75,229 @@ type request struct {
 // answer sends the reply, and what the handshake still held, as one segment.
 // bound is the address that RFC 1928 calls BND.ADDR, and may be invalid.
 func (r *request) answer(w io.Writer, reply Reply, bound netip.AddrPort) error {
-	m := statute.Reply{Version: statute.VersionSocks5, Response: byte(reply)}
-	m.BndAddr = addrSpec(Destination{Addr: bound.Addr().Unmap(), Port: bound.Port()})
-	b := append(r.held, m.Bytes()...)
+	b := append(r.held, replyMessage(reply, bound)...)
 	r.held = nil
 	_, err := w.Write(b)
 	return err
 }
 
+func replyMessage(reply Reply, bound netip.AddrPort) []byte {
+	m := statute.Reply{Version: statute.VersionSocks5, Response: byte(reply)}
+	m.BndAddr = addrSpec(Destination{Addr: bound.Addr().Unmap(), Port: bound.Port()})
+	return m.Bytes()
+}
+
 // handshaker runs the server side of RFC 1928 and RFC 1929 on one connection
 // after the other. It is safe for concurrent use.
 type handshaker struct {
-	server *socks5.Server
+	auth      Authenticator
+	onFailure func()
 }
 
 // newHandshaker returns a handshaker that asks auth and calls onFailure (nil:
 // nothing) before it answers a peer whose credentials were wrong.
 func newHandshaker(auth Authenticator, onFailure func()) *handshaker {
-	// User names first: curl offers both methods when it has a user name, and
-	// the user name carries the mode.
-	methods := []socks5.Authenticator{userPass{auth, onFailure}}
-	if auth.Open() {
-		methods = append(methods, noAuth{auth})
+	if onFailure == nil {
+		onFailure = func() {}
 	}
-	refuse := func(_ context.Context, w io.Writer, r *socks5.Request) error {
-		if err := socks5.SendReply(w, byte(ReplyCommandNotSupported), nil); err != nil {
-			return err
-		}
-		return fmt.Errorf("%w: the peer asked for command %d", ErrUnsupportedCommand, r.Command)
-	}
-	return &handshaker{server: socks5.NewServer(
-		socks5.WithAuthMethods(methods),
-		socks5.WithResolver(unresolved{}),
-		socks5.WithConnectHandle(takeRequest),
-		socks5.WithBindHandle(refuse),
-		socks5.WithAssociateHandle(refuse),
-	)}
+	return &handshaker{auth, onFailure}
 }
 
 // handshake reads one request from conn, which keeps its deadlines and stays
-// open: the caller answers the request and owns conn again.
+// open: the caller answers the request and owns conn again. A peer that is
+// refused has been told so when handshake returns.
 func (h *handshaker) handshake(conn net.Conn) (*request, error) {
-	hc := &handshakeConn{Conn: conn}
-	err := h.server.ServeConn(hc)
-	if err == nil && hc.request != nil {
-		hc.request.held = hc.held
-		return hc.request, nil
+	c := &conversation{conn: conn}
+	req, err := h.converse(c)
+	if err != nil {
+		_ = c.flush() // the refusal; the peer may be gone, and err says more
+		return nil, c.explain(err)
 	}
-	_ = hc.flush() // the refusal; the peer may be gone, and err says more
-	if hc.authErr != nil {
-		return nil, hc.authErr
-	}
-	if hc.ended && (hc.read == 0 || hc.identity != Identity{}) {
-		return nil, ErrPeerLeft
-	}
-	return nil, handshakeError(err)
+	req.held, req.early = c.held, c.rest()
+	return req, nil
 }
 
-func handshakeError(err error) error {
-	var ne net.Error
+func (h *handshaker) converse(c *conversation) (*request, error) {
+	version, err := c.peek()
+	if err != nil {
+		return nil, err
+	}
+	if version != statute.VersionSocks5 {
+		// Not a byte more: whoever speaks something else may say nothing else.
+		return nil, fmt.Errorf("%w: it begins with byte %d instead of 5", ErrProtocol, version)
+	}
+	greeting, err := statute.ParseMethodRequest(c)
+	if err != nil {
+		return nil, err
+	}
+	id, err := h.authenticate(c, greeting.Methods)
+	if err != nil {
+		return nil, err
+	}
+	c.known = true
+	to, err := readRequest(c)
+	if err != nil {
+		return nil, err
+	}
+	return &request{Identity: id, to: to}, nil
+}
+
+// authenticate prefers user names: curl offers both methods when it has a user
+// name, and the user name carries the mode.
+func (h *handshaker) authenticate(c *conversation, methods []byte) (Identity, error) {
 	switch {
-	case errors.Is(err, ErrUnsupportedCommand):
-		return err
-	case errors.As(err, &ne) && ne.Timeout():
-		return fmt.Errorf("handshake not complete in time: %w", err)
-	case err == nil:
-		return ErrProtocol
+	case bytes.IndexByte(methods, statute.MethodUserPassAuth) >= 0:
+		return h.checkPassword(c)
+	case h.auth.Open() && bytes.IndexByte(methods, statute.MethodNoAuth) >= 0:
+		c.hold(statute.VersionSocks5, statute.MethodNoAuth)
+		return h.auth.Authenticate("", "")
 	}
-	return fmt.Errorf("%w: %w", ErrProtocol, err)
+	c.hold(statute.VersionSocks5, statute.MethodNoAcceptable)
+	return Identity{}, fmt.Errorf("%w: the peer offers the methods %v and no user name", ErrAuthenticationFailed, methods)
 }
 
-// takeRequest is the library's CONNECT handler: it only keeps what was asked.
-func takeRequest(_ context.Context, w io.Writer, r *socks5.Request) error {
-	hc := w.(*handshakeConn)
-	to := Destination{Name: r.DestAddr.FQDN, Port: uint16(r.DestAddr.Port)}
-	if to.Name == "" {
-		addr, ok := netip.AddrFromSlice(r.DestAddr.IP)
-		if !ok {
-			return ErrProtocol
-		}
-		to.Addr = addr.Unmap()
-	} else if addr, err := netip.ParseAddr(to.Name); err == nil {
-		// Some clients send an address literal as a name.
-		to = Destination{Addr: addr.Unmap().WithZone(""), Port: to.Port}
+func (h *handshaker) checkPassword(c *conversation) (Identity, error) {
+	c.hold(statute.VersionSocks5, statute.MethodUserPassAuth)
+	m, err := statute.ParseUserPassRequest(c)
+	if err != nil {
+		return Identity{}, err
 	}
-	req := &request{Identity: hc.identity, to: to}
-	if br, ok := r.Reader.(*bufio.Reader); ok && br.Buffered() > 0 {
-		req.early = make([]byte, br.Buffered())
-		if _, err := io.ReadFull(br, req.early); err != nil {
+	id, err := h.auth.Authenticate(string(m.User), string(m.Pass))
+	if err != nil {
+		h.onFailure()
+		c.hold(statute.UserPassAuthVersion, statute.AuthFailure)
+		return Identity{}, err
+	}
+	c.hold(statute.UserPassAuthVersion, statute.AuthSuccess)
+	return id, nil
+}
+
+// readRequest reads what the peer asks for and refuses all but CONNECT.
+func readRequest(c *conversation) (Destination, error) {
+	m, err := statute.ParseRequest(c)
+	switch {
+	case errors.Is(err, statute.ErrUnrecognizedAddrType):
+		c.refuse(ReplyAddressTypeNotSupported)
+		return Destination{}, fmt.Errorf("%w: unknown address type %d", ErrProtocol, m.DstAddr.AddrType)
+	case err != nil:
+		return Destination{}, err
+	case m.Command != statute.CommandConnect:
+		c.refuse(ReplyCommandNotSupported)
+		return Destination{}, fmt.Errorf("%w: the peer asked for command %d", ErrUnsupportedCommand, m.Command)
+	}
+	to, ok := destinationOf(m.DstAddr)
+	if !ok {
+		c.refuse(ReplyGeneralFailure)
+		return Destination{}, fmt.Errorf("%w: empty host name", ErrProtocol)
+	}
+	return to, nil
+}
+
+// destinationOf takes a name that is an address literal for that address: some
+// clients send it so.
+func destinationOf(spec statute.AddrSpec) (Destination, bool) {
+	to := Destination{Name: spec.FQDN, Port: uint16(spec.Port)}
+	addr, ok := netip.AddrFromSlice(spec.IP)
+	if to.Name != "" {
+		var err error
+		addr, err = netip.ParseAddr(to.Name)
+		ok = err == nil
+	}
+	if ok {
+		to.Name, to.Addr = "", addr.Unmap().WithZone("")
+	}
+	return to, to.Name != "" || ok
+}
+
+// conversation is the connection of one handshake. It reads ahead, and holds
+// the small answers until the next read would have to wait, so that answers to
+// pipelined questions leave as one segment.
+type conversation struct {
+	conn     net.Conn
+	held     []byte
+	buf      [conversationBuffer]byte
+	from, to int   // what is unread in buf
+	err      error // of the last read of conn
+	starved  bool  // err was met: it is what ended the conversation
+	any      bool  // something was read
+	known    bool  // the peer is authenticated
+}
+
+// conversationBuffer has space for all that a usual peer sends in one flight.
+// A longer one takes more reads.
+const conversationBuffer = 512
+
+func (c *conversation) Read(p []byte) (int, error) {
+	if err := c.fill(); err != nil {
+		return 0, err
+	}
+	n := copy(p, c.buf[c.from:c.to])
+	c.from += n
+	return n, nil
+}
+
+// fill waits until something is in the buffer.
+func (c *conversation) fill() error {
+	for c.from == c.to {
+		if c.err == nil {
+			c.err = c.flush()
+		}
+		if c.err != nil {
+			c.starved = true
+			return c.err
+		}
+		c.from = 0
+		c.to, c.err = c.conn.Read(c.buf[:])
+		c.any = c.any || c.to > 0
+	}
+	return nil
+}
+
+// peek returns the next byte and leaves it.
+func (c *conversation) peek() (byte, error) {
+	if err := c.fill(); err != nil {
+		return 0, err
+	}
+	return c.buf[c.from], nil
+}
+
+// rest returns a copy of what is unread, nil for nothing.
+func (c *conversation) rest() []byte { return append([]byte(nil), c.buf[c.from:c.to]...) }
+
+func (c *conversation) hold(b ...byte) { c.held = append(c.held, b...) }
+
+func (c *conversation) refuse(reply Reply) {
+	c.hold(replyMessage(reply, netip.AddrPort{})...)
+}
+
+func (c *conversation) flush() error {
+	if len(c.held) == 0 {
+		return nil
+	}
+	_, err := c.conn.Write(c.held)
+	c.held = nil
+	return err
+}
+
+// explain turns what ended the conversation into one of the errors above. The
+// library drops the cause of some of its errors, so that of the last read goes
+// first.
+func (c *conversation) explain(err error) error {
+	for _, own := range []error{ErrAuthenticationFailed, ErrUnsupportedCommand, ErrProtocol} {
+		if errors.Is(err, own) {
 			return err
 		}
 	}
-	hc.request = req
-	return nil
+	var timeout net.Error
+	switch {
+	case !c.starved:
+		return fmt.Errorf("%w: %w", ErrProtocol, err)
+	case errors.As(c.err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("handshake not complete in time: %w", c.err)
+	case !c.any || c.known && errors.Is(c.err, io.EOF):
+		return fmt.Errorf("%w (%w)", ErrPeerLeft, c.err)
+	}
+	return fmt.Errorf("%w: it ended early: %w", ErrProtocol, c.err)
 }
 
 func addrSpec(d Destination) statute.AddrSpec {
@@ -208,15 +336,16 @@ func (c credentials) flight(to Destination) []byte {
 
 // readGreeting reads the answers to greeting.
 func (c credentials) readGreeting(r io.Reader) error {
-	m, err := statute.ParseMethodReply(r)
-	if err != nil {
-		return fmt.Errorf("reading the concentrator's greeting: %w", err)
-	}
+	ar := &answerReader{r: r, ours: methodReplySize}
 	want := byte(statute.MethodNoAuth)
 	if c.user != "" {
 		want = statute.MethodUserPassAuth
+		ar.ours += userPassReplySize
 	}
+	m, err := statute.ParseMethodReply(ar)
 	switch {
+	case err != nil:
+		return ar.explain("greeting", err)
 	case m.Ver != statute.VersionSocks5:
 		return fmt.Errorf("%w: the server's first byte is %d instead of 5", ErrProtocol, m.Ver)
 	case m.Method == statute.MethodNoAcceptable:
@@ -226,9 +355,9 @@ func (c credentials) readGreeting(r io.Reader) error {
 	case c.user == "":
 		return nil
 	}
-	a, err := statute.ParseUserPassReply(r)
+	a, err := statute.ParseUserPassReply(ar)
 	if err != nil {
-		return fmt.Errorf("reading the concentrator's answer to the token: %w", err)
+		return ar.explain("answer to the token", err)
 	}
 	if a.Status != statute.AuthSuccess {
 		return ErrTokenRefused
@@ -239,96 +368,67 @@ func (c credentials) readGreeting(r io.Reader) error {
 // readReply reads the answer to a request; the address is BND.ADDR when the
 // concentrator sent one in numbers.
 func readReply(r io.Reader) (Reply, netip.AddrPort, error) {
-	rep, err := statute.ParseReply(r)
+	ar := &answerReader{r: r, ours: shortestReplySize}
+	rep, err := statute.ParseReply(ar)
 	if err != nil {
-		return 0, netip.AddrPort{}, fmt.Errorf("reading the concentrator's reply: %w", err)
+		return 0, netip.AddrPort{}, ar.explain("reply", err)
 	}
-	addr, _ := netip.AddrFromSlice(rep.BndAddr.IP)
+	addr, ok := netip.AddrFromSlice(rep.BndAddr.IP)
+	if !ok {
+		return Reply(rep.Response), netip.AddrPort{}, nil
+	}
 	return Reply(rep.Response), netip.AddrPortFrom(addr.Unmap(), uint16(rep.BndAddr.Port)), nil
 }
 
-// unresolved keeps names as they are: the concentrator resolves them.
-type unresolved struct{}
+// Sizes of answers in bytes: RFC 1928 §3 and §6 (an empty name as BND.ADDR),
+// RFC 1929 §2.
+const (
+	methodReplySize   = 2
+	userPassReplySize = 2
+	shortestReplySize = 7
+)
 
-func (unresolved) Resolve(ctx context.Context, _ string) (context.Context, net.IP, error) {
-	return ctx, nil, nil
+// answerReader reads several small answers at once, but never beyond them: what
+// follows belongs to the application.
+type answerReader struct {
+	r    io.Reader
+	ours int // bytes that certainly belong to the answers and are not read yet
+	buf  [shortestReplySize]byte
+	rest []byte // of buf, unread
+	err  error  // of the last read of r
+	// starved: err was met, and is why there is no answer.
+	starved bool
 }
 
-// userPass and noAuth put our Authenticator under the library's interface and
-// keep the identity on the connection.
-type userPass struct {
-	auth      Authenticator
-	onFailure func()
-}
-
-func (userPass) GetCode() uint8 { return statute.MethodUserPassAuth }
-
-func (u userPass) Authenticate(r io.Reader, w io.Writer, from string) (*socks5.AuthContext, error) {
-	hc := w.(*handshakeConn)
-	return socks5.UserPassAuthenticator{Credentials: checker{u, hc}}.Authenticate(r, w, from)
-}
-
-type checker struct {
-	userPass
-	hc *handshakeConn
-}
-
-func (c checker) Valid(user, password, _ string) bool {
-	c.hc.identity, c.hc.authErr = c.auth.Authenticate(user, password)
-	if c.hc.authErr != nil && c.onFailure != nil {
-		c.onFailure()
+func (a *answerReader) Read(p []byte) (n int, err error) {
+	if len(a.rest) == 0 && len(p) < a.ours {
+		n, a.err = a.r.Read(a.buf[:a.ours])
+		a.rest = a.buf[:n]
+		a.ours -= n
 	}
-	return c.hc.authErr == nil
-}
-
-type noAuth struct{ auth Authenticator }
-
-func (noAuth) GetCode() uint8 { return statute.MethodNoAuth }
-
-func (n noAuth) Authenticate(r io.Reader, w io.Writer, from string) (*socks5.AuthContext, error) {
-	hc := w.(*handshakeConn)
-	if hc.identity, hc.authErr = n.auth.Authenticate("", ""); hc.authErr != nil {
-		return nil, hc.authErr
+	if len(a.rest) > 0 {
+		n = copy(p, a.rest)
+		a.rest = a.rest[n:]
+		return n, nil
 	}
-	return socks5.NoAuthAuthenticator{}.Authenticate(r, w, from)
-}
-
-// handshakeConn lends a connection to the library for one handshake: closing
-// it does nothing, and small answers are held until the next read would have
-// to wait, so that answers to pipelined questions leave as one segment.
-type handshakeConn struct {
-	net.Conn
-	identity Identity
-	authErr  error
-	request  *request
-	held     []byte
-	read     int  // bytes read so far
-	ended    bool // the peer closed its side
-}
-
-func (c *handshakeConn) Close() error { return nil }
-
-func (c *handshakeConn) Write(b []byte) (int, error) {
-	c.held = append(c.held, b...)
-	return len(b), nil
-}
-
-func (c *handshakeConn) Read(b []byte) (int, error) {
-	if err := c.flush(); err != nil {
-		return 0, err
+	if a.err == nil {
+		n, a.err = a.r.Read(p)
+		a.ours = max(a.ours-n, 0)
+		if n > 0 {
+			return n, nil
+		}
 	}
-	n, err := c.Conn.Read(b)
-	c.read += n
-	c.ended = c.ended || n == 0 && errors.Is(err, io.EOF)
-	return n, err
+	a.starved = a.err != nil
+	return 0, a.err
 }
 
-func (c *handshakeConn) flush() error {
-	if len(c.held) == 0 {
-		return nil
+// explain says what went wrong with an answer; the library drops the cause.
+func (a *answerReader) explain(what string, err error) error {
+	switch {
+	case !a.starved:
+		return fmt.Errorf("%w: the concentrator's %s: %w", ErrProtocol, what, err)
+	case errors.Is(a.err, io.EOF):
+		return fmt.Errorf("the concentrator closed the connection before its %s: %w", what, io.ErrUnexpectedEOF)
 	}
-	b := c.held
-	c.held = nil
-	_, err := c.Conn.Write(b)
-	return err
+	return fmt.Errorf("reading the concentrator's %s: %w", what, a.err)
 }

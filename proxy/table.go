@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -36,7 +38,10 @@ type Table struct {
 	mu     sync.Mutex
 	nextID uint64
 	live   map[uint64]*Connection
-	users  map[string]int
+	// opening holds those whose user is known and whose destination is not
+	// reached yet: the removal of a user must not miss them.
+	opening map[*Connection]struct{}
+	users   map[string]int
 
 	Totals Totals
 }
@@ -60,7 +65,11 @@ func (t *Totals) countHandshake(err error) {
 
 // NewTable returns an empty table.
 func NewTable() *Table {
-	return &Table{live: make(map[uint64]*Connection), users: make(map[string]int)}
+	return &Table{
+		live:    make(map[uint64]*Connection),
+		opening: make(map[*Connection]struct{}),
+		users:   make(map[string]int),
+	}
 }
 
 func (t *Table) add(c *Connection) {
@@ -68,6 +77,7 @@ func (t *Table) add(c *Connection) {
 	t.nextID++
 	c.ID = t.nextID
 	t.live[c.ID] = c
+	delete(t.opening, c)
 	t.mu.Unlock()
 	t.Totals.Opened.Add(1)
 }
@@ -80,23 +90,26 @@ func (t *Table) remove(c *Connection) {
 	t.Totals.BytesBToA.Add(c.Counters.BToA.Load())
 }
 
-// enter counts a connection of user and reports whether it is within limit
-// (0: no limit). A true answer must be given back with leave.
-func (t *Table) enter(user string, limit int) bool {
+// enter counts a connection for its user and reports whether it is within
+// limit (0: no limit). From then on StopWhere finds it. A true answer must be
+// given back with leave.
+func (t *Table) enter(c *Connection, limit int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if limit > 0 && t.users[user] >= limit {
+	if limit > 0 && t.users[c.User] >= limit {
 		return false
 	}
-	t.users[user]++
+	t.users[c.User]++
+	t.opening[c] = struct{}{}
 	return true
 }
 
-func (t *Table) leave(user string) {
+func (t *Table) leave(c *Connection) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.users[user]--; t.users[user] <= 0 {
-		delete(t.users, user)
+	delete(t.opening, c)
+	if t.users[c.User]--; t.users[c.User] <= 0 {
+		delete(t.users, c.User)
 	}
 }
 
@@ -115,14 +128,18 @@ func (t *Table) Connections() []*Connection {
 		all = append(all, c)
 	}
 	t.mu.Unlock()
-	slices.SortFunc(all, func(a, b *Connection) int { return int(int64(a.ID) - int64(b.ID)) })
+	slices.SortFunc(all, func(a, b *Connection) int { return cmp.Compare(a.ID, b.ID) })
 	return all
 }
 
-// StopWhere ends every live connection for which f holds and returns how many.
+// StopWhere ends every connection for which f holds, live or about to be, and
+// returns how many.
 func (t *Table) StopWhere(f func(*Connection) bool) int {
+	t.mu.Lock()
+	all := slices.AppendSeq(slices.Collect(maps.Values(t.live)), maps.Keys(t.opening))
+	t.mu.Unlock()
 	n := 0
-	for _, c := range t.Connections() {
+	for _, c := range all {
 		if f(c) {
 			c.stop()
 			n++

@@ -1,0 +1,68 @@
+package proxy
+
+import (
+	"io"
+	"net"
+	"testing"
+)
+
+// BenchmarkSmallFetch fetches 1 KB over a new connection each time, through a
+// front and a concentrator in this process, several at a time. The allocations
+// are those of application, front, concentrator and destination together.
+func BenchmarkSmallFetch(b *testing.B) {
+	b.Run("none", func(b *testing.B) { benchmarkFetch(b, false) })
+	b.Run("tls", func(b *testing.B) { benchmarkFetch(b, true) })
+}
+
+func benchmarkFetch(b *testing.B, secure bool) {
+	answer := make([]byte, 1024)
+	dest := startDestination(b, func(c *net.TCPConn) {
+		var q [16]byte
+		if _, err := io.ReadFull(c, q[:]); err == nil {
+			_, _ = c.Write(answer)
+		}
+	})
+	cert, pin := newKey(b)
+	_, conc := startConcentrator(b, func(c *ConcentratorConfig) {
+		if secure {
+			c.TLS = ServerTLS(cert)
+		}
+	})
+	up := upstreamTo(conc.addr, func(c *UpstreamConfig) {
+		if secure {
+			c.TLS = ClientTLS("concentrator", pin)
+		}
+	})
+	_, front := startFront(b, up, nil)
+	request := join(greetNone(), connectAddr(dest))
+	b.SetParallelism(8)
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			fetch(b, front, request, len(answer))
+		}
+	})
+}
+
+func fetch(b *testing.B, front *running, request []byte, size int) {
+	c, err := net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(front.addr))
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	defer c.Close()
+	buf := make([]byte, 12+size)
+	if _, err = c.Write(request); err == nil {
+		_, err = io.ReadFull(c, buf[:12])
+	}
+	if err == nil {
+		_, err = c.Write(buf[:16])
+	}
+	if err == nil {
+		_, err = io.ReadFull(c, buf[12:])
+	}
+	if err != nil || buf[3] != 0 {
+		b.Errorf("reply %d: %v", buf[3], err)
+	}
+}
