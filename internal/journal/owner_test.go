@@ -45,7 +45,7 @@ func TestDirectoryOfAnotherUser(t *testing.T) {
 				t.Fatal(err)
 			}
 			cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
-			cmd.Env = append(os.Environ(), envDir+"="+dir)
+			cmd.Env = append(os.Environ(), envDir+"="+dir, "GORACE=atexit_sleep_ms=0")
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: me, Gid: me}}
 			out, err := cmd.Output()
 			if err != nil {
