@@ -55,6 +55,9 @@ func (f *Front) Run(ctx context.Context) error {
 		// Applications on the loopback speak plain TCP: no MPTCP here (Go
 		// would switch it on by default since 1.24).
 		lc := net.ListenConfig{KeepAliveConfig: keepAlive}
+		if addr.Addr().IsLoopback() {
+			lc = net.ListenConfig{KeepAlive: -1} // nobody vanishes silently there
+		}
 		lc.SetMultipathTCP(false)
 		l, err := lc.Listen(ctx, "tcp", addr.String())
 		if err != nil {
