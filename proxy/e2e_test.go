@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strings"
@@ -356,5 +357,68 @@ func TestFrontReplies(t *testing.T) {
 				}
 			})
 		}
+	})
+}
+
+// TestStraightToConcentrator: without TLS any SOCKS5 client is a client of the
+// concentrator, also one that sends ahead.
+func TestStraightToConcentrator(t *testing.T) {
+	dest := startDestination(t, echo)
+	_, at := startConcentrator(t, nil)
+	early := strings.Repeat("early, ", 10_000)
+	for _, tt := range []struct {
+		name    string
+		request []byte
+		want    Reply
+	}{
+		{"succeeded", connectAddr(dest), ReplySucceeded},
+		{"refused", connectAddr(unusedPort(t)), ReplyConnectionRefused},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := dialPlain(t, at.addr)
+			_, err := c.Write(join(greetUser("alice", "token"), tt.request, []byte(early)))
+			must(t, err)
+			if r := readAnswer(t, c, []byte{5, 2, 1, 0}); r != tt.want {
+				t.Fatalf("got %v, want %v", r, tt.want)
+			}
+			if tt.want != ReplySucceeded {
+				return
+			}
+			if got := exchange(t, c, "late"); got != early+"late" {
+				t.Errorf("got %d bytes, want %d", len(got), len(early)+4)
+			}
+		})
+	}
+}
+
+// TestGarbage sends nonsense to every listener: the connection ends, and nothing
+// is left of it.
+func TestGarbage(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	junk := func(n int) []byte {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(random.Uint32())
+		}
+		return b
+	}
+	onBoth(t, func(t *testing.T, l leg) {
+		conc, at := startConcentrator(t, l.conc)
+		front, f := startFront(t, upstreamTo(at.addr, l.up), func(c *FrontConfig) { c.Auth = alice })
+		for _, addr := range []netip.AddrPort{at.addr, f.addr} {
+			for _, head := range [][]byte{nil, {5}, {5, 255}, greetUser("alice", "token"), {22, 3, 1}, {22, 3, 1, 255, 255}} {
+				for _, n := range []int{0, 1, 300, 100_000} {
+					c := dialPlain(t, addr)
+					_, _ = c.Write(join(head, junk(n))) // it may be cut before all is sent
+					_ = c.CloseWrite()
+					_, _ = io.Copy(io.Discard, c)
+					must(t, c.Close())
+				}
+			}
+		}
+		eventually(t, "nothing is left", func() bool {
+			return len(conc.limit)+len(front.limit)+conc.Table().Len()+front.Table().Len() == 0
+		})
+		must(t, upstreamTo(at.addr, l.up).Check(within(t), ""))
 	})
 }

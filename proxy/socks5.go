@@ -124,7 +124,7 @@ func (h *handshaker) converse(c *conversation) (*request, error) {
 	}
 	if version != statute.VersionSocks5 {
 		// Not a byte more: whoever speaks something else may say nothing else.
-		return nil, fmt.Errorf("%w: it begins with byte %d instead of 5", ErrProtocol, version)
+		return nil, fmt.Errorf("%w: it begins with byte %d instead of 5%s", ErrProtocol, version, guess(version))
 	}
 	greeting, err := statute.ParseMethodRequest(c)
 	if err != nil {
@@ -140,6 +140,19 @@ func (h *handshaker) converse(c *conversation) (*request, error) {
 		return nil, err
 	}
 	return &request{Identity: id, to: to}, nil
+}
+
+// guess names the protocol that begins with b.
+func guess(b byte) string {
+	switch {
+	case b == 4:
+		return " (SOCKS4?)"
+	case b == 22:
+		return " (TLS? security is \"none\" here)"
+	case b >= 'A' && b <= 'Z':
+		return " (HTTP?)"
+	}
+	return ""
 }
 
 // authenticate prefers user names: curl offers both methods when it has a user

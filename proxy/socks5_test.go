@@ -213,6 +213,15 @@ func TestWrongVersionAtOnce(t *testing.T) {
 	}
 }
 
+func TestOtherProtocolIsNamed(t *testing.T) {
+	for in, want := range map[string]string{"\x04\x01": "SOCKS4", "\x16\x03": "TLS", "CONNECT": "HTTP", "\x00": "byte 0"} {
+		_, err := newHandshaker(alice, nil).handshake(&scriptConn{in: strings.NewReader(in)})
+		if !errors.Is(err, ErrProtocol) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v does not name %s", in, err, want)
+		}
+	}
+}
+
 func TestFailureDelay(t *testing.T) {
 	for _, tt := range []struct {
 		token string
