@@ -1,0 +1,254 @@
+package rtowatch_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"mpproxy/mptcpsock"
+	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/mptcppm"
+	"mpproxy/pathctl/rtowatch"
+	"mpproxy/test/netns"
+	"mpproxy/test/netns/link"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// testContext bounds every wait of a test; it is no performance claim.
+func testContext(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// watch opens a watcher with eBPF on a cgroup of this process, or skips where
+// the privileges for that are missing. It never attaches to a shared cgroup.
+func watch(t testing.TB, c rtowatch.Config) *rtowatch.Watcher {
+	t.Helper()
+	c.OwnCgroupOnly = true
+	w, err := rtowatch.Open(c, nil)
+	must(t, err)
+	t.Cleanup(func() { must(t, w.Close()) })
+	if m := w.Mechanism(); m.Kind != rtowatch.OwnCgroup {
+		if errors.Is(m.Why, rtowatch.ErrPrivileges) || errors.Is(m.Why, rtowatch.ErrNoCgroup2) {
+			t.Skip(m)
+		}
+		t.Fatal("eBPF should work here: ", m)
+	}
+	return w
+}
+
+// hosts are a client and a server on two links of 5 ms each way, on which
+// frames can be made to vanish.
+type hosts struct {
+	client, server *netns.Host
+	links          [2]*link.Link
+}
+
+// linkAddrs are the prefixes of each link's ends, client and server, by family.
+var linkAddrs = [2]map[string][2]netip.Prefix{
+	{"v4": pair("192.0.2.1/28", "192.0.2.2/28"), "v6": pair("2001:db8:1::1/64", "2001:db8:1::2/64")},
+	{"v4": pair("198.51.100.1/28", "198.51.100.2/28"), "v6": pair("2001:db8:2::1/64", "2001:db8:2::2/64")},
+}
+
+func pair(a, b string) [2]netip.Prefix {
+	return [2]netip.Prefix{netip.MustParsePrefix(a), netip.MustParsePrefix(b)}
+}
+
+// newHosts makes them. The server announces its address on the second link, so
+// that each connection gets a second subflow there.
+func newHosts(t testing.TB, family string) hosts {
+	t.Helper()
+	netns.Require(t)
+	ctx := testContext(t)
+	h := hosts{client: newHost(t, "client"), server: newHost(t, "server")}
+	for i := range h.links {
+		name := []string{"one0", "two0"}[i]
+		p := link.Params{Delay: 5 * time.Millisecond}
+		l, err := link.New(ctx, link.Config{
+			A: link.End{NS: h.client, Name: name}, B: link.End{NS: h.server, Name: name}, AtoB: p, BtoA: p,
+		})
+		must(t, err)
+		t.Cleanup(func() { must(t, l.Close()) })
+		h.links[i] = l
+		ends := linkAddrs[i][family]
+		must(t, h.client.Do(ctx, func() error { return address(name, ends[0]) }))
+		must(t, h.server.Do(ctx, func() error { return address(name, ends[1]) }))
+	}
+	second := linkAddrs[1][family][1].Addr()
+	must(t, h.client.Do(ctx, func() error { return managePaths(ctx, netip.Addr{}) }))
+	must(t, h.server.Do(ctx, func() error { return managePaths(ctx, second) }))
+	return h
+}
+
+func newHost(t testing.TB, name string) *netns.Host {
+	t.Helper()
+	h, err := netns.NewHost(testContext(t), netns.HostConfig{Name: name, Logf: t.Logf})
+	must(t, err)
+	t.Cleanup(func() { must(t, h.Close()) })
+	return h
+}
+
+// address gives an interface of the calling thread's namespace an address.
+func address(name string, p netip.Prefix) error {
+	i, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	a, err := netlink.ParseAddr(p.String())
+	if err != nil {
+		return err
+	}
+	if p.Addr().Is6() {
+		a.Flags = unix.IFA_F_NODAD // usable at once
+	}
+	return netlink.AddrAdd(i, a)
+}
+
+// managePaths lets connections of the calling thread's namespace have a second
+// subflow, and announces an address, if valid.
+func managePaths(ctx context.Context, announce netip.Addr) error {
+	c, err := mptcppm.Dial(nil)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.SetLimits(ctx, mptcppm.Limits{Subflows: 2, AddAddrAccepted: 2}); err != nil || !announce.IsValid() {
+		return err
+	}
+	return c.AddEndpoint(ctx, mptcppm.Endpoint{Addr: announce, ID: 1, Flags: mptcppm.FlagSignal})
+}
+
+// connect makes a connection with two subflows, both of them established at both
+// ends.
+func (h hosts) connect(t testing.TB, family string) (client, server *mptcpsock.Conn) {
+	t.Helper()
+	to := netip.AddrPortFrom(linkAddrs[0][family][1].Addr(), 4000)
+	ctx := testContext(t)
+	var ln *mptcpsock.Listener
+	must(t, h.server.Do(ctx, func() (err error) {
+		ln, err = (&mptcpsock.ListenConfig{Strict: true}).Listen(ctx, netip.AddrPortFrom(netip.IPv6Unspecified(), to.Port()))
+		return err
+	}))
+	t.Cleanup(func() { _ = ln.Close() })
+	must(t, ln.SetDeadline(time.Now().Add(30*time.Second)))
+	must(t, h.client.Do(ctx, func() (err error) {
+		client, err = (&mptcpsock.Dialer{Strict: true}).Dial(ctx, to)
+		return err
+	}))
+	t.Cleanup(func() { _ = client.Close() })
+	server, err := ln.Accept()
+	must(t, err)
+	t.Cleanup(func() { _ = server.Close() })
+	exchange(t, client, server)
+	exchange(t, server, client)
+	awaitSubflows(t, client, 2)
+	awaitSubflows(t, server, 2)
+	return client, server
+}
+
+// exchange sends a byte.
+func exchange(t testing.TB, from, to net.Conn) {
+	t.Helper()
+	must(t, to.SetReadDeadline(time.Now().Add(30*time.Second)))
+	_, err := from.Write([]byte{'x'})
+	must(t, err)
+	_, err = io.ReadFull(to, make([]byte, 1))
+	must(t, err)
+}
+
+// awaitSubflows waits until a connection has n established subflows.
+func awaitSubflows(t testing.TB, c *mptcpsock.Conn, n int) []mptcpsock.Subflow {
+	t.Helper()
+	var now []mptcpsock.Subflow
+	until(t, "established subflows", func() bool {
+		all, err := c.Subflows()
+		must(t, err)
+		now = slices.DeleteFunc(all, func(s mptcpsock.Subflow) bool { return s.TCP.State != uapi.TCPEstablished })
+		return len(now) == n
+	})
+	return now
+}
+
+// until asks again and again for what no event tells.
+func until(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	ctx := testContext(t)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waiting for %s: %v", what, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// subflowOn returns the subflow of a connection whose local address is addr.
+func subflowOn(t testing.TB, c *mptcpsock.Conn, addr netip.Addr) mptcpsock.Subflow {
+	t.Helper()
+	all, err := c.Subflows()
+	must(t, err)
+	for _, s := range all {
+		if s.Local.Addr() == addr {
+			return s
+		}
+	}
+	t.Fatalf("no subflow from %v among %v", addr, all)
+	return mptcpsock.Subflow{}
+}
+
+// await returns the first event that pred likes; those before are dropped after
+// each was shown to every one of seen.
+func await(t testing.TB, w *rtowatch.Watcher, what string, pred func(rtowatch.Event) bool, seen ...func(rtowatch.Event)) rtowatch.Event {
+	t.Helper()
+	for e, err := range w.All(testContext(t)) {
+		if err != nil {
+			t.Fatalf("waiting for %s: %v", what, err)
+		}
+		for _, f := range seen {
+			f(e)
+		}
+		if pred(e) {
+			t.Log(e)
+			return e
+		}
+	}
+	return rtowatch.Event{}
+}
+
+// source makes a connection a rtowatch.Source.
+type source struct{ *mptcpsock.Conn }
+
+func (s source) Token() uapi.Token {
+	token, err := s.Conn.Token()
+	if err != nil {
+		return 0
+	}
+	return token
+}
+
+func (s source) Subflows() ([]rtowatch.Subflow, error) {
+	all, err := s.Conn.Subflows()
+	subflows := make([]rtowatch.Subflow, len(all))
+	for i, f := range all {
+		subflows[i] = rtowatch.Subflow{ID: f.ID, Local: f.Local, Remote: f.Remote, TCP: f.TCP}
+	}
+	return subflows, err
+}

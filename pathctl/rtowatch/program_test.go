@@ -1,0 +1,203 @@
+package rtowatch
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
+)
+
+// needBPF skips where eBPF is not permitted.
+func needBPF(t testing.TB) {
+	t.Helper()
+	missing := missingCapabilities(effectiveCapabilities())
+	if len(missing) > 0 || os.Getenv("MPPROXY_NETNS_ENTERED") != "" {
+		t.Skipf("needs eBPF, outside of a user namespace; missing: %v", missing)
+	}
+}
+
+// TestVerifierAcceptsProgram loads each variant of the program.
+func TestVerifierAcceptsProgram(t *testing.T) {
+	needBPF(t)
+	for _, tt := range []struct {
+		name     string
+		config   Config
+		filtered bool
+	}{
+		{"own cgroup", Config{}, false},
+		{"with round-trip times", Config{RTT: true}, false},
+		{"filtered", Config{RTT: true}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, err := loadSensor(tt.config, tt.filtered, nil)
+			if err != nil {
+				t.Fatalf("%+v", err)
+			}
+			if err := s.close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func kernelTypes(t testing.TB) *btf.Spec {
+	t.Helper()
+	spec, err := btf.LoadKernelSpec()
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, btf.ErrNotSupported) {
+		t.Skip("the kernel has no BTF: ", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return spec
+}
+
+// TestContextMatchesKernel holds the offsets into the context and the numbers of
+// operations and flags against the running kernel.
+func TestContextMatchesKernel(t *testing.T) {
+	spec := kernelTypes(t)
+	var ops *btf.Struct
+	if err := spec.TypeByName("bpf_sock_ops", &ops); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]uint32{
+		"op": ctxOp, "family": ctxFamily, "remote_ip4": ctxRemote4, "local_ip4": ctxLocal4,
+		"remote_ip6": ctxRemote6, "local_ip6": ctxLocal6, "remote_port": ctxRemotePort, "local_port": ctxLocalPort,
+		"is_fullsock": ctxIsFullsock, "snd_cwnd": ctxCwnd, "srtt_us": ctxSRTT, "bpf_sock_ops_cb_flags": ctxCbFlags,
+		"state": ctxState, "packets_out": ctxPacketsOut, "retrans_out": ctxRetransOut,
+		"total_retrans": ctxTotalRetrans, "lost_out": ctxLostOut,
+	} {
+		m, ok := memberOf(ops, name)
+		if !ok || m.Offset.Bytes() != want {
+			t.Errorf("%s is at %v (found: %v), want %d", name, m.Offset.Bytes(), ok, want)
+		}
+	}
+	values := make(map[string]uint64)
+	for _, e := range enums(t, spec, "BPF_SOCK_OPS_RTO_CB", "BPF_SOCK_OPS_RTO_CB_FLAG") {
+		for _, v := range e.Values {
+			values[v.Name] = v.Value
+		}
+	}
+	for name, want := range map[string]uint64{
+		"BPF_SOCK_OPS_TCP_CONNECT_CB": opConnect, "BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB": opActiveEstablished,
+		"BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB": opPassiveEstablished, "BPF_SOCK_OPS_RTO_CB": opRTO,
+		"BPF_SOCK_OPS_RETRANS_CB": opRetrans, "BPF_SOCK_OPS_STATE_CB": opState, "BPF_SOCK_OPS_RTT_CB": opRTT,
+		"BPF_SOCK_OPS_RTO_CB_FLAG": flagRTO, "BPF_SOCK_OPS_RETRANS_CB_FLAG": flagRetrans,
+		"BPF_SOCK_OPS_STATE_CB_FLAG": flagState, "BPF_SOCK_OPS_RTT_CB_FLAG": flagRTT,
+	} {
+		if got, ok := values[name]; !ok || got != want {
+			t.Errorf("%s is %d (found: %v), want %d", name, got, ok, want)
+		}
+	}
+}
+
+// enums returns the nameless enumerations that have one of these values.
+func enums(t *testing.T, spec *btf.Spec, with ...string) []*btf.Enum {
+	t.Helper()
+	var found []*btf.Enum
+	for typ, err := range spec.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, ok := typ.(*btf.Enum)
+		if !ok {
+			continue
+		}
+		for _, v := range e.Values {
+			for _, name := range with {
+				if v.Name == name {
+					found = append(found, e)
+				}
+			}
+		}
+	}
+	return found
+}
+
+// TestFieldsNotFound wants a kernel without MPTCP to be told apart.
+func TestFieldsNotFound(t *testing.T) {
+	builder, err := btf.NewBuilder([]btf.Type{&btf.Struct{Name: "mptcp_sock", Size: 4}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, err := builder.Spec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fieldsOf(spec); !errors.Is(err, ErrNotSupported) || !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("got %v, want ErrNotSupported", err)
+	}
+}
+
+// TestTickLength holds the length of a jiffy against the kernel's own counter of
+// them, read together with its clock.
+func TestTickLength(t *testing.T) {
+	needBPF(t)
+	tick, err := tickLength()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := jiffiesReader(t)
+	j0, t0 := read()
+	for {
+		j, ns := read()
+		if j-j0 < 50 {
+			continue
+		}
+		want := time.Duration(ns-t0) / time.Duration(j-j0)
+		t.Logf("a tick is %v, measured %v", tick, want)
+		if (want - tick).Abs() > tick/10 { // the counter steps: 1 in 50, at each end
+			t.Errorf("a tick is %v, but %d of them took %v", tick, j-j0, time.Duration(ns-t0))
+		}
+		return
+	}
+}
+
+// jiffiesReader returns a function that reads jiffies and CLOCK_MONOTONIC at the
+// same moment, in the kernel.
+func jiffiesReader(t *testing.T) func() (jiffies, ns uint64) {
+	t.Helper()
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 16, MaxEntries: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close() })
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, License: "Dual MIT/GPL", Instructions: asm.Instructions{
+		asm.LoadMapValue(asm.R6, m.FD(), 0),
+		asm.FnJiffies64.Call(),
+		asm.StoreMem(asm.R6, 0, asm.R0, asm.DWord),
+		asm.FnKtimeGetNs.Call(),
+		asm.StoreMem(asm.R6, 8, asm.R0, asm.DWord),
+		asm.Mov.Imm(asm.R0, 0),
+		asm.Return(),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	return func() (uint64, uint64) {
+		if _, err := p.Run(&ebpf.RunOptions{Data: make([]byte, 64)}); err != nil {
+			t.Fatal(err)
+		}
+		var v [2]uint64
+		if err := m.Lookup(uint32(0), &v); err != nil {
+			t.Fatal(err)
+		}
+		return v[0], v[1]
+	}
+}
+
+func BenchmarkFindFields(b *testing.B) {
+	kernelTypes(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := findFields(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
