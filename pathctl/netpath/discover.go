@@ -39,7 +39,8 @@ type found struct {
 func discover(sys system, sels []Selector, names map[string]string) ([]Path, []uplink) {
 	var all []found
 	for _, l := range sys.links {
-		if f, ok := examine(sys, l, sels); ok {
+		_, known := names[l.name]
+		if f, ok := examine(sys, l, sels, known); ok {
 			all = append(all, f)
 		}
 	}
@@ -62,7 +63,9 @@ func discover(sys system, sels []Selector, names map[string]string) ([]Path, []u
 }
 
 // examine judges one interface; not ok means that it is none of our business.
-func examine(sys system, l link, sels []Selector) (found, bool) {
+// One that is known has been a path before: it is shown while it is down, so
+// that a user sees what has become of it.
+func examine(sys system, l link, sels []Selector, known bool) (found, bool) {
 	i := matchSelector(sels, l.name)
 	if i < 0 && len(sels) > 0 {
 		return found{}, false
@@ -85,7 +88,7 @@ func examine(sys system, l link, sels []Selector) (found, bool) {
 		f.path.Addrs = append(f.path.Addrs, Addr{Addr: u.addr, Gateway: u.gateway})
 		f.metric = min(f.metric, u.metric)
 	}
-	if f.path.State == Down && !byName && (i < 0 || l.master != 0) {
+	if f.path.State == Down && !byName && !known && (i < 0 || l.master != 0) {
 		return found{}, false // not asked for, or the port of a bridge that is
 	}
 	return f, true

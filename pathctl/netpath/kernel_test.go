@@ -136,10 +136,12 @@ func TestDefaultRouteMoves(t *testing.T) {
 
 	l.host.delDefault("wan0", "192.0.2.1", 100)
 	l.host.delDefault("wan0", "2001:db8:1::1", 100)
-	r.wait("one path", func(ps []Path) bool { return len(ps) == 1 && ps[0].Name == "wan1" })
+	ps := r.wait("wan0 down", func(ps []Path) bool { return find(ps, "wan0").State == Down })
+	diff(t, "what has been a path stays in sight", "no default route", find(ps, "wan0").Reason)
+	diff(t, "best path", "wan1", ps[0].Name)
 
 	l.host.addDefault("wan0", "192.0.2.9", 300)
-	ps := r.wait("wan0 with another gateway", func(ps []Path) bool { return len(ps) == 2 })
+	ps = r.wait("wan0 with another gateway", func(ps []Path) bool { return find(ps, "wan0").State == Up })
 	diff(t, "gateway", netip.MustParseAddr("192.0.2.9"), find(ps, "wan0").Addrs[0].Gateway)
 	diff(t, "rank by metric", 2, find(ps, "wan0").Rank)
 	defaults := slices.DeleteFunc(l.host.own().routes, func(r route) bool {

@@ -94,10 +94,10 @@ func TestResyncWithoutNotifications(t *testing.T) {
 	l.host.delDefault("wan1", "2001:db8:2::1", 200)
 	done := make(chan struct{})
 	go func() { defer close(done); r.loop(ctx, nil) }()
-	for left := 2; left != 1; {
+	for down := false; !down; {
 		select {
 		case ps := <-got:
-			left = len(ps)
+			down = find(ps, "wan1").State == Down
 		case <-done:
 			t.Fatal("the change was never found")
 		}
