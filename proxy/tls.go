@@ -69,7 +69,7 @@ func tlsError(err error) error {
 	case errors.As(err, &record):
 		return fmt.Errorf("%w: the server does not speak TLS here (security = \"none\" on its side?): %w", ErrProtocol, err)
 	case errors.Is(err, io.EOF):
-		return fmt.Errorf("the server closed the connection during the TLS handshake: %w", err)
+		return fmt.Errorf("the server closed the connection during the TLS handshake (security = \"none\" on its side?): %w", err)
 	}
 	return fmt.Errorf("TLS handshake with the concentrator: %w", err)
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 
@@ -72,7 +73,7 @@ type Upstream struct {
 	health health
 
 	mu    sync.Mutex
-	avoid map[string]time.Time // path → until when it is tried last
+	avoid map[string]time.Time // way → until when it is tried last
 }
 
 // NewUpstream returns an Upstream. It opens nothing yet.
@@ -113,6 +114,13 @@ func (u *Upstream) Open(ctx context.Context, to Destination, mode string) (*Leg,
 			return err
 		}
 		u.health.ok()
+		// From here on it is the destination that takes its time.
+		if deadline, ok := ctx.Deadline(); ok {
+			_ = leg.Conn.SetDeadline(deadline)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		reply, bound, err := readReply(leg.Stream)
 		if err != nil {
 			return err
@@ -172,21 +180,33 @@ func (u *Upstream) converse(ctx context.Context, opening []byte, read func(*Leg)
 		// The bare socket: a TLS goodbye would look to the concentrator like
 		// data from a client that still waits for its dial.
 		_ = leg.Conn.Close()
-		if cause := context.Cause(ctx); cause != nil {
-			err = fmt.Errorf("%w (%w)", err, cause)
-		}
-		return nil, err
+		return nil, withCause(ctx, err)
 	}
 	return leg, nil
+}
+
+// withCause adds why ctx ended to what came of it. The socket's deadline may
+// pass a moment before that of ctx does.
+func withCause(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	if cause == nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		cause = context.DeadlineExceeded
+	}
+	if cause == nil || errors.Is(err, cause) {
+		return err
+	}
+	return fmt.Errorf("%w (%w)", err, cause)
 }
 
 func (u *Upstream) exchange(ctx context.Context, leg *Leg, opening []byte, read func(*Leg) error) error {
 	if err := u.checkMultipath(leg); err != nil {
 		return err
 	}
-	if deadline, ok := ctx.Deadline(); ok {
-		_ = leg.Conn.SetDeadline(deadline)
+	deadline := time.Now().Add(u.cfg.ConnectTimeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
 	}
+	_ = leg.Conn.SetDeadline(deadline)
 	stop := context.AfterFunc(ctx, func() { _ = leg.Conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if u.cfg.TLS != nil {

@@ -224,9 +224,12 @@ func (d *direction) drop() {
 // end passes the end of data on. It says whether the other direction goes on.
 func (d *direction) end() (half bool) {
 	var err error
-	if d.dst.kind == kindTLS {
+	switch {
+	case d.dst.kind == kindTLS:
 		err = d.endTLS()
-	} else {
+	case d.dst.kind.isSocket() && d.s.isHalf():
+		// The other direction is over: the close that follows says the same.
+	default:
 		err = d.dst.stream.CloseWrite()
 	}
 	if err != nil {

@@ -144,6 +144,13 @@ func (s *session) directionEnded() (half bool) {
 	return false
 }
 
+// isHalf reports whether one direction has ended.
+func (s *session) isHalf() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended == 1
+}
+
 // armTimer starts the timer, unless there is no limit at all.
 func (s *session) armTimer() {
 	s.mu.Lock()
