@@ -161,7 +161,7 @@ func TestDiff(t *testing.T) {
 // there before, and never are two endpoints given one id.
 func TestDiffConverges(t *testing.T) {
 	var paths []netpath.Path
-	for i := range 6 {
+	for i := range mptcppm.MaxEndpoints / 2 {
 		paths = append(paths, testPath(fmt.Sprint("p", i), i+2,
 			netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), netip.MustParseAddr(fmt.Sprintf("2001:db8::%d", i+1))))
 	}
