@@ -72,7 +72,7 @@ func (l *lab) start(t *testing.T, role string, env ...string) *netns.Process {
 		host = l.Concentrator
 	}
 	p, err := host.Start(testContext(t), netns.Spec{
-		Path: "/proc/self/exe", Name: role, Env: append([]string{envRole + "=" + role, envState + "=" + l.state}, env...),
+		Path: "/proc/self/exe", Name: role, Env: append([]string{envRole + "=" + role, envState + "=" + l.state, "GORACE=atexit_sleep_ms=0"}, env...),
 	})
 	must(t, err)
 	t.Cleanup(func() {
