@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"mpproxy/mptcpsock"
@@ -14,7 +16,8 @@ import (
 )
 
 const (
-	speedTime    = 5 * time.Second
+	speedTime    = 3 * time.Second
+	speedRuns    = 3 // of which the median counts
 	fetchTime    = 5 * time.Second
 	fetchWorkers = 16
 	rawPort      = 9000
@@ -31,14 +34,14 @@ func speed(ctx context.Context, opt options) error {
 			return err
 		}
 		if security == "none" {
-			m, err := measure(r, func() (int64, error) { return rawDownload(ctx, r) })
+			m, err := median(r, func() (int64, error) { return rawDownload(ctx, r) })
 			if err != nil {
 				return err
 			}
 			raw = m.goodput
 			m.print("raw MPTCP", raw)
 		}
-		m, err := measure(r, func() (int64, error) { return timedDownload(ctx, r) })
+		m, err := median(r, func() (int64, error) { return timedDownload(ctx, r) })
 		if err != nil {
 			return err
 		}
@@ -69,6 +72,20 @@ type reading struct {
 func (m reading) print(name string, raw float64) {
 	gb := float64(m.bytes) / 1e9
 	fmt.Printf("  %-22s %7.2f Gbit/s %12.2f %12.2f %12.2f %13.0f%%\n", name, m.goodput/1e9, m.cpu/gb, m.client/gb, m.server/gb, 100*m.goodput/raw)
+}
+
+// median measures f several times.
+func median(r *rig.Rig, f func() (int64, error)) (reading, error) {
+	var all []reading
+	for range speedRuns {
+		m, err := measure(r, f)
+		if err != nil {
+			return m, err
+		}
+		all = append(all, m)
+	}
+	slices.SortFunc(all, func(a, b reading) int { return cmp.Compare(a.goodput, b.goodput) })
+	return all[len(all)/2], nil
 }
 
 // measure runs f and reads the CPU time of the whole machine and of both
