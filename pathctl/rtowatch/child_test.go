@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -97,10 +99,17 @@ func child() error {
 	return w.Close()
 }
 
-// runChild runs the child in the client's host, silences its link once it is
-// connected, and returns what it said and its events. prepare may change how it
-// starts.
-func runChild(t *testing.T, h hosts, prepare func(*netns.Cmd)) (report, []rtowatch.Event) {
+// A childProcess runs and is connected.
+type childProcess struct {
+	*netns.Cmd
+	first report
+	stdin io.Writer
+	lines *json.Decoder
+}
+
+// startChild starts the child in the client's host and waits until it is
+// connected. prepare may change how it starts.
+func startChild(t *testing.T, h hosts, prepare func(*netns.Cmd)) childProcess {
 	t.Helper()
 	to := netip.AddrPortFrom(linkAddrs[0]["v4"][1].Addr(), 4000)
 	ctx := testContext(t)
@@ -123,21 +132,28 @@ func runChild(t *testing.T, h hosts, prepare func(*netns.Cmd)) (report, []rtowat
 		prepare(cmd)
 	}
 	must(t, cmd.Start())
-	lines := json.NewDecoder(stdout)
-	var first report
-	must(t, lines.Decode(&first))
+	c := childProcess{Cmd: cmd, stdin: stdin, lines: json.NewDecoder(stdout)}
+	must(t, c.lines.Decode(&c.first))
 	for range 2 {
-		c, err := ln.Accept()
+		conn, err := ln.Accept()
 		must(t, err)
-		t.Cleanup(func() { _ = c.Close() })
+		t.Cleanup(func() { _ = conn.Close() })
 	}
+	return c
+}
+
+// runChild runs the child, silences its link once it is connected, and returns
+// what it said and its events.
+func runChild(t *testing.T, h hosts, prepare func(*netns.Cmd)) (report, []rtowatch.Event) {
+	t.Helper()
+	c := startChild(t, h, prepare)
 	must(t, h.links[0].SetBlackhole(true))
-	_, err = io.WriteString(stdin, "go\n")
+	_, err := io.WriteString(c.stdin, "go\n")
 	must(t, err)
 	var events []rtowatch.Event
 	for {
 		var r report
-		if err := lines.Decode(&r); err == io.EOF {
+		if err := c.lines.Decode(&r); err == io.EOF {
 			break
 		} else if err != nil {
 			t.Fatal(err)
@@ -145,8 +161,8 @@ func runChild(t *testing.T, h hosts, prepare func(*netns.Cmd)) (report, []rtowat
 		t.Log(*r.Event)
 		events = append(events, *r.Event)
 	}
-	must(t, cmd.Wait())
-	return first, events
+	must(t, c.Wait())
+	return c.first, events
 }
 
 // checkOnlyOurs wants timeouts of the connection that was added, and nothing
@@ -220,4 +236,27 @@ func TestFilteredOnSharedCgroup(t *testing.T) {
 		t.Errorf("mechanism %q in a cgroup that can have no child", r.Mechanism)
 	}
 	checkOnlyOurs(t, r, events)
+}
+
+// TestKilledProcessLeavesNothing kills a child that is in a cgroup of its own.
+// The kernel takes its program away; the next Open removes the cgroup.
+func TestKilledProcessLeavesNothing(t *testing.T) {
+	must(t, watch(t, rtowatch.Config{}).Close()) // or skip
+	h := newHosts(t, "v4")
+	c := startChild(t, h, nil)
+	if c.first.Kind != rtowatch.OwnCgroup {
+		t.Fatal("mechanism ", c.first.Mechanism)
+	}
+	dir := filepath.Join(cgroupDir(t), "mpproxy-"+strconv.Itoa(c.Process.Pid))
+	if _, err := os.Stat(dir); err != nil {
+		t.Error(err)
+	}
+	must(t, c.Process.Kill())
+	if err := c.Wait(); err == nil {
+		t.Error("the child ended in good order")
+	}
+	must(t, watch(t, rtowatch.Config{}).Close())
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the cgroup of the killed process: %v", err)
+	}
 }
