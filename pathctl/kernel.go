@@ -32,7 +32,7 @@ type KernelStatus struct {
 	Active    bool   // endpoints can be registered
 	Endpoints int    // in the namespace, those of other programs included
 	Problem   error  // why not active, or what could not be done
-	Foreign   string // endpoints of other programs that are used as they are
+	Foreign   string // an endpoint that is not as wanted, and why; empty if all are
 }
 
 // kernel registers endpoints and limits with the in-kernel path manager, and
@@ -44,6 +44,7 @@ type kernel struct {
 	log     *slog.Logger
 
 	client  *mptcppm.Client
+	lock    *roleLock
 	journal *journal.Journal
 	saved   savedLimits
 	state   atomic.Pointer[KernelStatus]
@@ -65,13 +66,19 @@ func (k *kernel) open(ctx context.Context) {
 		k.fail(err)
 		return
 	}
-	k.journal, err = journal.Open(k.dir, k.role)
+	// Before anything is touched: a second program of the same role, started by
+	// mistake, would take the first one's endpoints for a crash's.
+	k.lock, err = lockRole(k.role)
+	if err == nil {
+		k.journal, err = journal.Open(k.dir, k.role)
+	}
 	found := false
 	if err == nil {
 		found, err = k.journal.Pending(limitsKey, &k.saved)
 	}
 	if err != nil {
 		k.fail(errors.Join(err, client.Close()))
+		k.lock.release()
 		return
 	}
 	k.client = client
@@ -172,6 +179,7 @@ func (k *kernel) restore() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), restoreTimeout)
 	defer cancel()
+	defer k.lock.release()
 	err := errors.Join(k.dropEndpoints(ctx), k.restoreLimits(ctx))
 	if errors.Is(err, mptcppm.ErrPermission) {
 		err = nil // what may not be changed was not changed

@@ -97,19 +97,27 @@ type changes struct {
 	notes  []string // what was left alone, and why
 }
 
-// diff compares the registered endpoints with the wanted ones. Only endpoints
-// with ids from first on are ours; another program's endpoint on the same
-// address serves as well as our own and is left alone.
+// diff compares the registered endpoints with the wanted ones, which are in the
+// order of their worth. Only endpoints with ids from first on are ours; another
+// program's endpoint on the same address serves as well as our own and is left
+// alone.
+//
+// An endpoint that the kernel made by itself for the address of a subflow is
+// removed first: the kernel replaces such a one only by an endpoint without an
+// id (mptcp_pm_nl_append_new_local_addr in net/mptcp/pm_kernel.c).
 func diff(have, want []mptcppm.Endpoint, first uapi.AddrID) changes {
 	var c changes
 	used := make(map[uapi.AddrID]bool)
 	for _, h := range have {
 		used[h.ID] = true
-		if inRange(h.ID, first) && !slices.ContainsFunc(want, func(w mptcppm.Endpoint) bool { return same(h, w) }) {
+		wanted := slices.ContainsFunc(want, func(w mptcppm.Endpoint) bool { return same(h, w) })
+		replaced := h.Flags&mptcppm.FlagImplicit != 0 && slices.ContainsFunc(want, func(w mptcppm.Endpoint) bool { return w.Addr == h.Addr && w.Port == h.Port })
+		if inRange(h.ID, first) && !wanted || replaced {
 			c.remove = append(c.remove, h)
 			used[h.ID] = false
 		}
 	}
+	room := mptcppm.MaxEndpoints - len(have) + len(c.remove)
 	for _, w := range want {
 		i := slices.IndexFunc(have, func(h mptcppm.Endpoint) bool { return h.Addr == w.Addr && h.Port == w.Port })
 		if i >= 0 && !inRange(have[i].ID, first) && have[i].Flags&mptcppm.FlagImplicit == 0 {
@@ -117,6 +125,10 @@ func diff(have, want []mptcppm.Endpoint, first uapi.AddrID) changes {
 			continue
 		}
 		if i >= 0 && same(have[i], w) {
+			continue
+		}
+		if len(c.add) == room {
+			c.notes = append(c.notes, fmt.Sprintf("%v is not registered: the kernel takes %d endpoints", w.Addr, mptcppm.MaxEndpoints))
 			continue
 		}
 		w.ID = freeID(used, first)

@@ -140,6 +140,10 @@ func TestDiff(t *testing.T) {
 			add: want(ep(first, lte4, sub, 3))},
 		{name: "foreign, with a port", have: want(mptcppm.Endpoint{ID: 1, Addr: wifi4, Port: 80, Flags: mptcppm.FlagSignal}), want: want(ep(0, wifi4, sub, 2)),
 			add: want(ep(first, wifi4, sub, 2))},
+		{name: "made by the kernel, our address", have: want(ep(1, wifi4, mptcppm.FlagImplicit, 0)), want: want(ep(0, wifi4, sub, 2)),
+			remove: want(ep(1, wifi4, mptcppm.FlagImplicit, 0)), add: want(ep(first, wifi4, sub, 2))},
+		{name: "made by the kernel, another address", have: want(ep(1, lte4, mptcppm.FlagImplicit, 0)), want: want(ep(0, wifi4, sub, 2)),
+			add: want(ep(first, wifi4, sub, 2))},
 		{name: "last id of the range", have: want(ep(first+idsPerRole-1, wifi4, sub, 2)), remove: want(ep(first+idsPerRole-1, wifi4, sub, 2))},
 		{name: "before and behind the range", have: want(ep(first-1, wifi4, sub, 2), ep(first+idsPerRole, wifi6, sub, 2))},
 	} {
@@ -198,6 +202,19 @@ func carryOut(t *testing.T, have []mptcppm.Endpoint, c changes) []mptcppm.Endpoi
 		have = append(have, a)
 	}
 	return have
+}
+
+func TestDiffLeavesOutWhatDoesNotFit(t *testing.T) {
+	var wanted []mptcppm.Endpoint
+	for i := range 10 {
+		wanted = append(wanted, mptcppm.Endpoint{Addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), Flags: mptcppm.FlagSubflow})
+	}
+	foreign := mptcppm.Endpoint{ID: 1, Addr: lte4, Flags: mptcppm.FlagSignal}
+	stale := mptcppm.Endpoint{ID: firstClientID + 7, Addr: lte6, Flags: mptcppm.FlagSubflow}
+	c := diff([]mptcppm.Endpoint{foreign, stale}, wanted, firstClientID)
+	if len(c.add) != 7 || c.add[0].Addr != wanted[0].Addr || len(c.notes) != 3 || !strings.Contains(c.notes[0], "192.0.2.8 ") {
+		t.Errorf("adds %v, notes %q: want the first 7, and a note for each of the others", c.add, c.notes)
+	}
 }
 
 func TestRangesDoNotOverlap(t *testing.T) {

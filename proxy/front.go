@@ -59,7 +59,11 @@ func (f *Front) Run(ctx context.Context) error {
 			lc = net.ListenConfig{KeepAlive: -1} // nobody vanishes silently there
 		}
 		lc.SetMultipathTCP(false)
-		l, err := lc.Listen(ctx, "tcp", addr.String())
+		network := "tcp6"
+		if addr.Addr().Unmap().Is4() {
+			network = "tcp4" // 0.0.0.0 must not open [::] as well
+		}
+		l, err := lc.Listen(ctx, network, addr.String())
 		if err != nil {
 			return errors.Join(listenError(addr, err), closeAll(closers))
 		}

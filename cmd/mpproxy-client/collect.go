@@ -11,6 +11,7 @@ import (
 	"mpproxy/internal/status"
 	"mpproxy/mptcpsock"
 	"mpproxy/pathctl"
+	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
 	"mpproxy/proxy"
 )
@@ -141,10 +142,17 @@ func missing(paths []netpath.Path, kernel pathctl.KernelStatus, noRouting, noMPT
 			Advice: "see that MPTCP is on at the server (sysctl net.mptcp.enabled); otherwise a middlebox on this path strips it: try another path",
 		})
 	}
-	if !kernel.Active && kernel.Problem != nil {
+	switch {
+	case kernel.Problem == nil:
+	case errors.Is(kernel.Problem, mptcppm.ErrPermission):
 		out = append(out, status.Missing{
 			What: "CAP_NET_ADMIN", Effect: "second subflows cannot be registered (" + kernel.Problem.Error() + ")",
 			Advice: "run as root, with AmbientCapabilities=CAP_NET_ADMIN under systemd, or after: setcap cap_net_admin+ep mpproxy-client",
+		})
+	default:
+		out = append(out, status.Missing{
+			What: "subflow management", Effect: "not all paths get subflows (" + kernel.Problem.Error() + ")",
+			Advice: "see the log for when this began",
 		})
 	}
 	if noRouting != nil && up > 1 {

@@ -78,7 +78,7 @@ func (c runCmd) merged() (config.Client, error) {
 	}
 	if c.Mode != "" {
 		if conf.Mode, err = policy.ParseMode(c.Mode); err != nil {
-			return conf, fmt.Errorf("--mode: %w", err)
+			return conf, &config.Error{Key: "--mode", Message: err.Error()}
 		}
 	}
 	if len(c.Socks) > 0 {
@@ -87,7 +87,7 @@ func (c runCmd) merged() (config.Client, error) {
 	for _, s := range c.Socks {
 		addr, err := netip.ParseAddrPort(s)
 		if err != nil {
-			return conf, fmt.Errorf("--socks %q: write ADDRESS:PORT, such as 127.0.0.1:1080 or [::1]:1080", s)
+			return conf, &config.Error{Key: "--socks", Message: fmt.Sprintf("%q: write ADDRESS:PORT, such as 127.0.0.1:1080 or [::1]:1080", s)}
 		}
 		conf.Socks.Listen = append(conf.Socks.Listen, addr)
 	}
@@ -97,7 +97,7 @@ func (c runCmd) merged() (config.Client, error) {
 	for i, s := range c.Path {
 		p, err := config.ParsePath(s)
 		if err != nil {
-			return conf, fmt.Errorf("--path: %w", err)
+			return conf, &config.Error{Key: "--path", Message: err.Error()}
 		}
 		p.Rank = i + 1
 		conf.Paths = append(conf.Paths, p)

@@ -203,7 +203,7 @@ func TestInitMistakes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "srv")
 			r := call(t, "", append([]string{"init", "--dir", dir}, tt.args...)...)
-			refused(t, r, tt.says...)
+			r.Expect(t, 2, tt.says...)
 			if _, err := os.Lstat(dir); err == nil {
 				t.Errorf("files were made in spite of the mistake: %v", modes(t, dir))
 			}
@@ -211,8 +211,7 @@ func TestInitMistakes(t *testing.T) {
 	}
 }
 
-// refused checks that a command failed and says these things; which code a bad
-// value of a flag gives is not settled.
+// refused checks that a command failed and says these things.
 func refused(t *testing.T, r clitest.Result, says ...string) {
 	t.Helper()
 	if r.Code != 1 && r.Code != 2 {
@@ -272,6 +271,23 @@ func TestUserNames(t *testing.T) {
 		if link := linkIn(t, call(t, "", "user", "add", "--config", file, "--", name)); link.User != name {
 			t.Errorf("the link of %q is for %q", name, link.User)
 		}
+	}
+}
+
+// TestAddWithoutPublic: a user for whom no link can be made is not added.
+func TestAddWithoutPublic(t *testing.T) {
+	dir, _ := initialized(t)
+	file := filepath.Join(dir, "server.toml")
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(strings.Replace(string(b), "\npublic", "\n#public", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	call(t, "", "user", "add", "bob", "--config", file).Expect(t, 1, "public = ")
+	if list := call(t, "", "user", "list", "--config", file); strings.Contains(list.Stdout, "bob") {
+		t.Errorf("bob was added:\n%s", list.Stdout)
 	}
 }
 

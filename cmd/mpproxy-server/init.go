@@ -20,10 +20,10 @@ type initCmd struct {
 func (c initCmd) Run() error {
 	public, err := config.ParseHostPort(c.Public)
 	if err != nil {
-		return fmt.Errorf("--public: %w", err)
+		return &config.Error{Key: "--public", Message: err.Error()}
 	}
 	if err := config.CheckUserName(c.User); err != nil {
-		return fmt.Errorf("--user: %w", err)
+		return &config.Error{Key: "--user", Message: err.Error()}
 	}
 	listen, err := c.listen(public)
 	if err != nil {
@@ -47,7 +47,7 @@ func (c initCmd) listen(public config.HostPort) ([]netip.AddrPort, error) {
 	for _, s := range c.Listen {
 		a, err := netip.ParseAddrPort(s)
 		if err != nil {
-			return nil, fmt.Errorf("--listen %q: write ADDRESS:PORT, such as 0.0.0.0:8443 or [::]:8443", s)
+			return nil, &config.Error{Key: "--listen", Message: fmt.Sprintf("%q: write ADDRESS:PORT, such as 0.0.0.0:8443 or [::]:8443", s)}
 		}
 		out = append(out, a)
 	}

@@ -25,6 +25,7 @@ func (c runCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	read := stampOf(conf.Users) // before the file: a change in between is not missed
 	users, err := config.LoadUsers(conf.Users)
 	if err != nil {
 		return err
@@ -66,7 +67,7 @@ func (c runCmd) Run() error {
 		Announce: conf.Announce.Addresses, AnnounceAuto: conf.Announce.Auto,
 		StateDir: cli.StateDir(),
 	}, log)
-	watch := newUserWatch(conf.Users, auth, concentrator, log)
+	watch := newUserWatch(conf.Users, read, auth, concentrator, log)
 	return daemon.Run(context.Background(), daemon.Config{Log: log, Reload: watch.reload},
 		controller, concentrator, watch)
 }

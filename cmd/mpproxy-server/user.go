@@ -53,11 +53,15 @@ func addUser(conf config.Server, name string) error {
 	if err != nil {
 		return err
 	}
+	link, err := linkOf(conf, key, user) // first: without a link the user would be of no use
+	if err != nil {
+		return err
+	}
 	_, err = config.UpdateUsers(ctx, conf.Users, func(us config.Users) (config.Users, error) { return us.Add(user) })
 	if err != nil {
 		return err
 	}
-	return printLink(conf, user)
+	return show(link)
 }
 
 // newUser makes a user with a token of its own. The serial is random, so that
@@ -129,22 +133,25 @@ func (c userLinkCmd) Run() error {
 	if !ok {
 		return fmt.Errorf("%w: %s: see `mpproxy-server user list`", config.ErrNoUser, c.Name)
 	}
-	return printLink(conf, user)
-}
-
-// printLink prints the link of a user whose token was made from the token key,
-// as text and as a QR code.
-func printLink(conf config.Server, user config.User) error {
 	key, err := config.LoadTokenKey(conf.TokenKey)
 	if err != nil {
 		return err
 	}
+	link, err := linkOf(conf, key, user)
+	if err != nil {
+		return err
+	}
+	return show(link)
+}
+
+// linkOf makes the link of a user whose token was made from the token key.
+func linkOf(conf config.Server, key config.TokenKey, user config.User) (config.Link, error) {
 	token := config.Token(key, user.Name, user.Serial)
 	if config.HashToken(token) != user.Hash {
-		return fmt.Errorf("the token of %s was not made from %s, so its link cannot be printed again: remove the user and add it anew", user.Name, conf.TokenKey)
+		return config.Link{}, fmt.Errorf("the token of %s was not made from %s, so its link cannot be printed again: remove the user and add it anew", user.Name, conf.TokenKey)
 	}
 	if conf.Public.IsZero() {
-		return errors.New(`the configuration does not say what clients connect to: set public = "HOST:PORT"`)
+		return config.Link{}, errors.New(`the configuration does not say what clients connect to: set public = "HOST:PORT"`)
 	}
 	link := config.Link{
 		User: user.Name, Token: token,
@@ -153,13 +160,13 @@ func printLink(conf config.Server, user config.User) error {
 	if conf.Security == config.SecurityTLS {
 		cert, err := loadCertificate(conf)
 		if err != nil {
-			return err
+			return config.Link{}, err
 		}
 		if link.Pin, err = pinOf(cert); err != nil {
-			return err
+			return config.Link{}, err
 		}
 	}
-	return show(link)
+	return link, nil
 }
 
 // show prints a link, and its QR code where somebody can scan it.

@@ -23,10 +23,11 @@ type userWatch struct {
 	log          *slog.Logger
 	hup          chan struct{}
 	ready        chan struct{}
+	read0        stamp // of the file that the first users were read from
 }
 
-func newUserWatch(path string, auth *access.Remote, c *proxy.Concentrator, log *slog.Logger) *userWatch {
-	w := &userWatch{path: path, auth: auth, concentrator: c, log: log, hup: make(chan struct{}, 1), ready: make(chan struct{})}
+func newUserWatch(path string, read stamp, auth *access.Remote, c *proxy.Concentrator, log *slog.Logger) *userWatch {
+	w := &userWatch{path: path, auth: auth, concentrator: c, log: log, hup: make(chan struct{}, 1), ready: make(chan struct{}), read0: read}
 	close(w.ready)
 	return w
 }
@@ -49,16 +50,16 @@ func (w *userWatch) String() string { return "users file" }
 func (w *userWatch) Run(ctx context.Context) error {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
-	last := w.stamp()
+	last := w.read0
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-w.hup:
-			last = w.stamp()
+			last = stampOf(w.path)
 			w.read()
 		case <-tick.C:
-			if now := w.stamp(); now != last {
+			if now := stampOf(w.path); now != last {
 				last = now
 				w.read()
 			}
@@ -66,12 +67,14 @@ func (w *userWatch) Run(ctx context.Context) error {
 	}
 }
 
-// stamp tells versions of the file apart; it is zero when there is none.
-func (w *userWatch) stamp() (s struct {
+// stamp tells versions of a file apart; it is zero when there is none.
+type stamp struct {
 	mod  time.Time
 	size int64
-}) {
-	if info, err := os.Stat(w.path); err == nil {
+}
+
+func stampOf(path string) (s stamp) {
+	if info, err := os.Stat(path); err == nil {
 		s.mod, s.size = info.ModTime(), info.Size()
 	}
 	return s

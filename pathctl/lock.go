@@ -1,0 +1,39 @@
+package pathctl
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrInUse: another program of the same role registers endpoints in this
+// network namespace.
+var ErrInUse = errors.New("another mpproxy of this role manages subflows in this network namespace: stop it, or leave it to that one")
+
+// A roleLock makes its holder the only one of its role that registers endpoints
+// in its network namespace. It is an abstract Unix address (unix(7)), which
+// belongs to one namespace and vanishes with the process that holds it.
+type roleLock struct{ fd int }
+
+// lockRole does not wait.
+func lockRole(role string) (*roleLock, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening the lock of the %s: %w", role, err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: "@mpproxy/subflows-" + role}); err != nil {
+		_ = unix.Close(fd)
+		if errors.Is(err, unix.EADDRINUSE) {
+			return nil, ErrInUse
+		}
+		return nil, fmt.Errorf("taking the lock of the %s: %w", role, err)
+	}
+	return &roleLock{fd}, nil
+}
+
+func (l *roleLock) release() {
+	if l != nil {
+		_ = unix.Close(l.fd)
+	}
+}
