@@ -69,8 +69,8 @@ const (
 	// idle is the interval for one without: nothing can time out.
 	idle = 250 * time.Millisecond
 	// share is how much time each connection gets at least, so that polling
-	// costs no more than about a tenth of a processor: a reading takes some
-	// 10 µs.
+	// costs no more than a tenth of a processor: a reading takes 2 µs with
+	// MPTCP_FULL_INFO and 8 µs without.
 	share = 100 * time.Microsecond
 )
 
