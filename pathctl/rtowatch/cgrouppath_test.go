@@ -10,7 +10,7 @@ import (
 
 func TestParseOwnCgroup(t *testing.T) {
 	for _, tt := range []struct{ name, file, want string }{
-		{"unified", "0::/user.slice/session-1.scope\n", "/user.slice/session-1.scope"},
+		{"unified", "0::/user.slice/x.scope\n", "/user.slice/x.scope"},
 		{"hybrid", "2:cpu:/x\n1:name=systemd:/y\n0::/z\n", "/z"},
 		{"with a colon", "0::/a:b\n", "/a:b"},
 	} {
