@@ -25,7 +25,8 @@ func curl(t *testing.T, r *rig.Rig, g *gate, in io.Reader, out io.Writer, args .
 	t.Helper()
 	run := &curlRun{gate: g, done: make(chan error, 1)}
 	run.cmd = r.Client.Command(t.Context(), need(t, "curl"), append([]string{
-		"-sS", "--fail", "--proxy", "socks5h://" + rig.Socks}, args...)...)
+		"-sS", "--fail", "--proxy", "socks5h://" + rig.Socks,
+	}, args...)...)
 	run.cmd.Stdin, run.cmd.Stdout, run.cmd.Stderr = in, out, &run.stderr
 	if err := run.cmd.Start(); err != nil {
 		t.Fatal(err)

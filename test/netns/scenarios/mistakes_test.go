@@ -28,56 +28,100 @@ type mistake struct {
 const goodLink = "mpproxy://alice:token@192.0.2.1:8443?pin=7_rmvo7PMa96QRxgkEoAmbOS-io4HCYnPmum67sQ3j0"
 
 var mistakes = []mistake{
-	{name: "misspelt key", program: "mpproxy-client", args: []string{"check-config", "FILE"},
+	{
+		name: "misspelt key", program: "mpproxy-client", args: []string{"check-config", "FILE"},
 		text: "mode = \"lazy\"\n[limits]\nmax_conections = 5\n",
-		want: []string{":3:", "limits.max_conections", `did you mean "max_connections"`}},
-	{name: "misspelt table, at the start", program: "mpproxy-client", args: []string{"run", "--config", "FILE"},
+		want: []string{":3:", "limits.max_conections", `did you mean "max_connections"`},
+	},
+	{
+		name: "misspelt table, at the start", program: "mpproxy-client", args: []string{"run", "--config", "FILE"},
 		text: "link = \"" + goodLink + "\"\n\n[limit]\n",
-		want: []string{":3:", `did you mean "limits"`}},
-	{name: "key of the other program", program: "mpproxy-client", args: []string{"check-config", "FILE"},
-		text: "token_key = \"x\"\n", want: []string{":1:", "mpproxy-server"}},
-	{name: "misspelt key, server", program: "mpproxy-server", args: []string{"run", "--config", "FILE"},
+		want: []string{":3:", `did you mean "limits"`},
+	},
+	{
+		name: "key of the other program", program: "mpproxy-client", args: []string{"check-config", "FILE"},
+		text: "token_key = \"x\"\n", want: []string{":1:", "mpproxy-server"},
+	},
+	{
+		name: "misspelt key, server", program: "mpproxy-server", args: []string{"run", "--config", "FILE"},
 		text: "[limits]\nhandshake_timout = \"1s\"\n",
-		want: []string{":2:", `did you mean "handshake_timeout"`}},
-	{name: "several mistakes at once", program: "mpproxy-server", args: []string{"check-config", "FILE"},
+		want: []string{":2:", `did you mean "handshake_timeout"`},
+	},
+	{
+		name: "several mistakes at once", program: "mpproxy-server", args: []string{"check-config", "FILE"},
 		text: "securty = \"tls\"\nmode = \"agregate\"\n",
-		want: []string{":1:", `did you mean "security"`, ":2:", `did you mean "aggregate"`}},
-	{name: "no TOML", program: "mpproxy-client", args: []string{"check-config", "FILE"},
-		text: "mode = \"lazy\"\nlisten = [\n", want: []string{"not valid TOML"}},
-	{name: "wrong type", program: "mpproxy-client", args: []string{"check-config", "FILE"},
-		text: "require_mptcp = \"yes\"\n", want: []string{":1:", "require_mptcp", "true or false"}},
+		want: []string{":1:", `did you mean "security"`, ":2:", `did you mean "aggregate"`},
+	},
+	{
+		name: "no TOML", program: "mpproxy-client", args: []string{"check-config", "FILE"},
+		text: "mode = \"lazy\"\nlisten = [\n", want: []string{"not valid TOML"},
+	},
+	{
+		name: "wrong type", program: "mpproxy-client", args: []string{"check-config", "FILE"},
+		text: "require_mptcp = \"yes\"\n", want: []string{":1:", "require_mptcp", "true or false"},
+	},
 
-	{name: "impossible number", program: "mpproxy-client", args: []string{"check-config", "FILE"},
-		text: "[limits]\nmax_connections = -5\n", want: []string{":2:", "-5", "allowed is 0 to"}},
-	{name: "impossible duration", program: "mpproxy-client", args: []string{"check-config", "FILE"},
-		text: "[limits]\nconnect_timeout = \"-1s\"\n", want: []string{":2:", "-1s", "allowed is 100ms to 10m"}},
-	{name: "duration without unit", program: "mpproxy-server", args: []string{"check-config", "FILE"},
-		text: "[limits]\ndrain_timeout = \"30\"\n", want: []string{":2:", "not a duration", "allowed is"}},
-	{name: "impossible port", program: "mpproxy-client", args: []string{"check-config", "FILE"},
-		text: "[socks]\nlisten = [\"127.0.0.1:99999\"]\n", want: []string{":2:", "99999"}},
-	{name: "open relay", program: "mpproxy-client", args: []string{"check-config", "FILE"},
-		text: "[socks]\nlisten = [\"0.0.0.0:1080\"]\n", want: []string{":2:", "open to other hosts", "allow_open"}},
-	{name: "unknown mode", program: "mpproxy-client", args: []string{"run", "--link", goodLink, "--mode", "agregate"},
-		want: []string{"--mode", "aggregate"}},
-	{name: "path that matches nothing", program: "mpproxy-client", args: []string{"run", "--link", goodLink, "--path", "an/interface"},
-		want: []string{"--path", "cannot match an interface"}},
+	{
+		name: "impossible number", program: "mpproxy-client", args: []string{"check-config", "FILE"},
+		text: "[limits]\nmax_connections = -5\n", want: []string{":2:", "-5", "allowed is 0 to"},
+	},
+	{
+		name: "impossible duration", program: "mpproxy-client", args: []string{"check-config", "FILE"},
+		text: "[limits]\nconnect_timeout = \"-1s\"\n", want: []string{":2:", "-1s", "allowed is 100ms to 10m"},
+	},
+	{
+		name: "duration without unit", program: "mpproxy-server", args: []string{"check-config", "FILE"},
+		text: "[limits]\ndrain_timeout = \"30\"\n", want: []string{":2:", "not a duration", "allowed is"},
+	},
+	{
+		name: "impossible port", program: "mpproxy-client", args: []string{"check-config", "FILE"},
+		text: "[socks]\nlisten = [\"127.0.0.1:99999\"]\n", want: []string{":2:", "99999"},
+	},
+	{
+		name: "open relay", program: "mpproxy-client", args: []string{"check-config", "FILE"},
+		text: "[socks]\nlisten = [\"0.0.0.0:1080\"]\n", want: []string{":2:", "open to other hosts", "allow_open"},
+	},
+	{
+		name: "unknown mode", program: "mpproxy-client", args: []string{"run", "--link", goodLink, "--mode", "agregate"},
+		want: []string{"--mode", "aggregate"},
+	},
+	{
+		name: "path that matches nothing", program: "mpproxy-client", args: []string{"run", "--link", goodLink, "--path", "an/interface"},
+		want: []string{"--path", "cannot match an interface"},
+	},
 
-	{name: "no link", program: "mpproxy-client", args: []string{"run", "--config", "FILE"},
-		want: []string{"link", "mpproxy-client join"}},
-	{name: "no file", program: "mpproxy-client", args: []string{"run", "--config", "DIR/none.toml"},
-		want: []string{"none.toml", "check the path"}},
-	{name: "bad base64 in the link", program: "mpproxy-client",
-		args: []string{"run", "--link", strings.Replace(goodLink, "7_rmvo", "7_r!vo", 1)}, want: []string{"pin", "base64url"}},
-	{name: "bad base64 in a pasted link", program: "mpproxy-client", args: []string{"join", "--config", "DIR/new.toml"},
-		stdin: strings.Replace(goodLink, "7_rmvo", "7_r!vo", 1), want: []string{"pin", "base64url"}},
-	{name: "link cut off", program: "mpproxy-client", args: []string{"join", "--config", "DIR/new.toml"},
-		stdin: goodLink[:len(goodLink)-5], want: []string{"pin", "cut off"}},
-	{name: "no link at all", program: "mpproxy-client", args: []string{"join", "--config", "DIR/new.toml"},
-		stdin: "hello\n", want: []string{"mpproxy://"}},
-	{name: "join over an existing file", program: "mpproxy-client", args: []string{"join", "--config", "FILE"},
-		stdin: goodLink, want: []string{"exists already"}},
-	{name: "status of nobody", program: "mpproxy-client", args: []string{"status", "--config", "FILE"},
-		want: []string{"no mpproxy-client is running", "mpproxy-client run"}},
+	{
+		name: "no link", program: "mpproxy-client", args: []string{"run", "--config", "FILE"},
+		want: []string{"link", "mpproxy-client join"},
+	},
+	{
+		name: "no file", program: "mpproxy-client", args: []string{"run", "--config", "DIR/none.toml"},
+		want: []string{"none.toml", "check the path"},
+	},
+	{
+		name: "bad base64 in the link", program: "mpproxy-client",
+		args: []string{"run", "--link", strings.Replace(goodLink, "7_rmvo", "7_r!vo", 1)}, want: []string{"pin", "base64url"},
+	},
+	{
+		name: "bad base64 in a pasted link", program: "mpproxy-client", args: []string{"join", "--config", "DIR/new.toml"},
+		stdin: strings.Replace(goodLink, "7_rmvo", "7_r!vo", 1), want: []string{"pin", "base64url"},
+	},
+	{
+		name: "link cut off", program: "mpproxy-client", args: []string{"join", "--config", "DIR/new.toml"},
+		stdin: goodLink[:len(goodLink)-5], want: []string{"pin", "cut off"},
+	},
+	{
+		name: "no link at all", program: "mpproxy-client", args: []string{"join", "--config", "DIR/new.toml"},
+		stdin: "hello\n", want: []string{"mpproxy://"},
+	},
+	{
+		name: "join over an existing file", program: "mpproxy-client", args: []string{"join", "--config", "FILE"},
+		stdin: goodLink, want: []string{"exists already"},
+	},
+	{
+		name: "status of nobody", program: "mpproxy-client", args: []string{"status", "--config", "FILE"},
+		want: []string{"no mpproxy-client is running", "mpproxy-client run"},
+	},
 	{name: "unknown flag", program: "mpproxy-client", args: []string{"run", "--lnik", goodLink}, want: []string{"--lnik"}},
 }
 
@@ -211,8 +255,10 @@ func TestPortInUse(t *testing.T) {
 		filepath.Join(bin, "mpproxy-server"), "run", "--config", config)
 
 	// A second client that has a port of its own, but not its socket.
-	first, err := host.Start(t.Context(), netns.Spec{Path: filepath.Join(bin, "mpproxy-client"),
-		Args: []string{"run", "--link", goodLink, "--socks", "127.0.0.1:1081"}})
+	first, err := host.Start(t.Context(), netns.Spec{
+		Path: filepath.Join(bin, "mpproxy-client"),
+		Args: []string{"run", "--link", goodLink, "--socks", "127.0.0.1:1081"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

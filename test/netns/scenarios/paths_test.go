@@ -103,10 +103,14 @@ func TestPathGoes(t *testing.T) {
 			name     string
 			down, up func(context.Context, *netns.Link) error
 		}{
-			{"carrier", func(_ context.Context, l *netns.Link) error { return l.SetCarrier(false) },
-				func(_ context.Context, l *netns.Link) error { return l.SetCarrier(true) }},
-			{"addresses", func(ctx context.Context, l *netns.Link) error { return l.Disconnect(ctx) },
-				func(ctx context.Context, l *netns.Link) error { return l.Connect(ctx) }},
+			{
+				"carrier", func(_ context.Context, l *netns.Link) error { return l.SetCarrier(false) },
+				func(_ context.Context, l *netns.Link) error { return l.SetCarrier(true) },
+			},
+			{
+				"addresses", func(ctx context.Context, l *netns.Link) error { return l.Disconnect(ctx) },
+				func(ctx context.Context, l *netns.Link) error { return l.Connect(ctx) },
+			},
 		} {
 			t.Run(gone+" "+how.name, func(t *testing.T) {
 				r := start(t, rig.Config{

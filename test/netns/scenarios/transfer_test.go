@@ -37,10 +37,14 @@ func TestTransfersUseBothPaths(t *testing.T) {
 		{name: "IPv4, no TLS", security: "none", v4: yes, v6: no},
 		{name: "IPv6, TLS", security: "tls", host: "2001:db8:100::1", v4: no, v6: yes},
 		{name: "both families, by name, no TLS", security: "none", host: netns.ConcentratorName, v4: yes, v6: yes},
-		{name: "one IPv4 and one IPv6, announced by itself, TLS", security: "tls",
-			v4: []bool{true, false}, v6: []bool{false, true}, prepare: internetRoutes},
-		{name: "one IPv6 and one IPv4, announced by configuration, no TLS", security: "none", host: "2001:db8:100::1",
-			v4: []bool{false, true}, v6: []bool{true, false}, server: with(`announce.addresses = ["203.0.113.1"]`)},
+		{
+			name: "one IPv4 and one IPv6, announced by itself, TLS", security: "tls",
+			v4: []bool{true, false}, v6: []bool{false, true}, prepare: internetRoutes,
+		},
+		{
+			name: "one IPv6 and one IPv4, announced by configuration, no TLS", security: "none", host: "2001:db8:100::1",
+			v4: []bool{false, true}, v6: []bool{true, false}, server: with(`announce.addresses = ["203.0.113.1"]`),
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := start(t, rig.Config{
