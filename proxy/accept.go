@@ -36,6 +36,7 @@ var keepAlive = net.KeepAliveConfig{
 // limit, and the goroutines that a stop waits for.
 type service struct {
 	log     *slog.Logger
+	noise   *noise
 	table   *Table
 	limit   chan struct{} // one element a connection, from accept to end
 	refusal chan struct{}
@@ -56,7 +57,7 @@ func newService(log *slog.Logger, limit int, drain time.Duration) *service {
 	}
 	conns, abort := context.WithCancel(context.Background())
 	return &service{
-		log: log, table: NewTable(), drain: drain,
+		log: log, noise: newNoise(log), table: NewTable(), drain: drain,
 		limit:   make(chan struct{}, limit),
 		refusal: make(chan struct{}, refusalSlots),
 		ready:   make(chan struct{}),

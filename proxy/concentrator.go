@@ -231,12 +231,12 @@ func (s *Concentrator) report(leg *mptcpsock.Conn, c *Connection, err error) {
 	case errors.Is(err, errPeerGone):
 		s.log.Debug("connection given up", "user", c.User, "mode", c.Mode, "destination", c.Destination, "error", err)
 	case c != nil:
-		s.log.Info("connection failed", "user", c.User, "mode", c.Mode, "destination", c.Destination, "reply", replyFor(err), "error", err)
+		s.noise.line(slog.LevelInfo, "connection failed", "user", c.User, "mode", c.Mode, "destination", c.Destination, "reply", replyFor(err), "error", err)
 	case s.conns.Err() != nil:
 		s.log.Debug("stopped before a peer had asked for anything", "peer", leg.RemoteAddr())
 	case errors.Is(err, ErrPeerLeft):
 		s.log.Debug("peer left before it asked for anything", "peer", leg.RemoteAddr())
 	default:
-		s.log.Warn("refused a peer", "peer", leg.RemoteAddr(), "error", err)
+		s.noise.line(slog.LevelWarn, "refused a peer", "peer", leg.RemoteAddr(), "error", err)
 	}
 }

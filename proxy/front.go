@@ -183,11 +183,11 @@ func (f *Front) report(app *net.TCPConn, c *Connection, err error) {
 	case errors.Is(err, ErrPeerLeft):
 		f.log.Debug("an application left before it asked for anything", "peer", app.RemoteAddr())
 	case c == nil:
-		f.log.Warn("refused an application", "peer", app.RemoteAddr(), "error", err)
+		f.noise.line(slog.LevelWarn, "refused an application", "peer", app.RemoteAddr(), "error", err)
 	case errors.Is(err, errPeerGone):
 		f.log.Debug("connection given up", "destination", c.Destination, "mode", c.Mode, "error", err)
 	default:
-		f.log.Warn("connection failed", "destination", c.Destination, "mode", c.Mode, "reply", replyFor(err), "error", err)
+		f.noise.line(slog.LevelWarn, "connection failed", "destination", c.Destination, "mode", c.Mode, "reply", replyFor(err), "error", err)
 	}
 }
 

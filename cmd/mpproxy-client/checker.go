@@ -20,13 +20,12 @@ const (
 // application finds out.
 type checker struct {
 	upstream *proxy.Upstream
-	paths    <-chan struct{} // closed when the paths are known
 	mode     string
 	ready    chan struct{}
 }
 
-func newChecker(u *proxy.Upstream, paths <-chan struct{}, mode string) *checker {
-	c := &checker{upstream: u, paths: paths, mode: mode, ready: make(chan struct{})}
+func newChecker(u *proxy.Upstream, mode string) *checker {
+	c := &checker{upstream: u, mode: mode, ready: make(chan struct{})}
 	close(c.ready) // nobody waits for a server that may be down
 	return c
 }
@@ -39,11 +38,6 @@ func (c *checker) String() string { return "server check" }
 
 // Run checks until ctx is done.
 func (c *checker) Run(ctx context.Context) error {
-	select {
-	case <-c.paths:
-	case <-ctx.Done():
-		return nil
-	}
 	pause := firstRecheck
 	for {
 		if h := c.upstream.Health(); h.State != proxy.ServerOK {

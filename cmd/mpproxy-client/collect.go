@@ -108,6 +108,9 @@ func connectionStatus(c *proxy.Connection, names map[netip.Addr]string) status.C
 		return out // it closed between the list and here
 	}
 	for _, f := range subflows {
+		if f.TCP.State.Closing() && out.Protocol == "mptcp" {
+			continue // its path went, and the kernel has not given up on the goodbye
+		}
 		name := names[f.Local.Addr()]
 		if name == "" {
 			name = "?" // the path has another address by now

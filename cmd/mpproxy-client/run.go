@@ -61,8 +61,9 @@ func (c runCmd) Run() error {
 	})
 	collect := newCollector(conf, controller, upstream, front)
 	return daemon.Run(context.Background(), daemon.Config{Log: log},
-		controller, front, newChecker(upstream, controller.Ready(), string(conf.Mode)),
-		admin.NewServer(admin.Config{Socket: socket, Status: collect.status, Log: log}))
+		controller, // first to start and last to stop: connections that finish need their paths
+		admin.NewServer(admin.Config{Socket: socket, Status: collect.status, Log: log}),
+		front, newChecker(upstream, string(conf.Mode)))
 }
 
 // merged returns the file's configuration with the flags laid over it.

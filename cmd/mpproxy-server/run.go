@@ -69,5 +69,5 @@ func (c runCmd) Run() error {
 	}, log)
 	watch := newUserWatch(conf.Users, read, auth, concentrator, log)
 	return daemon.Run(context.Background(), daemon.Config{Log: log, Reload: watch.reload},
-		controller, concentrator, watch)
+		controller, watch, concentrator)
 }

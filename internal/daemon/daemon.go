@@ -42,8 +42,9 @@ type Config struct {
 	Reload func()       // called for each SIGHUP; nil: ignored
 }
 
-// Run runs all tasks and returns when every one of them has returned. A task
-// that fails, or returns before it was asked to, ends the others.
+// Run runs all tasks and returns when every one of them has returned. They start
+// in their order, each once the one before it is ready, and stop in the reverse
+// order. A task that fails, or returns before it was asked to, ends the others.
 func Run(ctx context.Context, cfg Config, tasks ...Task) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -63,14 +64,47 @@ func run(ctx context.Context, cfg Config, signals <-chan os.Signal, tasks []Task
 	go watchSignals(cfg, signals, stop, tasks, done, watching)
 
 	g, ctx := errgroup.WithContext(ctx)
-	for _, t := range tasks {
-		g.Go(func() error { return runTask(ctx, t) })
-	}
-	g.Go(func() error { return announce(ctx, cfg.Log, tasks) })
+	g.Go(func() error { return inOrder(ctx, cfg.Log, g, tasks) })
 	err := g.Wait()
 	close(done)
 	<-watching
 	return err
+}
+
+// inOrder starts each task once the one before it is ready, and when ctx is
+// done stops them in the reverse order, each once the one behind it has ended:
+// what a task relies on is there for as long as it runs.
+func inOrder(ctx context.Context, log *slog.Logger, g *errgroup.Group, tasks []Task) error {
+	type running struct {
+		stop  context.CancelFunc
+		ended chan struct{}
+	}
+	var started []running
+	for _, t := range tasks {
+		if ctx.Err() != nil {
+			break
+		}
+		taskCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+		ended := make(chan struct{})
+		started = append(started, running{stop, ended})
+		g.Go(func() error {
+			defer close(ended)
+			return runTask(taskCtx, t)
+		})
+		select {
+		case <-t.Ready():
+		case <-ctx.Done():
+		}
+	}
+	if ctx.Err() == nil {
+		ready(log, tasks)
+	}
+	<-ctx.Done()
+	for _, r := range slices.Backward(started) {
+		r.stop()
+		<-r.ended
+	}
+	return nil
 }
 
 func runTask(ctx context.Context, t Task) error {
@@ -129,20 +163,14 @@ func watchSignals(cfg Config, signals <-chan os.Signal, stop context.CancelFunc,
 	}
 }
 
-// announce tells systemd, and the log, when every task is ready.
-func announce(ctx context.Context, log *slog.Logger, tasks []Task) error {
+// ready tells systemd, and the log, that every task does its job.
+func ready(log *slog.Logger, tasks []Task) {
 	names := make([]string, 0, len(tasks))
 	for _, t := range tasks {
-		select {
-		case <-t.Ready():
-			names = append(names, t.String())
-		case <-ctx.Done():
-			return nil
-		}
+		names = append(names, t.String())
 	}
 	log.Info("ready", "tasks", strings.Join(names, ", "))
 	notify(log, sdnotify.Ready)
-	return nil
 }
 
 func notify(log *slog.Logger, state string) {

@@ -115,18 +115,20 @@ func (f *fake) finish(t *testing.T) {
 func TestFirstSignalLetsTasksFinish(t *testing.T) {
 	a, b := newFake("a"), hasty{newFake("b")}
 	r := start(t, Config{}, a, b)
+	wait(t, "b to start", b.started)
 	r.send(syscall.SIGTERM)
-	wait(t, "a to be asked", a.stopped)
 	wait(t, "b to be asked", b.stopped)
 	select {
+	case <-a.stopped:
+		t.Error("a was asked to finish while b, which relies on it, had not")
 	case <-b.aborted:
 		t.Error("the first signal hurried a task")
 	case <-r.done:
 		t.Error("Run did not wait for its tasks")
 	default:
 	}
-	a.result <- nil
 	b.result <- context.Canceled // a task that tells why it ended
+	a.finish(t)
 	if err := r.end(); err != nil {
 		t.Errorf("Run = %v after a graceful end, want nil", err)
 	}
@@ -135,6 +137,7 @@ func TestFirstSignalLetsTasksFinish(t *testing.T) {
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	slow := hasty{newFake("slow")}
 	r := start(t, Config{}, slow)
+	wait(t, "the task to start", slow.started)
 	r.send(os.Interrupt)
 	wait(t, "the task to be asked", slow.stopped)
 	r.send(os.Interrupt) // nothing else would end it
@@ -148,6 +151,7 @@ func TestHangupReloadsAndNothingElse(t *testing.T) {
 	reloaded := make(chan struct{}, 2)
 	a := newFake("a")
 	r := start(t, Config{Reload: func() { reloaded <- struct{}{} }}, a)
+	wait(t, "the task to start", a.started)
 	r.send(syscall.SIGHUP)
 	wait(t, "the first reload", reloaded)
 	r.send(syscall.SIGHUP)
@@ -170,11 +174,35 @@ func TestHangupReloadsAndNothingElse(t *testing.T) {
 func TestHangupWithoutReloadIsIgnored(t *testing.T) {
 	a := newFake("a")
 	r := start(t, Config{}, a)
+	wait(t, "the task to start", a.started)
 	r.send(syscall.SIGHUP)
 	r.send(syscall.SIGTERM)
 	a.finish(t)
 	if err := r.end(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestStartsInOrder holds a task back until the one before it is ready, and
+// never starts it when that fails.
+func TestStartsInOrder(t *testing.T) {
+	first, second := newFake("first"), newFake("second")
+	first.ready = make(chan struct{})
+	r := start(t, Config{}, first, second)
+	wait(t, "the first task to start", first.started)
+	select {
+	case <-second.started:
+		t.Error("the second task did not wait for the first")
+	default:
+	}
+	first.result <- errBroken
+	if err := r.end(); !errors.Is(err, errBroken) {
+		t.Errorf("Run = %v, want the failure", err)
+	}
+	select {
+	case <-second.started:
+		t.Error("the second task started although the first had failed")
+	default:
 	}
 }
 
@@ -211,6 +239,7 @@ func TestEndsOfTasks(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			task := newFake("task")
 			r := start(t, Config{}, task)
+			wait(t, "the task to start", task.started)
 			if !tt.early {
 				r.send(syscall.SIGTERM)
 				wait(t, "the task to be asked", task.stopped)

@@ -33,8 +33,8 @@ func TestSystemdIsTold(t *testing.T) {
 	if got := receive(t, l); got != "STOPPING=1" {
 		t.Errorf("systemd was told %q, want STOPPING=1", got)
 	}
-	a.finish(t)
 	late.finish(t)
+	a.finish(t)
 	if err := r.end(); err != nil {
 		t.Error(err)
 	}
@@ -59,9 +59,10 @@ func TestNotReadyBeforeAllAre(t *testing.T) {
 	a, never := newFake("a"), newFake("never")
 	never.ready = make(chan struct{})
 	r := start(t, Config{Log: slog.New(slog.NewTextHandler(&out, nil))}, a, never)
+	wait(t, "the last task to start", never.started)
 	r.send(syscall.SIGTERM)
-	a.finish(t)
 	never.finish(t)
+	a.finish(t)
 	if err := r.end(); err != nil {
 		t.Error(err)
 	}
@@ -83,8 +84,8 @@ func TestReadyNamesTheTasks(t *testing.T) {
 		t.Error("never ready")
 	}
 	r.send(syscall.SIGTERM)
-	a.finish(t)
 	b.finish(t)
+	a.finish(t)
 	if err := r.end(); err != nil {
 		t.Error(err)
 	}

@@ -211,6 +211,17 @@ func (s TCPState) String() string {
 	return fmt.Sprintf("TCPState(%d)", uint8(s))
 }
 
+// Closing reports whether either end has begun to close, or has closed. A
+// subflow carries nothing new then: MPTCP closes the directions of a connection
+// at its own level (DATA_FIN, RFC 8684 section 3.3.3).
+func (s TCPState) Closing() bool {
+	switch s {
+	case TCPEstablished, TCPSynSent, TCPSynRecv, TCPNewSynRecv:
+		return false
+	}
+	return true
+}
+
 // A CAState is the state of loss recovery, enum tcp_ca_state.
 type CAState uint8
 

@@ -154,3 +154,16 @@ func changed(t *testing.T, before, now, kinds []string) {
 		}
 	}
 }
+
+// TestSecondClientFails: a client that is started by mistake while another one
+// runs says so, and takes nothing away from the one that runs.
+func TestSecondClientFails(t *testing.T) {
+	links := append(clientLinks(), netns.LinkConfig{Name: "wifi0"})
+	r := start(t, rig.Config{Links: links})
+	running := hostState(t, r.Client)
+	complains(t, r.Client, "", []string{"another"}, r.ClientBinary(), "run", "--config", r.ClientConfig())
+	if diff := cmp.Diff(running, hostState(t, r.Client)); diff != "" {
+		t.Errorf("the failed start changed what the running client had set up:\n%s", diff)
+	}
+	works(t, r)
+}
