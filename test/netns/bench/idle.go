@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -87,7 +88,7 @@ func openMany(ctx context.Context, r *rig.Rig) ([]net.Conn, error) {
 	for w := range idleOpeners {
 		g.Go(func() error {
 			for i := w; i < len(conns); i += idleOpeners {
-				c, err := dialSocks(ctx, r, 7)
+				c, err := dialEcho(ctx, r)
 				if err != nil {
 					return fmt.Errorf("connection %d: %w", i, err)
 				}
@@ -97,6 +98,14 @@ func openMany(ctx context.Context, r *rig.Rig) ([]net.Conn, error) {
 		})
 	}
 	return conns, g.Wait()
+}
+
+func dialEcho(ctx context.Context, r *rig.Rig) (net.Conn, error) {
+	conn, err := r.Client.DialContext(ctx, "tcp", rig.Socks)
+	if err != nil {
+		return nil, err
+	}
+	return conn, askSocks(conn, netip.AddrPortFrom(r.Destination4, 7))
 }
 
 // countDead asks every connection for an echo.

@@ -57,7 +57,14 @@ func main() {
 	cases := flag.String("links", "", "of section links, only pairs whose name contains this")
 	only := flag.String("only", "", "sections to run, separated by commas (default: all)")
 	verbose := flag.Bool("v", false, "show the output of the programs")
+	role := flag.Bool("role", false, "play a role of the load (internal)")
 	flag.Parse()
+	if *role {
+		if err := play(flag.Args()); err != nil {
+			fail(err)
+		}
+		return
+	}
 	if err := netns.Enter(); err != nil {
 		fail(err)
 	}
