@@ -1,0 +1,267 @@
+package policy
+
+import (
+	"fmt"
+	"time"
+)
+
+// fault is why a subflow cannot be relied on. It is put into words only when
+// something is done about it.
+type fault struct {
+	kind        faultKind
+	took, limit time.Duration
+	rate, most  float64
+}
+
+type faultKind uint8
+
+const (
+	healthy    faultKind = iota
+	isAway               // its path is down, gone or not allowed
+	isUnjoined           // the peer did not answer its request
+	isSilent             // probes on its path are unanswered
+	isStalled            // data in flight is not acknowledged
+	isTimedOut           // its timer expired and is long
+	isLossy              // it loses much more than another path does
+)
+
+func (f fault) describe(where string) string {
+	switch f.kind {
+	case isAway:
+		return where + " is down or not allowed"
+	case isUnjoined:
+		return fmt.Sprintf("no answer to MP_JOIN for %s on %s", words(f.took), where)
+	case isSilent:
+		return fmt.Sprintf("probes unanswered for %s on %s", words(f.took), where)
+	case isStalled:
+		return fmt.Sprintf("no progress for %s on %s (limit %s)", words(f.took), where, words(f.limit))
+	case isTimedOut:
+		return fmt.Sprintf("RTO %s ≥ %s on %s", words(f.took), words(f.limit), where)
+	case isLossy:
+		return fmt.Sprintf("loss %s ≥ %s on %s", percent(f.rate), percent(f.most), where)
+	}
+	return where + " works"
+}
+
+// words writes a duration for people: "240 ms", "1.09 s".
+func words(d time.Duration) string {
+	if d < time.Second {
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	}
+	return fmt.Sprintf("%.3g s", d.Seconds())
+}
+
+func percent(x float64) string { return fmt.Sprintf("%.3g %%", 100*x) }
+
+// away finds subflows whose path is not there. The kernel keeps such a subflow
+// until its timers run out (KERNEL: minutes).
+func (v *view) away(s *sub) fault {
+	if s.Path == "" || s.path != nowhere && v.paths[s.path].Up {
+		return fault{}
+	}
+	return fault{kind: isAway}
+}
+
+// examine finds the faults of all subflows. Loss comes last: it counts only
+// where another path is better. Where paths are not known, none is away.
+func (v *view) examine(pathsKnown bool) {
+	acts := v.choice()
+	for i := range v.subs {
+		if pathsKnown {
+			v.subs[i].fault = v.away(&v.subs[i])
+		}
+		if s := &v.subs[i]; s.fault.kind == healthy {
+			s.fault = v.faultOf(s, acts)
+		}
+	}
+	if v.c.Mode != Single {
+		v.examineLoss()
+	}
+}
+
+// examineLoss finds the subflows that lose too much for long enough, and
+// another subflow does not. When all do, a path that has none yet may be
+// better.
+func (v *view) examineLoss() {
+	var found [inline]int
+	lossy, ready := found[:0], 0
+	for i := range v.subs {
+		if s := &v.subs[i]; s.ready() {
+			ready++
+			if v.loses(s) {
+				lossy = append(lossy, i)
+			}
+		}
+	}
+	all := len(lossy) == ready
+	n := 0
+	for _, i := range lossy {
+		if v.subflowLosesLess(i) || all && v.pathLosesLess(v.subs[i].LossRate) {
+			lossy[n] = i
+			n++
+		}
+	}
+	for _, i := range lossy[:n] { // after all were compared
+		v.subs[i].fault = fault{kind: isLossy, rate: v.subs[i].LossRate, most: v.p.LossThreshold}
+	}
+}
+
+// choice reports whether anything could be done about a fault: without a
+// second subflow or path nobody needs to look often.
+func (v *view) choice() bool {
+	if len(v.subs) > 1 {
+		return true
+	}
+	for i := range v.paths {
+		if v.c.Mode != Single && v.creatable(i) {
+			return true
+		}
+	}
+	return false
+}
+
+// faultOf looks at one subflow alone.
+func (v *view) faultOf(s *sub, acts bool) fault {
+	if !s.Established {
+		v.lookIn(v.p.JoinTimeout - s.Age)
+		if s.Age >= v.p.JoinTimeout {
+			return fault{kind: isUnjoined, took: s.Age}
+		}
+		return fault{}
+	}
+	limit := v.stallLimit(s)
+	if acts && s.Stalled > 0 {
+		v.lookIn(limit - s.Stalled)
+		if s.Stalled >= limit {
+			v.lookIn(limit / 2)
+		}
+	} else if acts && s.Busy {
+		v.lookIn(limit / 2) // a stall that begins now is seen before it is one
+	}
+	switch {
+	case v.c.Mode == Single: // there is nothing to change to
+		return fault{}
+	case v.silent(s):
+		return fault{kind: isSilent, took: v.paths[s.path].Silent}
+	case s.Timeouts > 0 && s.RTO >= v.p.RTOThreshold && v.proven(s):
+		return fault{kind: isTimedOut, took: s.RTO, limit: v.p.RTOThreshold}
+	case s.Stalled >= limit && v.proven(s):
+		return fault{kind: isStalled, took: s.Stalled, limit: limit}
+	}
+	return fault{}
+}
+
+// stallLimit is how long a healthy subflow may leave data in flight
+// unacknowledged.
+func (v *view) stallLimit(s *sub) time.Duration {
+	return max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(s.RTT))+4*s.RTTVar)
+}
+
+// proven tells the silence of a path from the loss of a packet or two: one lost
+// packet of a thin flow is silent for RTO + RTT on a path that is well.
+func (v *view) proven(s *sub) bool {
+	switch {
+	case s.Unacked == 0: // not known
+		return true
+	case s.Timeouts == 0:
+		return s.Unacked >= v.p.StallBurst
+	}
+	return s.Unacked+s.Timeouts >= v.p.StallProof
+}
+
+func (v *view) silent(s *sub) bool {
+	if s.path == nowhere {
+		return false
+	}
+	limit := max(v.p.ProbeTimeout, time.Duration(v.p.StallRTTs*float64(s.RTT)))
+	return v.paths[s.path].Silent >= limit
+}
+
+// loses reports whether a subflow has lost too much for long enough. Once it
+// does, half the threshold keeps it there.
+func (v *view) loses(s *sub) bool {
+	threshold := v.p.LossThreshold
+	if _, known := v.watching(s.ID, SignLoss); known {
+		threshold /= 2
+	}
+	return v.lasting(s.ID, SignLoss, s.LossKnown && s.LossRate >= threshold, v.p.LossTime)
+}
+
+// subflowLosesLess reports whether another subflow is not known to lose nearly
+// as much as subflow i.
+func (v *view) subflowLosesLess(i int) bool {
+	most := v.subs[i].LossRate / v.p.LossAdvantage
+	for j := range v.subs {
+		if s := &v.subs[j]; j != i && s.ready() && (!s.LossKnown || s.LossRate <= most) {
+			return true
+		}
+	}
+	return false
+}
+
+// pathLosesLess reports whether a path on which nothing is established could
+// have a subflow, or is about to, and is not known to lose nearly as much.
+func (v *view) pathLosesLess(rate float64) bool {
+	for k := range v.paths {
+		p := &v.paths[k]
+		if p.LossKnown && p.LossRate > rate/v.p.LossAdvantage || v.readyOn(k) != nowhere {
+			continue
+		}
+		if v.creatable(k) || v.pendingOn(k, v.p.JoinTimeout) {
+			return true
+		}
+	}
+	return false
+}
+
+// pendingOn reports whether a subflow younger than limit is being established
+// on a path.
+func (v *view) pendingOn(path int, limit time.Duration) bool {
+	for i := range v.subs {
+		if s := &v.subs[i]; s.path == path && !s.Established && s.fault.kind == healthy && s.Age < limit {
+			return true
+		}
+	}
+	return false
+}
+
+// doubt asks for probes where data stopped arriving in full flow and the peer
+// cannot help itself, because it has no other subflow to send on. Our own
+// sending cannot show it: only acknowledgements leave this end.
+func (v *view) doubt() {
+	if v.readyCount() != 1 || !v.anyCreatable() {
+		return
+	}
+	for i := range v.subs {
+		s := &v.subs[i]
+		if !s.ready() || s.path == nowhere || s.Arrival < v.p.DoubtRate {
+			continue
+		}
+		after := max(v.p.StallTimeout/2, 2*s.RTT+4*s.RTTVar)
+		if v.lookIn(after - s.Quiet); s.Quiet >= after && s.Quiet < after+doubtFor {
+			v.probe = append(v.probe, s.Path)
+			v.lookIn(v.p.ProbeTimeout)
+		}
+	}
+}
+
+// doubtFor bounds the probing after a transfer that simply ended.
+const doubtFor = 2 * time.Second
+
+func (v *view) readyCount() (n int) {
+	for i := range v.subs {
+		if v.subs[i].ready() {
+			n++
+		}
+	}
+	return n
+}
+
+func (v *view) anyCreatable() bool {
+	for k := range v.paths {
+		if v.creatable(k) {
+			return true
+		}
+	}
+	return false
+}

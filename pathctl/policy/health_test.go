@@ -1,0 +1,77 @@
+package policy
+
+import (
+	"testing"
+	"time"
+)
+
+// What counts as a failure, with a second path in use.
+func TestFailure(t *testing.T) {
+	two := func(s Subflow) []Subflow { return []Subflow{s, on(2, "dsl")} }
+	with := func(change func(*Subflow)) []Subflow { s := on(1, "wifi"); change(&s); return two(s) }
+	lost := Memory{Watches: []Watch{{1, SignLoss, 29 * time.Second}}}
+	noise := Memory{Watches: []Watch{{1, SignLoss, 29900 * ms}}}
+	const fine, gone = "1 2", "2 -1 failed"
+	run(t, Aggregate, []row{
+		{name: "progress", subs: two(stalled(on(1, "wifi"), 150*ms)), want: fine},
+		{name: "stall", subs: two(stalled(on(1, "wifi"), 240*ms)), want: gone, why: "no progress for 240 ms on wifi"},
+		{name: "stall of a long path", subs: two(stalled(estab(1, "wifi", 300*ms), 700*ms)), want: fine},
+		{name: "long stall of a long path", subs: two(stalled(estab(1, "wifi", 300*ms), 800*ms)), want: gone, why: "no progress for 800 ms"},
+		{name: "one packet lost", subs: with(func(s *Subflow) { s.Stalled, s.Unacked = 260*ms, 1 }), want: fine},
+		{name: "one packet lost, timer expired", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.Timeouts, s.RTO = 460*ms, 1, 1, 540*ms }), want: fine},
+		{name: "its retransmissions lost, too", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.Timeouts, s.RTO = 900*ms, 1, 2, 1090*ms }), want: gone, why: "RTO 1.09 s ≥ 500 ms on wifi"},
+		{name: "RTO that nobody waits for", subs: with(func(s *Subflow) { s.RTO = 3 * time.Second }), want: fine},
+		{name: "loss begins", subs: two(lossy(on(1, "wifi"), 0.3)), want: fine, then: func(t *testing.T, p Plan, _ Memory) {
+			if p.Look == 0 || p.Look > 500*ms {
+				t.Errorf("looks again in %v, after the loss has lasted", p.Look)
+			}
+		}},
+		{name: "loss lasts", subs: two(lossy(on(1, "wifi"), 0.3)), memory: lost, want: gone, why: "loss 30 % ≥ 10 % on wifi"},
+		{name: "loss that may pass", subs: two(lossy(on(1, "wifi"), 0.3)), memory: noise, want: fine},
+		{name: "little loss lasts", subs: two(lossy(on(1, "wifi"), 0.02)), memory: lost, want: fine},
+		{name: "half the threshold after more", subs: two(lossy(on(1, "wifi"), 0.06)), memory: lost, want: gone},
+		{name: "the other one loses as much", subs: []Subflow{lossy(on(1, "wifi"), 0.3), lossy(on(2, "dsl"), 0.2)}, memory: lost, want: fine},
+		{name: "both stall", subs: []Subflow{stalled(on(1, "wifi"), time.Second), stalled(on(2, "dsl"), time.Second)}, want: fine},
+		{name: "alone", subs: []Subflow{stalled(on(1, "wifi"), time.Second)}, paths: ways(wifi(), retry(dsl())), want: "1"},
+		{name: "join unanswered", subs: []Subflow{on(1, "wifi"), pending(2, "dsl", 11*time.Second)}, want: "1 -2 failed", why: "no answer to MP_JOIN for 11 s on dsl"},
+		{name: "join going on", subs: []Subflow{on(1, "wifi"), pending(2, "dsl", 3*time.Second)}, want: fine},
+		{name: "path down", subs: two(on(1, "wifi")), paths: ways(down(wifi()), dsl()), want: "2 -1 path-down", why: "wifi is down"},
+		{name: "path gone", subs: two(on(1, "wifi")), paths: ways(dsl()), want: "2 -1 path-down"},
+		{name: "all paths gone", subs: two(on(1, "wifi")), paths: ways(lte()), conn: func(c *Conn) { c.CannotJoin = true }, want: fine},
+		{name: "paths not known yet", subs: two(on(1, "wifi")), paths: ways(), want: fine, conn: func(c *Conn) { c.Prefer = []string{"dsl"} }},
+		{name: "subflow of unknown path", subs: []Subflow{on(1, ""), on(2, "dsl")}, paths: ways(dsl()), want: fine},
+		{name: "probes unanswered", subs: two(on(1, "wifi")), paths: ways(func() Path { p := wifi(); p.Silent = 200 * ms; return p }(), dsl()), want: gone, why: "probes unanswered for 200 ms on wifi"},
+	})
+}
+
+func TestRepeatedFailureEarnsProbation(t *testing.T) {
+	dark := []Subflow{stalled(on(1, "wifi"), 300*ms), on(2, "dsl")}
+	paths := ways(wifi(), dsl())
+	m := Memory{}
+	for i, want := range []time.Duration{0, 8 * time.Second, 16 * time.Second, 32 * time.Second} {
+		c := Conn{Age: time.Duration(i+1) * 40 * time.Second, Subflows: dark}
+		_, m = Decide(c, paths, m)
+		if got := m.Notes[0].Until - c.Age; got != want {
+			t.Errorf("failure %d: on probation for %v, want %v", i+1, got, want)
+		}
+	}
+	_, m = Decide(Conn{Age: time.Hour, Subflows: dark}, paths, m)
+	if m.Notes[0].Failures != 1 {
+		t.Errorf("after an hour without trouble: %+v", m.Notes[0])
+	}
+}
+
+// A download cannot show the client that its only path is dead: it asks.
+func TestDoubt(t *testing.T) {
+	receiving := func(quiet time.Duration) []Subflow {
+		s := on(1, "wifi")
+		s.Arrival, s.Quiet = 500_000, quiet
+		return []Subflow{s}
+	}
+	run(t, Handover, []row{
+		{name: "flows", subs: receiving(10 * ms), paths: ways(wifi(), lte()), want: "1"},
+		{name: "stopped", subs: receiving(150 * ms), paths: ways(wifi(), lte()), want: "1 ?wifi"},
+		{name: "ended long ago", subs: receiving(time.Minute), paths: ways(wifi(), lte()), want: "1"},
+		{name: "the concentrator has another one", subs: append(receiving(150*ms), backedUp(on(2, "dsl"))), paths: ways(wifi(), dsl()), want: "1 2b"},
+	})
+}

@@ -1,0 +1,245 @@
+package policy
+
+import (
+	"testing"
+	"time"
+)
+
+var on1 = []Subflow{on(1, "wifi")}
+
+func TestAggregate(t *testing.T) {
+	busy := func(s Subflow, rate uint64) Subflow { s.Delivery = rate; return s }
+	weak := lossy(busy(on(2, "dsl"), 40_000), 0.05)
+	bloated := busy(on(2, "dsl"), 40_000)
+	bloated.RTT = 600 * ms
+	far := busy(estab(2, "dsl", 90*ms), 200_000)
+	poor := Memory{Watches: []Watch{{2, SignPoor, 27 * time.Second}}}
+	had := Memory{Best: "wifi", Mark: 1_200_000, At: 29 * time.Second, Watches: poor.Watches}
+	aside := Memory{Notes: []Note{{Path: "dsl", Why: "loss", Failures: 1, Until: 35 * time.Second}}}
+	over := Memory{Notes: []Note{{Path: "dsl", Why: "loss", Failures: 1, Until: 29 * time.Second}}}
+	waiting := func(c *Conn) { c.Pending = 1 << 20 }
+	run(t, Aggregate, []row{
+		{name: "start", subs: on1, paths: ways(wifi(), dsl(), lte()), want: "1 +dsl +lte b"},
+		{name: "by name", subs: on1, paths: ways(lte(), dsl(), wifi()), want: "1 +dsl +lte b"},
+		{name: "coming", subs: []Subflow{on(1, "wifi"), pending(2, "dsl", 50*ms)}, paths: ways(wifi(), dsl()), want: "1 2"},
+		{name: "leave alone", subs: on1, paths: ways(wifi(), retry(dsl()), down(lte())), want: "1"},
+		{name: "cannot join", subs: on1, paths: ways(wifi(), dsl()), conn: func(c *Conn) { c.CannotJoin = true }, want: "1"},
+		{name: "no paths", subs: on1, want: "1"},
+		{name: "began on the metered path", subs: []Subflow{on(1, "lte")}, paths: ways(wifi(), lte()), want: "1b +wifi", why: "lte is metered"},
+		{name: "all metered", subs: []Subflow{on(1, "lte")}, paths: ways(lte(), func() Path { p := lte(); p.Name = "lte2"; return p }()), want: "1 +lte2"},
+		{name: "rule", subs: []Subflow{on(1, "wifi"), on(2, "dsl")}, paths: ways(wifi(), dsl(), lte()), conn: func(c *Conn) { c.Prefer = []string{"lte", "dsl"} }, want: "2 -1 path-down +lte b"},
+		{name: "two on one path", subs: []Subflow{on(1, "wifi"), on(2, "wifi")}, paths: ways(wifi()), want: "1 -2 unneeded"},
+		{name: "limit", subs: on1, paths: ways(wifi(), dsl(), lte()), conn: func(c *Conn) { c.Params = DefaultParams(Aggregate); c.Params.MaxSubflows = 2 }, want: "1 +dsl"},
+
+		{name: "guard: loss begins", subs: []Subflow{busy(on(1, "wifi"), 2_000_000), weak}, paths: ways(wifi(), dsl()), want: "1 2"},
+		{name: "guard: loss lasts", subs: []Subflow{busy(on(1, "wifi"), 2_000_000), weak}, paths: ways(wifi(), dsl()), memory: poor, want: "1 2b", why: "dsl loses 5 %"},
+		{name: "guard: loss, but a good share", subs: []Subflow{busy(on(1, "wifi"), 400_000), weak}, paths: ways(wifi(), dsl()), memory: poor, want: "1 2"},
+		{name: "guard: queue", subs: []Subflow{busy(on(1, "wifi"), 2_000_000), bloated}, paths: ways(wifi(), dsl()), memory: poor, want: "1 2b", why: "RTT 600 ms"},
+		{name: "guard: starved", subs: []Subflow{busy(on(1, "wifi"), 500_000), far}, paths: ways(wifi(), dsl()), memory: had, conn: waiting, want: "1 2b", why: "holds wifi back"},
+		{name: "guard: nothing to send", subs: []Subflow{busy(on(1, "wifi"), 500_000), far}, paths: ways(wifi(), dsl()), memory: had, want: "1 2"},
+		{name: "guard: the best path itself is worse", subs: []Subflow{lossy(busy(on(1, "wifi"), 500_000), 0.05), far}, paths: ways(wifi(), dsl()), memory: had, conn: waiting, want: "1 2"},
+		{name: "set aside", subs: []Subflow{on(1, "wifi"), backedUp(on(2, "dsl"))}, paths: ways(wifi(), dsl()), memory: aside, want: "1 2b"},
+		{name: "tried again", subs: []Subflow{on(1, "wifi"), backedUp(on(2, "dsl"))}, paths: ways(wifi(), dsl()), memory: over, want: "1 2", why: "dsl is usable"},
+		{name: "set aside but alone", subs: []Subflow{backedUp(on(2, "dsl"))}, paths: ways(down(wifi()), dsl()), memory: aside, want: "2"},
+	})
+}
+
+func TestHandover(t *testing.T) {
+	onWifi := Memory{Best: "wifi"}
+	onLTE := Memory{Best: "lte", Since: 20 * time.Second, Notes: []Note{{Path: "wifi", Why: "dark", Failures: 1, Until: 20 * time.Second}}}
+	justBack := Memory{Best: "wifi", Since: 29500 * ms, Notes: onLTE.Notes}
+	young := on(3, "wifi")
+	young.Age = time.Second
+	dark := stalled(on(1, "wifi"), 240*ms)
+	run(t, Handover, []row{
+		{name: "metered standby has no subflow", subs: on1, paths: ways(wifi(), lte()), want: "1"},
+		{name: "unmetered standby is established", subs: on1, paths: ways(wifi(), dsl(), lte()), want: "1 +dsl b"},
+		{name: "standby waits", subs: []Subflow{on(1, "wifi"), backedUp(on(2, "dsl"))}, paths: ways(wifi(), dsl()), memory: onWifi, want: "1 2b"},
+		{name: "fails over", subs: []Subflow{dark, backedUp(on(2, "dsl"))}, paths: ways(wifi(), dsl(), lte()), memory: onWifi, want: "2 -1 failed", why: "no progress for 240 ms on wifi"},
+		{name: "fails, metered only", subs: []Subflow{dark}, paths: ways(wifi(), lte()), memory: onWifi, want: "1 +lte", why: "no progress for 240 ms on wifi"},
+		{name: "metered coming", subs: []Subflow{dark, pending(2, "lte", 50*ms)}, paths: ways(wifi(), lte()), memory: onWifi, want: "1 2"},
+		{name: "metered does not come", subs: []Subflow{dark, pending(2, "lte", 2*time.Second)}, paths: ways(wifi(), dsl(), lte()), memory: onWifi, want: "1 2 +dsl"},
+		{name: "metered came", subs: []Subflow{dark, on(2, "lte")}, paths: ways(wifi(), lte()), memory: onWifi, want: "2 -1 failed"},
+		{name: "wifi recovered meanwhile", subs: []Subflow{on(1, "wifi"), pending(2, "lte", 50*ms)}, paths: ways(wifi(), lte()), memory: onWifi, want: "1 -2 unneeded"},
+		{name: "link down", subs: []Subflow{on(1, "wifi"), backedUp(on(2, "dsl"))}, paths: ways(down(wifi()), dsl()), memory: onWifi, want: "2 -1 path-down", why: "wifi is down"},
+		{name: "initial path gone", subs: []Subflow{on(1, "wifi")}, paths: ways(lte()), memory: onWifi, want: "1 +lte"},
+		{name: "on metered, better one may be tried", subs: []Subflow{on(2, "lte")}, paths: ways(wifi(), lte()), memory: onLTE, want: "2 +wifi b", why: "wifi is preferred to lte"},
+		{name: "better one is young", subs: []Subflow{on(2, "lte"), backedUp(young)}, paths: ways(wifi(), lte()), memory: onLTE, want: "2 3b", then: func(t *testing.T, p Plan, _ Memory) {
+			if p.Look > 2*time.Second {
+				t.Errorf("looks again in %v, 2 s are left", p.Look)
+			}
+		}},
+		{name: "better one is up for a moment", subs: []Subflow{on(2, "lte"), backedUp(on(3, "wifi"))}, paths: ways(upFor(wifi(), time.Second), lte()), memory: onLTE, want: "2 3b"},
+		{name: "back", subs: []Subflow{on(2, "lte"), backedUp(on(3, "wifi"))}, paths: ways(wifi(), lte()), memory: onLTE, want: "2b 3", why: "wifi is preferred and has been good for 3 s"},
+		{name: "metered lingers", subs: []Subflow{backedUp(on(2, "lte")), on(3, "wifi")}, paths: ways(wifi(), lte()), memory: justBack, want: "2b 3"},
+		{name: "metered goes", subs: []Subflow{backedUp(on(2, "lte")), on(3, "wifi")}, paths: ways(wifi(), lte()), memory: onWifi, want: "3 -2 unneeded"},
+		{name: "still lossy, says the path", subs: []Subflow{on(2, "lte"), backedUp(on(3, "wifi"))}, paths: ways(func() Path { p := wifi(); p.LossRate, p.LossKnown = 0.3, true; return p }(), lte()), memory: onLTE, want: "2 3b"},
+		{name: "rule prefers the metered path", subs: []Subflow{on(1, "lte")}, paths: ways(wifi(), lte()), conn: func(c *Conn) { c.Prefer = []string{"lte", "wifi"} }, want: "1 +wifi b"},
+		{name: "both fail", subs: []Subflow{dark, stalled(on(2, "dsl"), time.Second)}, paths: ways(wifi(), dsl(), lte()), memory: onWifi, want: "1 2 +lte"},
+		{name: "all down", subs: []Subflow{on(1, "wifi"), backedUp(on(2, "dsl"))}, paths: ways(down(wifi()), down(dsl())), memory: onWifi, want: "1 2b"},
+		{name: "nothing established yet", subs: []Subflow{pending(1, "wifi", 50*ms)}, paths: ways(wifi(), lte()), want: "1"},
+	})
+}
+
+func TestInteractive(t *testing.T) {
+	onWifi := Memory{Best: "wifi", Since: time.Second}
+	rival := Memory{Best: "wifi", Since: time.Second, Rival: "dsl", RivalSince: 29 * time.Second}
+	left := Memory{Best: "dsl", Since: 20 * time.Second, Notes: []Note{{Path: "wifi", Why: "RTT", Failures: 1, Until: 35 * time.Second}}}
+	again := Memory{Best: "dsl", Since: 20 * time.Second, Rival: "wifi", RivalSince: 29 * time.Second, Notes: []Note{{Path: "wifi", Failures: 1, Until: 29 * time.Second}}}
+	idle := func(s Subflow) Subflow { s.Busy = false; return s }
+	full := estab(1, "wifi", 300*ms)
+	full.MinRTT = 20 * ms
+	timeout := on(1, "wifi")
+	timeout.Timeouts, timeout.Unacked, timeout.Stalled = 1, 1, 230*ms
+	both := func(a, b Subflow) []Subflow { return []Subflow{a, backedUp(idle(b))} }
+	run(t, Interactive, []row{
+		{name: "start", subs: on1, paths: ways(wifi(), dsl(), lte()), want: "1 +dsl b +lte b"},
+		{name: "stays", subs: both(on(1, "wifi"), estab(2, "dsl", 60*ms)), paths: ways(wifi(), dsl()), memory: onWifi, want: "1 2b"},
+		{name: "a little better is no reason", subs: both(estab(1, "wifi", 50*ms), estab(2, "dsl", 45*ms)), paths: ways(wifi(), dsl()), memory: rival, want: "1 2b"},
+		{name: "queue begins", subs: both(full, estab(2, "dsl", 60*ms)), paths: ways(wifi(), dsl()), memory: onWifi, want: "1 2b"},
+		{name: "queue lasts", subs: both(full, estab(2, "dsl", 60*ms)), paths: ways(wifi(), dsl()), memory: rival, want: "1b 2", why: "RTT 300 ms on wifi, 60 ms on dsl"},
+		{name: "metered must be much better", subs: both(estab(1, "wifi", 120*ms), estab(2, "lte", 60*ms)), paths: ways(wifi(), lte()), memory: Memory{Best: "wifi", Rival: "lte"}, want: "1 2b"},
+		{name: "first timeout", subs: both(timeout, estab(2, "dsl", 60*ms)), paths: ways(wifi(), dsl()), memory: onWifi, want: "1b 2", why: "1 timeouts on wifi"},
+		{name: "timeout without another path", subs: []Subflow{timeout}, paths: ways(wifi(), retry(dsl())), memory: onWifi, want: "1"},
+		{name: "dark", subs: both(stalled(on(1, "wifi"), 240*ms), estab(2, "dsl", 60*ms)), paths: ways(wifi(), dsl()), memory: onWifi, want: "2 -1 failed"},
+		{name: "left for its queue", subs: []Subflow{backedUp(idle(full)), estab(2, "dsl", 60*ms)}, paths: ways(wifi(), dsl()), memory: left, want: "1b 2"},
+		{name: "tried again", subs: []Subflow{backedUp(idle(full)), estab(2, "dsl", 60*ms)}, paths: ways(wifi(), dsl()), memory: again, want: "1 2b"},
+		{name: "not while others see the queue", subs: []Subflow{backedUp(idle(full)), estab(2, "dsl", 60*ms)}, paths: ways(func() Path { p := wifi(); p.RTT = 700 * ms; return p }(), dsl()), memory: again, want: "1b 2"},
+	})
+}
+
+func TestLazy(t *testing.T) {
+	burst := func(bytes uint64, since time.Duration) Memory {
+		return Memory{Best: "wifi", Active: true, At: 30*time.Second - since, Mark: 5_000_000 - bytes}
+	}
+	sent := func(c *Conn) { c.Sent = 5_000_000 }
+	idle := on(1, "wifi")
+	idle.Busy = false
+	run(t, Lazy, []row{
+		{name: "start", subs: on1, paths: ways(wifi(), dsl()), want: "1"},
+		{name: "small", subs: on1, paths: ways(wifi(), dsl()), memory: burst(200_000, 300*ms), conn: sent, want: "1"},
+		{name: "many bytes", subs: on1, paths: ways(wifi(), dsl(), lte()), memory: burst(1_100_000, 300*ms), conn: sent, want: "1 +dsl +lte b", why: "1100000 bytes without a pause"},
+		{name: "long", subs: on1, paths: ways(wifi(), dsl()), memory: burst(200_000, 4*time.Second), conn: sent, want: "1 +dsl", why: "200000 bytes in 4 s"},
+		{name: "long but thin", subs: on1, paths: ways(wifi(), dsl()), memory: burst(50_000, 4*time.Second), conn: sent, want: "1"},
+		{name: "a pause starts anew", subs: []Subflow{idle}, paths: ways(wifi(), dsl()), memory: burst(900_000, time.Second), conn: sent, want: "1", then: func(t *testing.T, _ Plan, m Memory) {
+			if m.Active || m.Mark != 5_000_000 {
+				t.Errorf("remembers %+v", m)
+			}
+		}},
+		{name: "grown up", subs: []Subflow{idle}, paths: ways(wifi(), dsl()), memory: Memory{Turn: 1}, want: "1 +dsl"},
+		{name: "first path fails early", subs: []Subflow{stalled(on(1, "wifi"), 300*ms)}, paths: ways(wifi(), dsl()), want: "1 +dsl"},
+	})
+}
+
+func TestStreaming(t *testing.T) {
+	block := func(since time.Duration, acked uint64) Memory {
+		return Memory{Active: true, At: 30*time.Second - since, Mark: 1_000_000 - acked}
+	}
+	some := func(c *Conn) { c.Sent, c.Pending = 1_000_000, 30_000 }
+	none := func(c *Conn) { c.Sent = 1_000_000 }
+	slow := on(1, "wifi")
+	slow.Timeouts, slow.RTO, slow.Unacked = 1, 1090*ms, 10
+	in := on(1, "wifi")
+	in.Arrival, in.Quiet = 20_000, 10*ms
+	incoming := func(c *Conn) { c.Received = 20_000 }
+	run(t, Streaming, []row{
+		{name: "in time", subs: on1, paths: ways(wifi(), dsl()), memory: block(510*ms, 40_000), conn: some, want: "1"},
+		{name: "not half-way yet", subs: on1, paths: ways(wifi(), dsl()), memory: block(400*ms, 1000), conn: some, want: "1"},
+		{name: "late", subs: on1, paths: ways(wifi(), dsl()), memory: block(510*ms, 20_000), conn: some, want: "1 +dsl", why: "20000 of 65536 bytes after 510 ms"},
+		{name: "small but whole", subs: on1, paths: ways(wifi(), dsl()), memory: block(510*ms, 20_000), conn: none, want: "1"},
+		{name: "late, with a reserve", subs: []Subflow{on(1, "wifi"), backedUp(on(2, "dsl"))}, paths: ways(wifi(), dsl(), lte()), memory: block(510*ms, 20_000), conn: some, want: "1 2"},
+		{name: "late, coming in", subs: []Subflow{in}, paths: ways(wifi(), dsl()), memory: Memory{Active: true, At: 29490 * ms, Mark: 0}, conn: incoming, want: "1 +dsl"},
+		{name: "RTO too long", subs: []Subflow{slow, on(2, "dsl")}, paths: ways(wifi(), dsl()), conn: some, want: "2 -1 failed", why: "RTO 1.09 s ≥ 1 s on wifi"},
+		{name: "closed one comes back as reserve", subs: []Subflow{on(2, "dsl")}, paths: ways(wifi(), dsl()), memory: Memory{Notes: []Note{{Path: "wifi", Failures: 1, Until: 20 * time.Second}}}, want: "2 +wifi b"},
+		{name: "only the reserve is left", subs: []Subflow{backedUp(on(2, "dsl"))}, paths: ways(retry(wifi()), dsl()), want: "2", why: "nothing else is in use"},
+	})
+}
+
+func TestBackup(t *testing.T) {
+	run(t, Backup, []row{
+		{name: "start", subs: on1, paths: ways(wifi(), dsl(), lte()), want: "1 +dsl b"},
+		{name: "metered, too", subs: on1, paths: ways(wifi(), lte()), want: "1 +lte b"},
+		{name: "stays", subs: []Subflow{on(1, "wifi"), backedUp(on(2, "lte"))}, paths: ways(wifi(), lte()), want: "1 2b"},
+		{name: "fails", subs: []Subflow{stalled(on(1, "wifi"), 300*ms), backedUp(on(2, "lte"))}, paths: ways(wifi(), lte()), want: "2 -1 failed"},
+	})
+}
+
+func TestSingle(t *testing.T) {
+	dead := stalled(on(1, "wifi"), time.Minute)
+	run(t, Single, []row{
+		{name: "one", subs: on1, paths: ways(wifi(), dsl(), lte()), want: "1"},
+		{name: "one that stalls", subs: []Subflow{dead}, paths: ways(wifi(), dsl()), want: "1"},
+		{name: "one that loses", subs: []Subflow{lossy(on(1, "wifi"), 0.5)}, paths: ways(wifi(), dsl()), memory: Memory{Watches: []Watch{{1, SignLoss, time.Second}}}, want: "1"},
+		{name: "path down", subs: on1, paths: ways(down(wifi()), dsl()), want: "1 +dsl", why: "wifi is down"},
+		{name: "successor comes", subs: []Subflow{on(1, "wifi"), pending(2, "dsl", 50*ms)}, paths: ways(down(wifi()), dsl(), lte()), want: "1 2"},
+		{name: "successor came", subs: []Subflow{on(1, "wifi"), on(2, "dsl")}, paths: ways(down(wifi()), dsl()), want: "2 -1 path-down"},
+		{name: "another one that the peer made", subs: []Subflow{on(1, "wifi"), on(2, "dsl")}, paths: ways(wifi(), dsl()), want: "1 -2 unneeded"},
+	})
+}
+
+func TestNdiffports(t *testing.T) {
+	run(t, Ndiffports, []row{
+		{name: "start", subs: on1, paths: ways(wifi(), dsl()), want: "1 +wifi"},
+		{name: "complete", subs: []Subflow{on(1, "wifi"), on(2, "wifi")}, paths: ways(wifi(), dsl()), want: "1 2"},
+		{name: "path down", subs: []Subflow{on(1, "wifi"), on(2, "wifi")}, paths: ways(down(wifi()), dsl()), want: "1 2 +dsl"},
+		{name: "moved", subs: []Subflow{on(1, "wifi"), on(2, "wifi"), on(3, "dsl")}, paths: ways(down(wifi()), dsl()), want: "3 -1 path-down -2 path-down +dsl"},
+		{name: "one fails", subs: []Subflow{on(1, "wifi"), stalled(on(2, "wifi"), 300*ms)}, paths: ways(wifi()), want: "1 -2 failed", then: func(t *testing.T, _ Plan, m Memory) {
+			if m.Notes != nil {
+				t.Errorf("holds it against a path that works: %+v", m.Notes)
+			}
+		}},
+	})
+}
+
+func TestRefresh(t *testing.T) {
+	due := Memory{Best: "wifi", Active: true, At: 27 * time.Second}
+	five := func(change func(s []Subflow)) []Subflow {
+		var s []Subflow
+		for id := range SubflowID(5) {
+			f := on(id+1, "wifi")
+			f.Pacing, f.Delivery = uint64(100+id), 100
+			s = append(s, f)
+		}
+		s[2].Pacing = 50
+		change(s)
+		return s
+	}
+	asIs := func([]Subflow) {}
+	run(t, Refresh, []row{
+		{name: "start", subs: on1, paths: ways(wifi(), dsl()), want: "1 +wifi +wifi +wifi +wifi"},
+		{name: "complete", subs: five(asIs), paths: ways(wifi()), memory: Memory{Best: "wifi", Active: true, At: 29 * time.Second}, want: "1 2 3 4 5"},
+		{name: "its turn", subs: five(asIs), paths: ways(wifi()), memory: due, want: "1 2 4 5 -3 replaced +wifi", why: "the slowest of 5 on wifi"},
+		{name: "the slowest is young", subs: five(func(s []Subflow) { s[2].Age = time.Second }), paths: ways(wifi()), memory: due, want: "2 3 4 5 -1 replaced +wifi"},
+		{name: "one is still coming", subs: five(func(s []Subflow) { s[4] = pending(5, "wifi", 50*ms) }), paths: ways(wifi()), memory: due, want: "1 2 3 4 5"},
+		{name: "nothing flows", subs: five(func(s []Subflow) {
+			for i := range s {
+				s[i].Busy = false
+			}
+		}), paths: ways(wifi()), memory: due, want: "1 2 3 4 5"},
+		{name: "download", subs: five(func(s []Subflow) {
+			for i := range s {
+				s[i].Arrival = 1000 - 10*uint64(i)
+			}
+		}), paths: ways(wifi()), memory: due, want: "1 2 3 4 -5 replaced +wifi"},
+		{name: "path to be left alone", subs: five(asIs), paths: ways(retry(wifi())), memory: due, want: "1 2 3 4 5"},
+	})
+}
+
+func TestConcentrator(t *testing.T) {
+	here := func(c *Conn) { c.Role = Concentrator }
+	client := func(s Subflow) Subflow { s.PeerBackup = true; return s }
+	aside := Memory{Notes: []Note{{Path: "192.0.2.1", Why: "loss", Failures: 1, Until: 35 * time.Second}}}
+	a, b := on(1, "192.0.2.1"), on(2, "198.51.100.1")
+	for _, mode := range []Mode{Aggregate, Handover, Interactive, Streaming} {
+		run(t, mode, []row{
+			{name: "creates nothing", subs: []Subflow{a}, paths: ways(wifi(), dsl()), conn: here, want: "1"},
+			{name: "leaves the client's priorities", subs: []Subflow{a, client(b)}, conn: here, want: "1 2"},
+			{name: "fails", subs: []Subflow{stalled(a, 300*ms), client(b)}, conn: here, want: "2 -1 failed", why: "no progress for 300 ms on 192.0.2.1"},
+			{name: "fails alone", subs: []Subflow{stalled(a, time.Minute)}, conn: here, want: "1"},
+			{name: "fails, the other one is not established", subs: []Subflow{stalled(a, time.Minute), pending(2, "198.51.100.1", 0)}, conn: here, want: "1 2"},
+			{name: "came back after loss", subs: []Subflow{a, b}, memory: aside, conn: here, want: "1b 2", why: "set aside for 5 s: loss"},
+			{name: "came back, but is the client's choice", subs: []Subflow{a, client(b)}, memory: aside, conn: here, want: "1 2"},
+			{name: "comes off probation", subs: []Subflow{backedUp(a), b}, conn: here, want: "1 2"},
+		})
+	}
+}

@@ -1,0 +1,239 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+)
+
+// Params are the numbers of a mode. paramTable holds for each its key in the
+// configuration, its unit, range and meaning, and DefaultParams its default
+// with the reason. All modes share one type: a number that means nothing to a
+// mode is not used by it.
+type Params struct {
+	// When a subflow has failed: all modes, both roles.
+	StallTimeout  time.Duration
+	StallRTTs     float64
+	StallBurst    int
+	StallProof    int
+	RTOThreshold  time.Duration
+	LossThreshold float64
+	LossTime      time.Duration
+	LossAdvantage float64
+	ProbeTimeout  time.Duration
+	DoubtRate     uint64
+	JoinTimeout   time.Duration
+	JoinPatience  time.Duration
+
+	// What is held against a path that failed: all modes.
+	Hold, HoldMax, Forgive time.Duration
+
+	MaxSubflows int
+
+	// handover, backup, interactive, ndiffports, refresh.
+	ReturnAfter, Linger time.Duration
+
+	// aggregate's guard, also of lazy.
+	GuardLoss, GuardShare, GuardBloat, GuardStarved float64
+	GuardQueue, GuardTime, GuardMemory              time.Duration
+
+	// interactive.
+	RTTRatio, RTTUrgent         float64
+	RTTMargin, RTTHold, RTTStay time.Duration
+	MeteredPenalty              time.Duration
+
+	// lazy.
+	LazyBytes, LazyRate uint64
+	LazyTime            time.Duration
+
+	// streaming.
+	Block              uint64
+	Period, BlockCheck time.Duration
+
+	// refresh, ndiffports.
+	SubflowCount    int
+	RefreshInterval time.Duration
+}
+
+// DefaultParams returns the numbers of a built-in mode.
+func DefaultParams(mode Mode) Params {
+	p := Params{
+		// 200 ms is the kernel's own lowest retransmission timeout
+		// (TCP_RTO_MIN): a healthy path with data in flight is heard of before.
+		StallTimeout: 200 * time.Millisecond,
+		// One round trip for the answer and one to spare. Three, the time after
+		// which a tail loss probe (2 RTT, RFC 8985 §7.2) is unanswered, would
+		// wait longer than the kernel's own timer on a full 60 KB queue at
+		// 5 Mbit/s. RTTVar is added four times, as RFC 6298 §2 does.
+		StallRTTs: 2,
+		// Five segments in flight are not all lost by chance: 10⁻¹⁰ at 1 %.
+		StallBurst: 5,
+		// A thin flow has one or two segments in flight. Three transmissions
+		// without an answer happen once in 10⁶ at 1 % loss; two would be once
+		// in ten minutes of an echo each 100 ms.
+		StallProof: 3,
+		// Above the first timeout of a path of 200 ms, far below the 1 s of
+		// SMAPP §4.2, which had to be reached by doubling.
+		RTOThreshold: 500 * time.Millisecond,
+		// Ten times the 1 % that must be borne, a third of the 30 % that must
+		// not.
+		LossThreshold: 0.10,
+		// Two windows in a row: five of fifty segments are lost by chance once
+		// in 8,000 windows at 1 %, twice in a row never.
+		LossTime: 500 * time.Millisecond,
+		// Moving from one bad path to another that is as bad gains nothing.
+		LossAdvantage: 3,
+		// A path answers within its round trip; 150 ms serves LTE.
+		ProbeTimeout: 150 * time.Millisecond,
+		// 128 kbit/s: below it pauses are the application's.
+		DoubtRate: 16_000,
+		// The SYN is sent at 0, 1, 3 and 7 s (net.ipv4.tcp_syn_retries, RFC 6298 §2).
+		JoinTimeout: 10 * time.Second,
+		// The first SYN has had its chance when the second leaves.
+		JoinPatience: time.Second,
+
+		// Back within 10 s when the loss was short, 16, 32 … s when it was not.
+		Hold:    8 * time.Second,
+		HoldMax: 5 * time.Minute,
+		Forgive: time.Minute,
+
+		// MPTCP_SUBFLOWS_MAX of the kernel (net/mptcp/pm.c).
+		MaxSubflows: 8,
+
+		// Long enough to see a radio come and go, short enough to be back
+		// within 10 s together with the join's back-off.
+		ReturnAfter: 3 * time.Second,
+		// What is in flight on the metered path arrives; then it is silent.
+		Linger: time.Second,
+
+		// Three times what must be borne.
+		GuardLoss: 0.03,
+		// Setting a path aside costs its share: 6 % at most on suspicion.
+		GuardShare: 0.06,
+		// Buffers of three extra round trips and 200 ms: not a queue that TCP
+		// needs to fill the link.
+		GuardBloat: 4,
+		GuardQueue: 200 * time.Millisecond,
+		// A fifth below its own best without loss or queue is not noise.
+		GuardStarved: 0.8,
+		GuardTime:    2 * time.Second,
+		GuardMemory:  10 * time.Second,
+
+		// Paths of 20 and 60 ms are told apart with ±30 ms jitter smoothed;
+		// paths of 45 and 50 ms are the same.
+		RTTRatio:  1.25,
+		RTTMargin: 5 * time.Millisecond,
+		// Together with smoothing within the second that a filling queue allows.
+		RTTHold:        300 * time.Millisecond,
+		RTTUrgent:      2,
+		RTTStay:        2 * time.Second,
+		MeteredPenalty: 100 * time.Millisecond,
+
+		// A page's parts stay on one path (200 KB), a download (20 MB) does not.
+		LazyBytes: 1_000_000,
+		LazyTime:  3 * time.Second,
+		// Above audio (128 kbit/s), below video.
+		LazyRate: 32_000,
+
+		// SMAPP §4.3.
+		Block:      64 << 10,
+		Period:     time.Second,
+		BlockCheck: 500 * time.Millisecond,
+
+		SubflowCount:    2,
+		RefreshInterval: 2500 * time.Millisecond, // SMAPP §4.4
+	}
+	switch mode {
+	case Backup:
+		p.MaxSubflows = 2 // "the second path"
+	case Streaming:
+		p.RTOThreshold = time.Second // SMAPP §4.3
+	case Refresh:
+		p.SubflowCount = 5 // SMAPP §4.4
+	}
+	return p
+}
+
+// ErrParams is what every complaint about a number Is.
+var ErrParams = errors.New("parameter not allowed")
+
+// ParamError is a number that may not be used. It Is ErrParams.
+type ParamError struct {
+	Key   string // in the configuration
+	Value string
+	Legal string // what is allowed, in words
+}
+
+func (e *ParamError) Error() string {
+	return fmt.Sprintf("%s: %s is not allowed: use %s", e.Key, e.Value, e.Legal)
+}
+
+// Is reports whether target is ErrParams.
+func (e *ParamError) Is(target error) bool { return target == ErrParams }
+
+// Validate checks every number against its range and those that depend on each
+// other. The error joins one *ParamError for each mistake.
+func (p Params) Validate() error {
+	var errs []error
+	for i := range paramTable {
+		if err := paramTable[i].check(&p); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for _, d := range []struct {
+		ok         bool
+		key, legal string
+	}{
+		{p.BlockCheck < p.Period, "block_check", "less than period"},
+		{p.GuardLoss <= p.LossThreshold, "guard_loss", "at most loss_threshold"},
+		{p.Hold <= p.HoldMax, "hold", "at most hold_max"},
+		{p.SubflowCount <= p.MaxSubflows, "subflows", "at most max_subflows"},
+		{p.RTTRatio <= p.RTTUrgent, "rtt_ratio", "at most rtt_urgent"},
+		{p.JoinPatience <= p.JoinTimeout, "join_patience", "at most join_timeout"},
+	} {
+		if !d.ok {
+			text, _ := p.Get(d.key)
+			errs = append(errs, &ParamError{d.key, text, d.legal})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Spec is a mode as a connection can ask for it: a built-in one, perhaps with
+// other numbers, or one that a user defined by a base and numbers.
+type Spec struct {
+	Name   string
+	Base   Mode
+	Params Params
+}
+
+// BuiltIn returns the specs of all built-in modes, the default first.
+func BuiltIn() []Spec {
+	var specs []Spec
+	for _, m := range modes {
+		specs = append(specs, Spec{string(m), m, DefaultParams(m)})
+	}
+	return specs
+}
+
+// A name travels behind a '+' in a user name and as a metric's label.
+var specName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+
+// Validate checks the name, the base and the numbers. The name of a built-in
+// mode may only be given to that mode.
+func (s Spec) Validate() error {
+	var errs []error
+	if !specName.MatchString(s.Name) {
+		errs = append(errs, fmt.Errorf("mode name %q: use 1 to 32 of a-z, 0-9 and '-', a letter first", s.Name))
+	}
+	if _, err := ParseMode(string(s.Base)); err != nil {
+		errs = append(errs, fmt.Errorf("base of mode %q: %w", s.Name, err))
+	} else if m, err := ParseMode(s.Name); err == nil && m != s.Base {
+		errs = append(errs, fmt.Errorf("mode %q is built in: it cannot have the base %q; choose another name", s.Name, s.Base))
+	}
+	if err := s.Params.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("mode %q: %w", s.Name, err))
+	}
+	return errors.Join(errs...)
+}
