@@ -3,12 +3,12 @@ package policy
 import "fmt"
 
 // aggregate: one subflow on every usable path, all in use. Metered paths are
-// backups as long as there is an unmetered one, and the guard sets aside what
-// makes the connection slower than its best path alone.
+// backups as long as there is an unmetered one that is trusted, and the guard
+// sets aside what makes the connection slower than its best path alone.
 func aggregate(v *view) {
 	v.guard()
 	for i := range v.subs {
-		if v.subs[i].verdict == dropped || v.dropTwin(i) || v.subs[i].path == nowhere {
+		if v.subs[i].verdict == dropped || v.subs[i].path == nowhere {
 			continue
 		}
 		backup, why := v.spare(v.subs[i].path)
@@ -21,12 +21,11 @@ func aggregate(v *view) {
 }
 
 // spare reports whether a path is to be backup where all are in use, and what
-// to say of it. It depends
-// on what is configured, not on what works at the moment: backups carry the
-// data by themselves when nothing else does.
+// to say of it. Which subflows are established matters little: backups carry
+// the data by themselves when nothing else does.
 func (v *view) spare(path int) (bool, string) {
 	p := &v.paths[path]
-	if p.Metered && v.anyUnmetered() {
+	if p.Metered && v.trustedUnmetered() {
 		return true, " is metered"
 	}
 	if n, _ := v.note(p.Name); n.Until > v.c.Age && v.othersInUse(path) {
@@ -36,9 +35,11 @@ func (v *view) spare(path int) (bool, string) {
 	return false, " is usable"
 }
 
-func (v *view) anyUnmetered() bool {
+// trustedUnmetered reports whether an unmetered path is up and not on
+// probation.
+func (v *view) trustedUnmetered() bool {
 	for k := range v.paths {
-		if !v.paths[k].Metered {
+		if p := &v.paths[k]; !p.Metered && p.Up && v.probation(p.Name) == 0 {
 			return true
 		}
 	}
@@ -50,7 +51,7 @@ func (v *view) anyUnmetered() bool {
 func (v *view) othersInUse(path int) bool {
 	for k := range v.paths {
 		p := &v.paths[k]
-		if k != path && v.readyOn(k) != nowhere && v.probation(p.Name) == 0 && !(p.Metered && v.anyUnmetered()) {
+		if k != path && v.readyOn(k) != nowhere && v.probation(p.Name) == 0 && !(p.Metered && v.trustedUnmetered()) {
 			return true
 		}
 	}

@@ -26,8 +26,7 @@ func (v *view) carry(best int, standby standbys, why string) {
 	for i := range v.subs {
 		s := &v.subs[i]
 		switch {
-		case s.verdict == dropped, v.dropTwin(i):
-		case s.path == nowhere || !carries: // no better one is known
+		case s.verdict == dropped || s.path == nowhere || !carries: // no better one is known
 		case s.path == best:
 			v.keep(i, false, why)
 		case v.paths[s.path].Metered && standby != everyStandby && s.path > best:

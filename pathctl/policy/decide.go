@@ -42,6 +42,9 @@ func Decide(c Conn, paths []Path, m Memory) (Plan, Memory) {
 }
 
 func (v *view) client() {
+	if m := v.c.Mode; m != Refresh && m != Ndiffports {
+		v.dropTwins()
+	}
 	switch v.c.Mode {
 	case Handover:
 		handover(v)

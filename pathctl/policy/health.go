@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -80,21 +81,17 @@ func (v *view) examine(pathsKnown bool) {
 }
 
 // examineLoss finds the subflows that lose too much for long enough, and
-// another subflow does not. When all do, a path that has none yet may be
-// better.
+// another subflow does not. When all paths in use have one, a path without
+// subflows may be better.
 func (v *view) examineLoss() {
 	var found [inline]int
-	lossy, ready := found[:0], 0
+	lossy := found[:0]
 	for i := range v.subs {
-		if s := &v.subs[i]; s.ready() {
-			ready++
-			if v.loses(s) {
-				lossy = append(lossy, i)
-			}
+		if s := &v.subs[i]; s.ready() && v.loses(s) {
+			lossy = append(lossy, i)
 		}
 	}
-	all := len(lossy) == ready
-	n := 0
+	all, n := v.allOn(lossy), 0
 	for _, i := range lossy {
 		if v.subflowLosesLess(i) || all && v.pathLosesLess(v.subs[i].LossRate) {
 			lossy[n] = i
@@ -104,6 +101,17 @@ func (v *view) examineLoss() {
 	for _, i := range lossy[:n] { // after all were compared
 		v.subs[i].fault = fault{kind: isLossy, rate: v.subs[i].LossRate, most: v.p.LossThreshold}
 	}
+}
+
+// allOn reports whether every ready subflow shares its path with one of those.
+func (v *view) allOn(some []int) bool {
+	for i := range v.subs {
+		s := &v.subs[i]
+		if s.ready() && !slices.ContainsFunc(some, func(j int) bool { return v.subs[j].Path == s.Path }) {
+			return false
+		}
+	}
+	return true
 }
 
 // choice reports whether anything could be done about a fault: without a

@@ -33,7 +33,7 @@ func TestFailure(t *testing.T) {
 		{name: "the other one loses as much", subs: []Subflow{lossy(on(1, "wifi"), 0.3), lossy(on(2, "dsl"), 0.2)}, memory: lost, want: fine},
 		{name: "both stall", subs: []Subflow{stalled(on(1, "wifi"), time.Second), stalled(on(2, "dsl"), time.Second)}, want: fine},
 		{name: "alone", subs: []Subflow{stalled(on(1, "wifi"), time.Second)}, paths: ways(wifi(), retry(dsl())), want: "1"},
-		{name: "join unanswered", subs: []Subflow{on(1, "wifi"), pending(2, "dsl", 11*time.Second)}, want: "1 -2 failed", why: "no answer to MP_JOIN for 11 s on dsl"},
+		{name: "join unanswered", subs: []Subflow{on(1, "wifi"), pending(2, "dsl", 5*time.Second)}, want: "1 -2 failed", why: "no answer to MP_JOIN for 5 s on dsl"},
 		{name: "join going on", subs: []Subflow{on(1, "wifi"), pending(2, "dsl", 3*time.Second)}, want: fine},
 		{name: "path down", subs: two(on(1, "wifi")), paths: ways(down(wifi()), dsl()), want: "2 -1 path-down", why: "wifi is down"},
 		{name: "path gone", subs: two(on(1, "wifi")), paths: ways(dsl()), want: "2 -1 path-down"},

@@ -25,8 +25,10 @@ func pending(id SubflowID, path string, age time.Duration) Subflow {
 }
 
 func estab(id SubflowID, path string, rtt time.Duration) Subflow {
-	return Subflow{ID: id, Path: path, Initial: id == 1, Established: true, Age: 10 * time.Second,
-		RTT: rtt, RTTVar: rtt / 8, MinRTT: rtt, RTO: rtt + 200*ms, Busy: true}
+	return Subflow{
+		ID: id, Path: path, Initial: id == 1, Established: true, Age: 10 * time.Second,
+		RTT: rtt, RTTVar: rtt / 8, MinRTT: rtt, RTO: rtt + 200*ms, Busy: true,
+	}
 }
 
 func stalled(s Subflow, d time.Duration) Subflow { s.Stalled, s.Unacked = d, 20; return s }

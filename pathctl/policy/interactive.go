@@ -34,7 +34,9 @@ func (v *view) byRTT() (int, string) {
 		return next, fmt.Sprintf("no progress for %s and %d timeouts on %s", words(s.Stalled), s.Timeouts, s.label())
 	case trust == trusted && v.slower(now, next):
 		why := fmt.Sprintf("RTT %s on %s, %s on %s", words(v.latency(now)), v.paths[now].Name, words(v.latency(next)), v.paths[next].Name)
-		v.blame(v.paths[now].Name, why, true)
+		if s := &v.subs[i]; s.RTT > time.Duration(v.p.RTTRatio*float64(s.MinRTT))+v.p.RTTMargin {
+			v.blame(s.Path, why, true) // its queue may still be there when nothing of ours is in it
+		}
 		return next, why
 	}
 	return now, "carries the data"

@@ -18,11 +18,10 @@ func (v *view) settle() int {
 	for i := range v.subs {
 		s := &v.subs[i]
 		switch {
-		case s.verdict == dropped:
-		case s.path == nowhere || !carries:
+		case s.verdict == dropped || s.path == nowhere || !carries:
 		case s.path == home:
 			v.keep(i, false, why)
-		case s.path < home && !v.dropTwin(i):
+		case s.path < home:
 			v.keep(i, true, v.m.Best, " carries the data")
 		case s.path > home:
 			v.dismiss(i)

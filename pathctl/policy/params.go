@@ -88,8 +88,9 @@ func DefaultParams(mode Mode) Params {
 		ProbeTimeout: 150 * time.Millisecond,
 		// 128 kbit/s: below it pauses are the application's.
 		DoubtRate: 16_000,
-		// The SYN is sent at 0, 1, 3 and 7 s (net.ipv4.tcp_syn_retries, RFC 6298 §2).
-		JoinTimeout: 10 * time.Second,
+		// The SYN is sent at 0, 1 and 3 s (RFC 6298 §2). The next one, at 7 s,
+		// would come too late to be back within 10 s of a path's healing.
+		JoinTimeout: 4 * time.Second,
 		// The first SYN has had its chance when the second leaves.
 		JoinPatience: time.Second,
 

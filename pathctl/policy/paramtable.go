@@ -12,7 +12,7 @@ import (
 // Kind is what a number's text looks like.
 type Kind uint8
 
-// The kinds. Duration is "500ms", Bytes "64KiB" or "1MB", Rate is Bytes a
+// The kinds. Duration is "500ms", Bytes "64KiB" or "1MB", Rate is Bytes for each
 // second, Ratio "0.1" and Count "5".
 const (
 	Duration Kind = iota
@@ -27,9 +27,9 @@ func (k Kind) String() string {
 	case Duration:
 		return "duration"
 	case Bytes:
-		return "bytes"
+		return "size"
 	case Rate:
-		return "bytes/s"
+		return "rate"
 	case Ratio:
 		return "ratio"
 	case Count:

@@ -39,7 +39,10 @@ func (v *view) slowest(home int) int {
 	for i := range v.subs {
 		s := &v.subs[i]
 		switch {
-		case s.path != home || s.verdict == dropped:
+		case s.verdict == dropped:
+		case s.path > home:
+			return nowhere // another path is being left: one thing after the other
+		case s.path != home:
 		case !s.ready():
 			return nowhere
 		default:

@@ -8,11 +8,6 @@ import "fmt"
 // subflow.
 func streaming(v *view) {
 	late, why := v.blockLate()
-	for i := range v.subs {
-		if v.subs[i].verdict != dropped {
-			v.dropTwin(i)
-		}
-	}
 	if late || !v.anyRegular() {
 		late = !v.promote(why) && late
 	}

@@ -218,6 +218,9 @@ func (v *view) dropFaulty(i int) {
 		return
 	}
 	v.drop(i, Failed, why)
+	if !s.Established {
+		return // no data has suffered; the back-off of the path is enough
+	}
 	blamed := func(o sub) bool {
 		return o.Path == s.Path && o.ID != s.ID && (o.ready() || o.verdict == dropped && o.cause == Failed)
 	}
@@ -226,18 +229,18 @@ func (v *view) dropFaulty(i int) {
 	}
 }
 
-// dropTwin drops a subflow when a better one exists on the same path.
-func (v *view) dropTwin(i int) bool {
-	s := &v.subs[i]
-	if s.path == nowhere {
-		return false
+// dropTwins leaves one subflow on each path.
+func (v *view) dropTwins() {
+	for i := range v.subs {
+		s := &v.subs[i]
+		if s.verdict == dropped || s.path == nowhere {
+			continue
+		}
+		best := v.on(s.path)
+		if o := &v.subs[best]; best != i && (o.ready() || !o.Established) { // else the other one may save the path
+			v.drop(i, Unneeded, s.label()+" has another subflow")
+		}
 	}
-	best := v.on(s.path)
-	if o := &v.subs[best]; best == i || o.Established && !o.ready() { // the other one may save the path
-		return false
-	}
-	v.drop(i, Unneeded, fmt.Sprintf("%s has another subflow", s.label()))
-	return true
 }
 
 // label names a subflow for people.
