@@ -1,6 +1,3 @@
-// Package policy holds the pure decisions of the subflow controller: which
-// subflows a connection should have, which of them are backup, and why. It
-// imports the standard library only and touches neither clock nor kernel.
 package policy
 
 import "fmt"
