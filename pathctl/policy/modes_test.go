@@ -36,6 +36,7 @@ func TestAggregate(t *testing.T) {
 		{name: "guard: loss, but a good share", subs: []Subflow{busy(on(1, "wifi"), 400_000), weak}, paths: ways(wifi(), dsl()), memory: poor, want: "1 2"},
 		{name: "guard: queue", subs: []Subflow{busy(on(1, "wifi"), 2_000_000), bloated}, paths: ways(wifi(), dsl()), memory: poor, want: "1 2b", why: "RTT 600 ms"},
 		{name: "guard: starved", subs: []Subflow{busy(on(1, "wifi"), 500_000), far}, paths: ways(wifi(), dsl()), memory: had, conn: waiting, want: "1 2b", why: "holds wifi back"},
+		{name: "guard: starved, but not by a path as good", subs: []Subflow{busy(on(1, "wifi"), 500_000), busy(on(2, "dsl"), 200_000)}, paths: ways(wifi(), dsl()), memory: had, conn: waiting, want: "1 2"},
 		{name: "guard: nothing to send", subs: []Subflow{busy(on(1, "wifi"), 500_000), far}, paths: ways(wifi(), dsl()), memory: had, want: "1 2"},
 		{name: "guard: the best path itself is worse", subs: []Subflow{lossy(busy(on(1, "wifi"), 500_000), 0.05), far}, paths: ways(wifi(), dsl()), memory: had, conn: waiting, want: "1 2"},
 		{name: "set aside", subs: []Subflow{on(1, "wifi"), backedUp(on(2, "dsl"))}, paths: ways(wifi(), dsl()), memory: aside, want: "1 2b"},
