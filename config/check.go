@@ -113,16 +113,16 @@ func (c check) mode(f field[string]) policy.Mode {
 // PathManager says who creates subflows.
 type PathManager string
 
-// PathManagerKernel registers endpoints and limits with the in-kernel path
-// manager. It is the only one in this version.
-const PathManagerKernel PathManager = "kernel"
+// The path managers. The kernel's own one is given endpoints and limits; with
+// "userspace" mpproxy decides about the subflows of each connection by its mode,
+// and takes the path manager of the network namespace over for that.
+const (
+	PathManagerKernel    PathManager = "kernel"
+	PathManagerUserSpace PathManager = "userspace"
+)
 
 func (c check) pathManager(f field[string]) PathManager {
-	if f.value == "userspace" {
-		c.at(f.mark, `"userspace" is not in this version: use "kernel" or leave the key out`)
-		return PathManagerKernel
-	}
-	return oneOf(c, f, PathManagerKernel, PathManagerKernel)
+	return oneOf(c, f, PathManagerKernel, PathManagerKernel, PathManagerUserSpace)
 }
 
 // Log says how much is logged to standard error, and how.

@@ -147,19 +147,11 @@ link = "mpproxy://alice:Tok-en_1@h:8443?pin=AAEC"
 		},
 	},
 	{
-		"userspace path manager",
-		`path_manager = "userspace"
-`,
-		[]string{
-			`f.toml:1: path_manager: "userspace" is not in this version: use "kernel" or leave the key out`,
-		},
-	},
-	{
 		"unknown path manager",
 		`path_manager = "kernal"
 `,
 		[]string{
-			`f.toml:1: path_manager: "kernal" is not allowed here: use "kernel"; did you mean "kernel"?`,
+			`f.toml:1: path_manager: "kernal" is not allowed here: use "kernel" or "userspace"; did you mean "kernel"?`,
 		},
 	},
 	{

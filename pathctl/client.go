@@ -9,13 +9,19 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/policy"
 )
 
 // ClientConfig describes the controller of a client.
 type ClientConfig struct {
 	Selectors []netpath.Selector
+	// UserSpace makes mpproxy the path manager of the network namespace, where
+	// the privileges allow; otherwise, and without it, the kernel's own one
+	// makes the subflows.
+	UserSpace bool
 	// StateDir holds the journal of what has to be put back.
 	StateDir string
 }
@@ -23,6 +29,7 @@ type ClientConfig struct {
 // Client is the controller on the side that has the paths. It is a daemon
 // task; its readers may be called from any goroutine.
 type Client struct {
+	cfg     ClientConfig
 	log     *slog.Logger
 	monitor *netpath.Monitor
 	kernel  *kernel
@@ -30,6 +37,7 @@ type Client struct {
 	snapshots chan []netpath.Path // the newest one only
 	ready     chan struct{}
 	paths     atomic.Pointer[[]netpath.Path]
+	steering  atomic.Pointer[steering] // nil: the kernel steers
 }
 
 // NewClient returns a controller; nothing happens before Run.
@@ -38,7 +46,7 @@ func NewClient(cfg ClientConfig, log *slog.Logger) *Client {
 		log = slog.New(slog.DiscardHandler)
 	}
 	c := &Client{
-		log:       log,
+		cfg: cfg, log: log,
 		kernel:    newKernel("client", firstClientID, cfg.StateDir, log),
 		snapshots: make(chan []netpath.Path, 1),
 		ready:     make(chan struct{}),
@@ -79,9 +87,52 @@ func (c *Client) Kernel() KernelStatus { return c.kernel.status() }
 func (c *Client) Run(ctx context.Context) error {
 	c.kernel.open(ctx)
 	g, ctx := errgroup.WithContext(ctx)
+	s := c.kernel.steer(c.cfg.UserSpace, policy.Client, nil)
+	if s != nil {
+		c.steering.Store(s)
+		g.Go(func() error { return s.run(ctx) })
+	}
 	g.Go(func() error { return c.monitor.Run(ctx) })
 	g.Go(func() error { return c.follow(ctx) })
-	return errors.Join(g.Wait(), c.kernel.restore())
+	err := g.Wait()
+	if s != nil {
+		err = errors.Join(err, s.stop())
+	}
+	return errors.Join(err, c.kernel.restore())
+}
+
+// Register takes a connection under control. It does nothing where the kernel
+// steers.
+func (c *Client) Register(ctx context.Context, reg Registration) {
+	register(ctx, c.steering.Load(), reg)
+}
+
+// Unregister ends what Register began.
+func (c *Client) Unregister(ctx context.Context, token uapi.Token) {
+	unregister(ctx, c.steering.Load(), token)
+}
+
+// Connections returns what the controller knows of the connections.
+func (c *Client) Connections(ctx context.Context) map[uapi.Token]ConnectionStatus {
+	if s := c.steering.Load(); s != nil {
+		return s.status(ctx)
+	}
+	return nil
+}
+
+// Decisions returns the decisions from number n on, the number of the next
+// one, and a channel that is closed when it comes; nil where the kernel steers.
+func (c *Client) Decisions(n uint64) ([]Decision, uint64, <-chan struct{}) {
+	if s := c.steering.Load(); s != nil {
+		return s.engine.decisions.since(n)
+	}
+	return nil, 0, nil
+}
+
+// Troubled reports whether new connections should rather start on another path.
+func (c *Client) Troubled(path string) bool {
+	s := c.steering.Load()
+	return s != nil && time.Now().Before((*s.engine.troubled.Load())[path])
 }
 
 // offer hands a snapshot to the controller's goroutine; an older one that was
@@ -118,7 +169,11 @@ func (c *Client) follow(ctx context.Context) error {
 				continue
 			}
 		}
-		c.register(ctx, paths)
+		if s := c.steering.Load(); s != nil {
+			s.engine.post(ctx, s.engine.setPaths(paths))
+		} else {
+			c.register(ctx, paths)
+		}
 		c.paths.Store(&paths)
 		if first {
 			first = false

@@ -2,14 +2,18 @@ package pathctl
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
+	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
+	"mpproxy/pathctl/policy"
 )
 
 // ConcentratorConfig describes the controller of a concentrator.
@@ -19,6 +23,8 @@ type ConcentratorConfig struct {
 	// host's own public address of each family.
 	Announce     []netip.Addr
 	AnnounceAuto bool
+	// UserSpace is as in ClientConfig.
+	UserSpace bool
 	// StateDir holds the journal of what has to be put back.
 	StateDir string
 }
@@ -31,6 +37,8 @@ type Concentrator struct {
 	kernel *kernel
 	ready  chan struct{}
 	last   []netip.Addr
+
+	steering atomic.Pointer[steering] // nil: the kernel steers
 }
 
 // NewConcentrator returns a controller; nothing happens before Run.
@@ -50,10 +58,27 @@ func (c *Concentrator) String() string { return "controller" }
 // Ready is closed once subflows may join.
 func (c *Concentrator) Ready() <-chan struct{} { return c.ready }
 
-// Run keeps limits and announced addresses in place until ctx is done, then
-// puts everything back.
+// Run keeps limits and announced addresses in place, or steers, until ctx is
+// done, then puts everything back.
 func (c *Concentrator) Run(ctx context.Context) error {
 	c.kernel.open(ctx)
+	err := c.steerOrServe(ctx)
+	return errors.Join(err, c.kernel.restore())
+}
+
+func (c *Concentrator) steerOrServe(ctx context.Context) error {
+	s := c.kernel.steer(c.cfg.UserSpace, policy.Concentrator, c.addresses())
+	if s == nil {
+		c.serve(ctx)
+		return nil
+	}
+	c.steering.Store(s)
+	close(c.ready)
+	return errors.Join(s.run(ctx), s.stop())
+}
+
+// serve lets the kernel's path manager do the work.
+func (c *Concentrator) serve(ctx context.Context) {
 	tick := time.NewTicker(recheck)
 	defer tick.Stop()
 	c.register(ctx)
@@ -61,18 +86,34 @@ func (c *Concentrator) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return c.kernel.restore()
+			return
 		case <-tick.C:
 			c.register(ctx)
 		}
 	}
 }
 
-func (c *Concentrator) register(ctx context.Context) {
+// Register takes a connection under control. It does nothing where the kernel
+// steers.
+func (c *Concentrator) Register(ctx context.Context, reg Registration) {
+	register(ctx, c.steering.Load(), reg)
+}
+
+// Unregister ends what Register began.
+func (c *Concentrator) Unregister(ctx context.Context, token uapi.Token) {
+	unregister(ctx, c.steering.Load(), token)
+}
+
+func (c *Concentrator) addresses() []netip.Addr {
 	addrs := slices.Clone(c.cfg.Announce)
 	if c.cfg.AnnounceAuto {
 		addrs = append(addrs, publicAddrs()...)
 	}
+	return addrs
+}
+
+func (c *Concentrator) register(ctx context.Context) {
+	addrs := c.addresses()
 	if !slices.Equal(addrs, c.last) {
 		c.log.Info("announcing addresses to clients", "addresses", fmt.Sprint(addrs))
 		c.last = addrs

@@ -32,6 +32,8 @@ type KernelStatus struct {
 	Active    bool   // endpoints can be registered
 	Endpoints int    // in the namespace, those of other programs included
 	Problem   error  // why not active, or what could not be done
+	UserSpace bool   // mpproxy itself is the path manager
+	Timeouts  string // how timeouts are noticed; with UserSpace
 	Foreign   string // an endpoint that is not as wanted, and why; empty if all are
 }
 
@@ -85,7 +87,7 @@ func (k *kernel) open(ctx context.Context) {
 	if found {
 		k.log.Warn("an earlier run ended without putting the MPTCP limits back: doing it now")
 	}
-	if err := errors.Join(k.dropEndpoints(ctx), k.restoreLimits(ctx)); err != nil && !errors.Is(err, mptcppm.ErrPermission) {
+	if err := errors.Join(returnPathManager(k.journal), k.dropEndpoints(ctx), k.restoreLimits(ctx)); err != nil && !errors.Is(err, mptcppm.ErrPermission) {
 		k.log.Warn("cannot put back what an earlier run changed", "error", err)
 	}
 }

@@ -36,6 +36,8 @@ type ConcentratorConfig struct {
 	ReceiveBuffer    int           // bytes; see mptcpsock.ListenConfig
 	Relay            relay.Config
 	Log              *slog.Logger
+	// Observer is told of each leg that is relayed; may be nil.
+	Observer Observer
 }
 
 // Concentrator takes legs from clients and connects to their destinations.
@@ -95,7 +97,8 @@ func (s *Concentrator) handle(leg *mptcpsock.Conn, full bool, release func()) {
 	}
 	s.table.add(c)
 	s.log.Debug("connection opened", "id", c.ID, "user", c.User, "destination", c.Destination, "mode", c.Mode, "peer", c.Peer)
-	go s.pump(ctx, c, stream, dest, release)
+	ended := observe(s.cfg.Observer, leg, Stream{c.Destination, c.Mode, c.User})
+	go s.pump(ctx, c, stream, dest, func() { ended(); release() })
 }
 
 func (s *Concentrator) pump(ctx context.Context, c *Connection, stream relay.Stream, dest *net.TCPConn, release func()) {

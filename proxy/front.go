@@ -112,6 +112,7 @@ func (f *Front) pump(ctx context.Context, c *Connection, app *net.TCPConn, leg *
 	defer release()
 	defer c.stop()
 	result := relay.Run(ctx, app, leg.Stream, f.cfg.Relay, &c.Counters)
+	leg.ended()
 	f.table.remove(c)
 	logClosed(f.log, c, result)
 }
@@ -153,6 +154,7 @@ func (f *Front) open(ctx context.Context, app *net.TCPConn, full bool) (*Connect
 	}
 	c.Leg, c.Path = leg.Conn, leg.Path
 	if err := f.begin(app, req, leg); err != nil {
+		leg.ended()
 		_ = leg.Stream.Close()
 		return c, nil, err
 	}

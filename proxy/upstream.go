@@ -63,6 +63,8 @@ type UpstreamConfig struct {
 	Log                           *slog.Logger
 	// FellBack is called for each leg that came up as plain TCP; may be nil.
 	FellBack func(path string)
+	// Observer is told of each leg as soon as it is connected; may be nil.
+	Observer Observer
 }
 
 // Upstream opens legs to one concentrator. It is safe for concurrent use.
@@ -100,6 +102,8 @@ type Leg struct {
 	Conn   *mptcpsock.Conn // the socket under it
 	Path   string          // path of the first subflow
 	Bound  netip.AddrPort  // the concentrator's BND.ADDR, may be invalid
+
+	ended func() // tells the observer
 }
 
 // Open asks the concentrator for a stream to the destination. An error that
@@ -109,7 +113,7 @@ func (u *Upstream) Open(ctx context.Context, to Destination, mode string) (*Leg,
 	cred := u.credentials(mode)
 	ctx, cancel := context.WithTimeout(ctx, u.cfg.AnswerTimeout)
 	defer cancel()
-	leg, err := u.converse(ctx, cred.flight(to), func(leg *Leg) error {
+	leg, err := u.converse(ctx, &Stream{to, mode, cred.user}, cred.flight(to), func(leg *Leg) error {
 		if err := cred.readGreeting(leg.Stream); err != nil {
 			return err
 		}
@@ -141,7 +145,7 @@ func (u *Upstream) Check(ctx context.Context, mode string) error {
 	cred := u.credentials(mode)
 	ctx, cancel := context.WithTimeout(ctx, u.cfg.ConnectTimeout)
 	defer cancel()
-	leg, err := u.converse(ctx, cred.greeting(), func(leg *Leg) error {
+	leg, err := u.converse(ctx, nil, cred.greeting(), func(leg *Leg) error {
 		return cred.readGreeting(leg.Stream)
 	})
 	if err == nil {
@@ -169,16 +173,21 @@ func (u *Upstream) note(ctx context.Context, err error) {
 }
 
 // converse connects, secures the leg, sends opening and runs read on it, all
-// under ctx. On error nothing is left open.
-func (u *Upstream) converse(ctx context.Context, opening []byte, read func(*Leg) error) (*Leg, error) {
+// under ctx. On error nothing is left open. stream is nil for a leg that will
+// carry none.
+func (u *Upstream) converse(ctx context.Context, stream *Stream, opening []byte, read func(*Leg) error) (*Leg, error) {
 	conn, path, err := u.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	leg := &Leg{Stream: conn, Conn: conn, Path: path}
+	leg := &Leg{Stream: conn, Conn: conn, Path: path, ended: func() {}}
+	if stream != nil {
+		leg.ended = observe(u.cfg.Observer, conn, *stream)
+	}
 	if err := u.exchange(ctx, leg, opening, read); err != nil {
 		// The bare socket: a TLS goodbye would look to the concentrator like
 		// data from a client that still waits for its dial.
+		leg.ended()
 		_ = leg.Conn.Close()
 		return nil, withCause(ctx, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"mpproxy/internal/buildinfo"
 	"mpproxy/internal/status"
 	"mpproxy/mptcpsock"
+	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
@@ -52,7 +53,7 @@ func (c *collector) status(ctx context.Context) (status.Status, error) {
 	kernel := c.controller.Kernel()
 	routed, whyNot := c.controller.SourceRouting()
 	s.PathManager = status.PathManager{
-		Backend: string(c.conf.PathManager), Endpoints: kernel.Endpoints,
+		Backend: backend(kernel), Timeouts: kernel.Timeouts, Endpoints: kernel.Endpoints,
 		Active: kernel.Active, SourceRouting: routed,
 	}
 	names := make(map[netip.Addr]string)
@@ -62,8 +63,9 @@ func (c *collector) status(ctx context.Context) (status.Status, error) {
 			names[a.Addr] = p.Name
 		}
 	}
+	steered := c.controller.Connections(ctx)
 	for _, conn := range table.Connections() {
-		s.Connections = append(s.Connections, connectionStatus(conn, names))
+		s.Connections = append(s.Connections, connectionStatus(conn, names, steered))
 	}
 	s.Missing = append(s.Missing, missing(paths, kernel, whyNot, mptcpsock.ProbeMPTCP(), s.Server.PlainTCP)...)
 	return s, nil
@@ -91,7 +93,15 @@ func pathStatus(p netpath.Path, n netpath.Counters) status.Path {
 	return out
 }
 
-func connectionStatus(c *proxy.Connection, names map[netip.Addr]string) status.Connection {
+// backend says who makes subflows now, which may not be who is configured to.
+func backend(k pathctl.KernelStatus) string {
+	if k.UserSpace {
+		return string(config.PathManagerUserSpace)
+	}
+	return string(config.PathManagerKernel)
+}
+
+func connectionStatus(c *proxy.Connection, names map[netip.Addr]string, steered map[uapi.Token]pathctl.ConnectionStatus) status.Connection {
 	out := status.Connection{
 		ID: c.ID, Destination: c.Destination.String(), User: c.User, Mode: c.Mode, Opened: c.Opened,
 		Protocol: "mptcp", SentBytes: c.Counters.AToB.Load(), ReceivedBytes: c.Counters.BToA.Load(),
@@ -100,8 +110,11 @@ func connectionStatus(c *proxy.Connection, names map[netip.Addr]string) status.C
 	if why, err := c.Leg.Fallback(); err == nil && why != mptcpsock.FallbackNone {
 		out.Protocol, out.FellBack = "tcp", why.String()
 	}
+	var steering pathctl.ConnectionStatus
 	if token, err := c.Leg.Token(); err == nil {
 		out.Token = token.String()
+		steering = steered[token]
+		out.Decision = steering.Last
 	}
 	subflows, err := c.Leg.Subflows()
 	if err != nil {
@@ -119,6 +132,7 @@ func connectionStatus(c *proxy.Connection, names map[netip.Addr]string) status.C
 			Path: name, Local: f.Local, Remote: f.Remote,
 			RTTMillis: float64(f.TCP.RTT) / float64(time.Millisecond),
 			SentBytes: f.TCP.BytesSent, ReceivedBytes: f.TCP.BytesReceived, Retransmitted: f.TCP.BytesRetrans,
+			RTOMillis: float64(f.TCP.RTO) / float64(time.Millisecond), Backup: steering.IsBackup(f.Local, f.Remote),
 		})
 	}
 	return out

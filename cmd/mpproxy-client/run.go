@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 
 	"mpproxy/config"
 	"mpproxy/internal/access"
@@ -12,6 +13,7 @@ import (
 	"mpproxy/internal/buildinfo"
 	"mpproxy/internal/cli"
 	"mpproxy/internal/daemon"
+	"mpproxy/internal/steer"
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/netpath"
 	"mpproxy/pathctl/policy"
@@ -45,11 +47,13 @@ func (c runCmd) Run() error {
 	socket := conf.Admin.SocketPath(os.Getuid(), os.Getenv)
 	controller := pathctl.NewClient(pathctl.ClientConfig{
 		Selectors: selectors(conf.Paths), StateDir: cli.StateDir(),
+		UserSpace: conf.PathManager == config.PathManagerUserSpace,
 	}, log)
 	var front *proxy.Front
 	up := upstreamConfig(conf)
 	up.Paths, up.Log = candidates{controller}, log
 	up.FellBack = func(string) { front.Table().Totals.FellBack.Add(1) }
+	up.Observer = steer.Observer{Controller: controller, Role: policy.Client, Modes: policy.BuiltIn()}
 	upstream := proxy.NewUpstream(up)
 	front = proxy.NewFront(proxy.FrontConfig{
 		Listen:   conf.Socks.Listen,
@@ -155,5 +159,16 @@ func (c candidates) Candidates() []proxy.Candidate {
 			out = append(out, cand)
 		}
 	}
+	// A path on which subflows fail just now is no place to begin.
+	slices.SortStableFunc(out, func(a, b proxy.Candidate) int {
+		return boolInt(c.controller.Troubled(a.Path)) - boolInt(c.controller.Troubled(b.Path))
+	})
 	return out
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -10,7 +10,9 @@ import (
 	"mpproxy/internal/buildinfo"
 	"mpproxy/internal/cli"
 	"mpproxy/internal/daemon"
+	"mpproxy/internal/steer"
 	"mpproxy/pathctl"
+	"mpproxy/pathctl/policy"
 	"mpproxy/proxy"
 )
 
@@ -47,6 +49,10 @@ func (c runCmd) Run() error {
 		return err
 	}
 	auth := access.NewRemote(users, conf.Mode)
+	controller := pathctl.NewConcentrator(pathctl.ConcentratorConfig{
+		Announce: conf.Announce.Addresses, AnnounceAuto: conf.Announce.Auto,
+		StateDir: cli.StateDir(), UserSpace: conf.PathManager == config.PathManagerUserSpace,
+	}, log)
 	concentrator := proxy.NewConcentrator(proxy.ConcentratorConfig{
 		Listen: conf.Listen, TLS: tlsConfig, Auth: auth,
 		Rules:                 proxy.DestinationRules(conf.Destinations),
@@ -62,11 +68,8 @@ func (c runCmd) Run() error {
 		DrainTimeout:     conf.Limits.DrainTimeout,
 		ReceiveBuffer:    cli.ReceiveBuffer(conf.Limits.ReceiveBuffer),
 		Relay:            cli.RelayConfig(conf.Limits.Limits), Log: log,
+		Observer: steer.Observer{Controller: controller, Role: policy.Concentrator, Modes: policy.BuiltIn()},
 	})
-	controller := pathctl.NewConcentrator(pathctl.ConcentratorConfig{
-		Announce: conf.Announce.Addresses, AnnounceAuto: conf.Announce.Auto,
-		StateDir: cli.StateDir(),
-	}, log)
 	watch := newUserWatch(conf.Users, read, auth, concentrator, log)
 	return daemon.Run(context.Background(), daemon.Config{Log: log, Reload: watch.reload},
 		controller, watch, concentrator)

@@ -66,8 +66,12 @@ func (p *printer) head(s Status) {
 	if !s.PathManager.SourceRouting {
 		routing = "off"
 	}
-	p.printf("Subflows by the %s's path manager: %s, %d endpoints; source routing %s\n",
-		s.PathManager.Backend, state, s.PathManager.Endpoints, routing)
+	if s.PathManager.Backend == "userspace" {
+		p.printf("Subflows by mpproxy itself, timeouts noticed by %s; source routing %s\n", s.PathManager.Timeouts, routing)
+		return
+	}
+	p.printf("Subflows by the kernel's path manager: %s, %d endpoints; source routing %s\n",
+		state, s.PathManager.Endpoints, routing)
 }
 
 func (p *printer) paths(s Status) {
@@ -145,10 +149,20 @@ func (p *printer) connection(s Status, c Connection) {
 	}
 	p.printf("  #%d %s  mode %s, %s, open %s, sent %s, received %s\n", c.ID, c.Destination, c.Mode, proto,
 		age(s.Taken.Sub(c.Opened)), Bytes(c.SentBytes), Bytes(c.ReceivedBytes))
-	for _, f := range c.Subflows {
-		p.printf("      %-8s %s → %s  RTT %.1f ms, sent %s, received %s, retransmitted %s\n", f.Path, f.Local, f.Remote,
-			f.RTTMillis, Bytes(f.SentBytes), Bytes(f.ReceivedBytes), Bytes(f.Retransmitted))
+	if c.Decision != "" {
+		p.printf("      last decision: %s\n", c.Decision)
 	}
+	for _, f := range c.Subflows {
+		p.printf("      %-8s %s → %s  RTT %.1f ms, sent %s, received %s, retransmitted %s%s\n", f.Path, f.Local, f.Remote,
+			f.RTTMillis, Bytes(f.SentBytes), Bytes(f.ReceivedBytes), Bytes(f.Retransmitted), backup(f))
+	}
+}
+
+func backup(f Subflow) string {
+	if f.Backup {
+		return ", backup"
+	}
+	return ""
 }
 
 // Bytes prints a number of bytes with a decimal unit.

@@ -44,7 +44,8 @@ type Server struct {
 
 // PathManager says who creates subflows, and whether it can.
 type PathManager struct {
-	Backend       string `json:"backend"` // "kernel"
+	Backend       string `json:"backend"`            // "kernel" or "userspace": who makes the subflows now
+	Timeouts      string `json:"timeouts,omitempty"` // how timeouts are noticed; with "userspace"
 	Endpoints     int    `json:"endpoints"`
 	Active        bool   `json:"active"`
 	SourceRouting bool   `json:"source_routing"`
@@ -80,6 +81,8 @@ type Connection struct {
 	SentBytes     uint64    `json:"sent_bytes"`     // from the application
 	ReceivedBytes uint64    `json:"received_bytes"` // to the application
 	Subflows      []Subflow `json:"subflows"`
+	// Decision is the last one of mpproxy's controller, with its reason.
+	Decision string `json:"decision,omitempty"`
 }
 
 // Subflow is one TCP connection under a connection.
@@ -91,6 +94,8 @@ type Subflow struct {
 	SentBytes     uint64         `json:"sent_bytes"`
 	ReceivedBytes uint64         `json:"received_bytes"`
 	Retransmitted uint64         `json:"retransmitted_bytes"`
+	RTOMillis     float64        `json:"rto_ms"`
+	Backup        bool           `json:"backup"` // known with path manager "userspace" only
 }
 
 // Totals count since the client started.

@@ -4,6 +4,7 @@
 //	links   downloads and uploads over emulated pairs of links, against the sum of both
 //	stalls  a hundred fetches of 512 KiB over an unshaped pair
 //	speed   goodput and CPU of raw MPTCP and of the proxy with and without TLS, small fetches
+//	silence how long nothing arrives when the path in use dies
 //	idle    memory of idle connections in both programs
 //
 // It needs root or a user namespace, and touches nothing outside of the
@@ -35,6 +36,7 @@ var sections = []section{
 	{"links", "Transfers of 60 MB through the proxy, against the sum of both links", links},
 	{"stalls", "100 sequential fetches of 512 KiB over an unshaped pair of links", stalls},
 	{"speed", "Goodput and CPU over an unshaped pair of links", speed},
+	{"silence", "Longest silence when the path in use dies (2 × 5 Mbit/s, 10 ms, 60 KB queues)", silence},
 	{"idle", "9,000 idle connections", idle},
 }
 

@@ -1,0 +1,77 @@
+// Package steer joins the data path's connections with the controller: it
+// translates between the two, which do not know each other.
+package steer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"mpproxy/mptcpsock"
+	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl"
+	"mpproxy/pathctl/policy"
+	"mpproxy/proxy"
+)
+
+// Controller is what pathctl.Client and pathctl.Concentrator have in common.
+type Controller interface {
+	Register(ctx context.Context, reg pathctl.Registration)
+	Unregister(ctx context.Context, token uapi.Token)
+}
+
+// handOver bounds handing a connection to a controller that is busy.
+const handOver = 5 * time.Second
+
+// Observer hands connections of the data path to the controller. It is a
+// proxy.Observer.
+type Observer struct {
+	Controller Controller
+	Role       policy.Role
+	Modes      []policy.Spec // the first one serves names that are not known
+}
+
+// Opened registers a leg.
+func (o Observer) Opened(token uapi.Token, leg *mptcpsock.Conn, s proxy.Stream) {
+	ctx, cancel := context.WithTimeout(context.Background(), handOver)
+	defer cancel()
+	o.Controller.Register(ctx, pathctl.Registration{
+		Token: token, Role: o.Role, Mode: o.mode(s.Mode),
+		Destination: s.Destination.String(), User: s.User, Reader: reader{leg},
+	})
+}
+
+// Closed ends what Opened began.
+func (o Observer) Closed(token uapi.Token) {
+	ctx, cancel := context.WithTimeout(context.Background(), handOver)
+	defer cancel()
+	o.Controller.Unregister(ctx, token)
+}
+
+func (o Observer) mode(name string) policy.Spec {
+	for _, m := range o.Modes {
+		if m.Name == name {
+			return m
+		}
+	}
+	return o.Modes[0]
+}
+
+// reader shows a connection's socket to the controller.
+type reader struct{ conn *mptcpsock.Conn }
+
+func (r reader) Read() (pathctl.Reading, error) {
+	info, err := r.conn.Info()
+	if err != nil {
+		return pathctl.Reading{}, fmt.Errorf("reading a connection: %w", err)
+	}
+	subflows, err := r.conn.Subflows()
+	if err != nil {
+		return pathctl.Reading{}, fmt.Errorf("reading a connection: %w", err)
+	}
+	out := pathctl.Reading{Info: info, Subflows: make([]pathctl.SubflowReading, 0, len(subflows))}
+	for _, f := range subflows {
+		out.Subflows = append(out.Subflows, pathctl.SubflowReading{Local: f.Local, Remote: f.Remote, TCP: f.TCP})
+	}
+	return out, nil
+}

@@ -1,0 +1,203 @@
+package pathctl
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/mptcppm"
+	"mpproxy/pathctl/policy"
+)
+
+// connection is the controller's record of one MPTCP connection.
+type connection struct {
+	reg    Registration
+	ours   bool // registered by the data path
+	server bool // accepted here
+	since  time.Time
+
+	established bool
+	denyJoin    bool           // the peer's first address takes no further subflows
+	local0      netip.AddrPort // of the first subflow, as the kernel has it
+	remote0     netip.AddrPort
+	announced   map[uapi.AddrID]netip.AddrPort // by the peer
+	subflows    map[subflowKey]*subflow
+	nextID      policy.SubflowID
+	memory      policy.Memory
+	served      bool   // not ours, and given its subflows
+	last        string // the last decision, for people
+
+	look  time.Time // when to look at it next
+	index int       // in the queue; -1: not in it
+	// quiet counts looks at which nothing moved.
+	quiet          int
+	sent, received uint64
+	pending        uint64
+	urgent         bool // an event asks for a look at once
+}
+
+// subflowKey names a subflow by its ends, IPv4 addresses unmapped.
+type subflowKey struct{ local, remote netip.AddrPort }
+
+func keyOf(local, remote netip.AddrPort) subflowKey {
+	return subflowKey{unmap(local), unmap(remote)}
+}
+
+func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
+
+// subflow is the controller's record of one subflow.
+type subflow struct {
+	id            policy.SubflowID
+	path          string
+	local, remote netip.AddrPort // as the kernel has them: commands want them so
+	addrID        uapi.AddrID
+	initial       bool
+	established   bool
+	backup        bool // our flag
+	peerBackup    bool
+	since         time.Time
+	seen          bool // in the last reading
+	obs           observation
+}
+
+func newConnection(now time.Time) *connection {
+	return &connection{
+		since: now, index: -1,
+		announced: make(map[uapi.AddrID]netip.AddrPort),
+		subflows:  make(map[subflowKey]*subflow),
+	}
+}
+
+// addSubflow records a subflow that an event or a reading shows.
+func (c *connection) addSubflow(local, remote netip.AddrPort, path string, now time.Time) *subflow {
+	k := keyOf(local, remote)
+	if f := c.subflows[k]; f != nil {
+		return f
+	}
+	c.nextID++
+	f := &subflow{id: c.nextID, path: path, local: local, remote: remote, since: now}
+	c.subflows[k] = f
+	return f
+}
+
+// pendingOn returns the subflow that is being opened from a local address, if
+// there is one: its port is not known before the kernel says it.
+func (c *connection) pendingOn(local netip.Addr) (subflowKey, *subflow) {
+	for k, f := range c.subflows {
+		if !f.established && f.local.Port() == 0 && k.local.Addr() == local.Unmap() {
+			return k, f
+		}
+	}
+	return subflowKey{}, nil
+}
+
+// adopt gives a pending subflow the ends that the kernel chose.
+func (c *connection) adopt(local, remote netip.AddrPort) *subflow {
+	if f := c.subflows[keyOf(local, remote)]; f != nil {
+		return f
+	}
+	k, f := c.pendingOn(local.Addr())
+	if f == nil {
+		return nil
+	}
+	delete(c.subflows, k)
+	f.local, f.remote = local, remote
+	c.subflows[keyOf(local, remote)] = f
+	return f
+}
+
+// update merges a reading: new subflows are recorded, vanished ones dropped.
+// Pending ones without a port stay until an event or their time is up.
+func (c *connection) update(r Reading, pathOf func(local, remote netip.Addr) string, now time.Time) {
+	for _, f := range c.subflows {
+		f.seen = false
+	}
+	for _, s := range r.Subflows {
+		if s.TCP.State.Closing() {
+			continue
+		}
+		f := c.adopt(s.Local, s.Remote)
+		if f == nil {
+			f = c.addSubflow(s.Local, s.Remote, pathOf(s.Local.Addr(), s.Remote.Addr()), now)
+		}
+		f.seen = true
+		f.established = f.established || s.TCP.State == uapi.TCPEstablished
+		f.obs.add(s.TCP, now)
+	}
+	for k, f := range c.subflows {
+		if !f.seen && (f.established || f.local.Port() != 0) {
+			delete(c.subflows, k)
+		}
+	}
+	moved := r.Info.BytesAcked != c.sent || r.Info.BytesReceived != c.received
+	c.sent, c.received = r.Info.BytesAcked, r.Info.BytesReceived
+	c.pending = r.Info.WriteSeq - r.Info.SndUna
+	if moved {
+		c.quiet = 0
+	} else {
+		c.quiet++
+	}
+}
+
+// view is what the policy sees.
+func (c *connection) view(now time.Time) policy.Conn {
+	v := policy.Conn{
+		Role: c.reg.Role, Mode: c.reg.Mode.Base, Params: c.reg.Mode.Params,
+		Age: now.Sub(c.since), Sent: c.sent, Received: c.received, Pending: c.pending,
+		CannotJoin: !c.established, Prefer: c.reg.Paths,
+	}
+	for _, f := range c.subflows {
+		v.Subflows = append(v.Subflows, f.obs.view(policy.Subflow{
+			ID: f.id, Path: f.path, Initial: f.initial, Backup: f.backup, PeerBackup: f.peerBackup,
+			Established: f.established, Age: now.Sub(f.since),
+		}, now))
+	}
+	slices.SortFunc(v.Subflows, func(a, b policy.Subflow) int { return int(a.ID) - int(b.ID) })
+	return v
+}
+
+// byID finds a subflow by the id that the policy knows.
+func (c *connection) byID(id policy.SubflowID) (subflowKey, *subflow) {
+	for k, f := range c.subflows {
+		if f.id == id {
+			return k, f
+		}
+	}
+	return subflowKey{}, nil
+}
+
+// remoteFor returns the peer's address to join from a local address: the
+// first one where the family is the same, else an announced one.
+func (c *connection) remoteFor(local netip.Addr) (netip.AddrPort, bool) {
+	first := unmap(c.remote0)
+	if first.Addr().Is4() == local.Is4() && !c.denyJoin {
+		return first, true
+	}
+	for _, a := range c.announced {
+		a = unmap(a)
+		if a.Addr().Is4() == local.Is4() {
+			if a.Port() == 0 {
+				a = netip.AddrPortFrom(a.Addr(), first.Port())
+			}
+			return a, true
+		}
+	}
+	return netip.AddrPort{}, false
+}
+
+// applyEvent records what an event says about the connection itself. Subflow
+// events are the controller's.
+func (c *connection) applyEvent(ev mptcppm.Event) {
+	switch ev.Kind {
+	case mptcppm.EventCreated, mptcppm.EventEstablished:
+		c.local0, c.remote0 = ev.Local, ev.Remote
+		c.server = ev.ServerSide
+		c.denyJoin = ev.DenyJoinID0()
+		c.established = c.established || ev.Kind == mptcppm.EventEstablished
+	case mptcppm.EventAnnounced:
+		c.announced[ev.RemoteID] = ev.Remote
+	case mptcppm.EventRemoved:
+		delete(c.announced, ev.RemoteID)
+	}
+}

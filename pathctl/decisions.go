@@ -1,0 +1,70 @@
+package pathctl
+
+import (
+	"sync"
+	"time"
+)
+
+// Action is what the controller did to a subflow.
+type Action string
+
+// The actions.
+const (
+	ActionCreate  Action = "create"
+	ActionDestroy Action = "destroy"
+	ActionBackup  Action = "make backup"
+	ActionUse     Action = "use"
+	ActionFailed  Action = "failed" // not ours: the subflow ended
+	ActionPath    Action = "path"   // something about a path as a whole
+)
+
+// Decision is one thing that the controller did, and why.
+type Decision struct {
+	When        time.Time `json:"when"`
+	Token       string    `json:"token,omitempty"`
+	Destination string    `json:"destination,omitempty"`
+	Mode        string    `json:"mode,omitempty"`
+	Action      Action    `json:"action"`
+	Path        string    `json:"path"`
+	Why         string    `json:"why"`
+}
+
+// keptDecisions bounds the ring.
+const keptDecisions = 1000
+
+// decisionRing keeps the latest decisions. One goroutine adds; any may read.
+type decisionRing struct {
+	mu    sync.Mutex
+	ring  [keptDecisions]Decision
+	total uint64
+	more  chan struct{} // closed and replaced with each addition
+}
+
+func (r *decisionRing) add(d Decision) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ring[r.total%keptDecisions] = d
+	r.total++
+	if r.more != nil {
+		close(r.more)
+		r.more = nil
+	}
+}
+
+// since returns the decisions from number n on, the number of the next one to
+// come, and a channel that is closed when it has come. What the ring has lost
+// is skipped.
+func (r *decisionRing) since(n uint64) (ds []Decision, next uint64, more <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.total > keptDecisions && n < r.total-keptDecisions {
+		n = r.total - keptDecisions
+	}
+	for ; n < r.total; n++ {
+		ds = append(ds, r.ring[n%keptDecisions])
+	}
+	if r.more == nil {
+		r.more = make(chan struct{})
+	}
+	return ds, r.total, r.more
+}

@@ -1,0 +1,466 @@
+package pathctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/mptcppm"
+	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/rtowatch"
+)
+
+// How often a connection is looked at: often while data moves, seldom while
+// nothing happens, at once when an event asks for it. Events come by
+// themselves; looking is for what has none.
+const (
+	lookBusy   = 100 * time.Millisecond
+	lookUrgent = 20 * time.Millisecond
+	lookIdle   = 2 * time.Second
+	// lookAgain bounds how long a policy may put a look off.
+	lookAgain = 10 * time.Second
+	// strangerWait is how long a connection may be unknown to the data path
+	// before it is taken for another program's.
+	strangerWait = 500 * time.Millisecond
+	// closedKept is how long a token is remembered after its connection ended:
+	// a registration may come after the end.
+	inboxSize = 4096
+)
+
+// engine is the controller in user space: one goroutine owns all of its state.
+// Everything that happens reaches it as a function or an event.
+type engine struct {
+	role  policy.Role
+	log   *slog.Logger
+	cmds  *mptcppm.Client
+	watch *rtowatch.Watcher
+
+	inbox    chan func(now time.Time)
+	events   chan mptcppm.Event
+	timeouts chan rtowatch.Event
+
+	conns map[uapi.Token]*connection
+	queue queue
+	paths []netpath.Path
+	upAt  map[string]time.Time
+	// ids gives each local address an MPTCP address id that stays the same
+	// while the program runs.
+	ids    map[netip.Addr]uapi.AddrID
+	health map[string]*health
+	// announce lists the addresses that a concentrator tells its clients.
+	announce []netip.Addr
+
+	decisions decisionRing
+	troubled  atomic.Pointer[map[string]time.Time] // path → until when it is to be avoided
+	lost      atomic.Uint64                        // gaps in the events
+}
+
+func newEngine(role policy.Role, cmds *mptcppm.Client, watch *rtowatch.Watcher, announce []netip.Addr, log *slog.Logger) *engine {
+	e := &engine{
+		role: role, log: log, cmds: cmds, watch: watch, announce: announce,
+		inbox:    make(chan func(time.Time), inboxSize),
+		events:   make(chan mptcppm.Event, inboxSize),
+		timeouts: make(chan rtowatch.Event, inboxSize),
+		conns:    make(map[uapi.Token]*connection),
+		upAt:     make(map[string]time.Time),
+		ids:      make(map[netip.Addr]uapi.AddrID),
+		health:   make(map[string]*health),
+	}
+	e.troubled.Store(&map[string]time.Time{})
+	return e
+}
+
+// post hands f to the engine's goroutine.
+func (e *engine) post(ctx context.Context, f func(now time.Time)) {
+	select {
+	case e.inbox <- f:
+	case <-ctx.Done():
+	}
+}
+
+// postStatus asks for what is known of all connections of the data path.
+func (e *engine) postStatus(ctx context.Context, answer chan<- map[uapi.Token]ConnectionStatus) {
+	e.post(ctx, func(time.Time) {
+		m := make(map[uapi.Token]ConnectionStatus, len(e.conns))
+		for token, c := range e.conns {
+			if !c.ours {
+				continue
+			}
+			st := ConnectionStatus{Last: c.last, Backup: make(map[string]bool)}
+			for k, f := range c.subflows {
+				st.Backup[k.local.String()+" "+k.remote.String()] = f.backup || f.peerBackup
+			}
+			m[token] = st
+		}
+		answer <- m
+	})
+}
+
+// run is the engine's goroutine.
+func (e *engine) run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case f := <-e.inbox:
+			f(time.Now())
+		case ev := <-e.events:
+			e.onEvent(ctx, ev, time.Now())
+		case ev := <-e.timeouts:
+			e.onTimeout(ev, time.Now())
+		case <-timer.C:
+		}
+		now := time.Now()
+		for c := e.queue.due(now); c != nil; c = e.queue.due(now) {
+			e.examine(ctx, c, now)
+		}
+		if t, ok := e.queue.next(); ok {
+			timer.Reset(max(time.Until(t), 0))
+		}
+	}
+}
+
+// receive reads the kernel's events until ctx is done.
+func (e *engine) receive(ctx context.Context, events *mptcppm.Events) error {
+	for ev, err := range events.All(ctx) {
+		switch {
+		case err == nil:
+			select {
+			case e.events <- ev:
+			case <-ctx.Done():
+				return nil
+			}
+		case errors.Is(err, mptcppm.ErrEventsLost):
+			e.lost.Add(1)
+			e.log.Warn("events of the kernel were lost: reading every connection anew")
+			e.post(ctx, e.lookAtAll)
+		case ctx.Err() != nil:
+			return nil
+		default:
+			return fmt.Errorf("kernel events: %w", err)
+		}
+	}
+	return nil
+}
+
+// receiveTimeouts reads timeout events until ctx is done.
+func (e *engine) receiveTimeouts(ctx context.Context) error {
+	for ev, err := range e.watch.All(ctx) {
+		switch {
+		case err == nil:
+			select {
+			case e.timeouts <- ev:
+			case <-ctx.Done():
+				return nil
+			}
+		case errors.Is(err, rtowatch.ErrEventsLost):
+			e.lost.Add(1)
+			e.post(ctx, e.lookAtAll)
+		case ctx.Err() != nil:
+			return nil
+		default:
+			return fmt.Errorf("timeout events: %w", err)
+		}
+	}
+	return nil
+}
+
+func (e *engine) lookAtAll(now time.Time) {
+	for _, c := range e.conns {
+		e.queue.sooner(c, now)
+	}
+}
+
+// register takes a connection of the data path under control.
+func (e *engine) register(reg Registration) func(time.Time) {
+	return func(now time.Time) {
+		c := e.connection(reg.Token, now)
+		c.reg, c.ours = reg, true
+		e.queue.sooner(c, now)
+	}
+}
+
+// unregister forgets a connection of the data path.
+func (e *engine) unregister(token uapi.Token) func(time.Time) {
+	return func(time.Time) { e.forget(token) }
+}
+
+func (e *engine) forget(token uapi.Token) {
+	if c := e.conns[token]; c != nil {
+		e.queue.remove(c)
+		delete(e.conns, token)
+	}
+}
+
+func (e *engine) connection(token uapi.Token, now time.Time) *connection {
+	c := e.conns[token]
+	if c == nil {
+		c = newConnection(now)
+		c.reg.Token, c.reg.Role = token, e.role
+		e.conns[token] = c
+	}
+	return c
+}
+
+// setPaths takes a new snapshot of the paths.
+func (e *engine) setPaths(paths []netpath.Path) func(time.Time) {
+	return func(now time.Time) {
+		before := e.upAt
+		e.upAt = make(map[string]time.Time)
+		for _, p := range paths {
+			if p.State != netpath.Up {
+				continue
+			}
+			at, was := before[p.Name]
+			if !was {
+				at = now
+				delete(e.health, p.Name) // whatever was wrong, it is a new start
+			}
+			e.upAt[p.Name] = at
+		}
+		e.paths = paths
+		e.lookAtAll(now)
+	}
+}
+
+// onEvent takes an event of the kernel into account.
+func (e *engine) onEvent(ctx context.Context, ev mptcppm.Event, now time.Time) {
+	switch ev.Kind {
+	case mptcppm.EventListenerCreated, mptcppm.EventListenerClosed:
+		return
+	case mptcppm.EventClosed:
+		e.forget(ev.Token)
+		return
+	}
+	c := e.connection(ev.Token, now)
+	c.applyEvent(ev)
+	switch ev.Kind {
+	case mptcppm.EventCreated, mptcppm.EventEstablished:
+		e.begin(ctx, c, ev, now)
+	case mptcppm.EventSubflowEstablished:
+		e.subflowUp(c, ev, now)
+	case mptcppm.EventSubflowClosed:
+		e.subflowDown(c, ev, now)
+	case mptcppm.EventSubflowPriority:
+		if f := c.subflows[keyOf(ev.Local, ev.Remote)]; f != nil {
+			f.peerBackup = ev.Backup
+		}
+	}
+	e.queue.sooner(c, now)
+}
+
+// begin records a connection's first subflow. A concentrator announces its
+// other addresses to a client that may need them.
+func (e *engine) begin(ctx context.Context, c *connection, ev mptcppm.Event, now time.Time) {
+	f := c.addSubflow(ev.Local, ev.Remote, e.pathOf(ev.Local.Addr(), ev.Remote.Addr()), now)
+	f.local, f.remote = ev.Local, ev.Remote // a reading has them unmapped
+	f.initial, f.established = true, true
+	if ev.Kind != mptcppm.EventEstablished || !c.server {
+		return
+	}
+	for i, a := range e.announce {
+		if a == ev.Local.Addr().Unmap() {
+			continue
+		}
+		if err := e.cmds.Announce(ctx, ev.Token, mptcppm.Endpoint{ID: firstConcentratorID + uapi.AddrID(i), Addr: a}); err != nil {
+			e.log.Debug("cannot announce an address", "address", a, "error", err)
+		}
+	}
+}
+
+func (e *engine) subflowUp(c *connection, ev mptcppm.Event, now time.Time) {
+	f := c.adopt(ev.Local, ev.Remote)
+	if f == nil {
+		f = c.addSubflow(ev.Local, ev.Remote, e.pathOf(ev.Local.Addr(), ev.Remote.Addr()), now)
+	}
+	f.local, f.remote, f.addrID = ev.Local, ev.Remote, ev.LocalID
+	f.established, f.since = true, now
+	f.peerBackup = ev.Backup && !f.backup
+	if e.role == policy.Client && e.healthOf(f.path).established(now) {
+		e.decide(c, ActionPath, f.path, "works again: a subflow was established")
+		e.publish(now)
+		e.lookAtAll(now)
+	}
+}
+
+func (e *engine) subflowDown(c *connection, ev mptcppm.Event, now time.Time) {
+	f := c.adopt(ev.Local, ev.Remote)
+	if f == nil {
+		return // we destroyed it
+	}
+	delete(c.subflows, keyOf(ev.Local, ev.Remote))
+	why := "the subflow ended: " + failureOf(ev.Errno).String()
+	if ev.Errno != 0 {
+		why = "the subflow ended: " + ev.Errno.Error()
+	}
+	e.decide(c, ActionFailed, f.path, why)
+	e.pathFailed(f.path, failureOf(ev.Errno), now)
+}
+
+// onTimeout takes an expired retransmission timer into account: the connection
+// is looked at now, not at its next turn.
+func (e *engine) onTimeout(ev rtowatch.Event, now time.Time) {
+	c := e.conns[ev.Token]
+	if c == nil || !c.ours {
+		return
+	}
+	switch ev.Kind {
+	case rtowatch.Timeout:
+		if f := c.subflows[keyOf(ev.Local, ev.Remote)]; f != nil {
+			f.obs.timeout(ev.Retransmits)
+		}
+		c.urgent = true
+		e.queue.sooner(c, now)
+	case rtowatch.Retransmit:
+		c.urgent = true
+		e.queue.sooner(c, now.Add(lookUrgent))
+	}
+}
+
+// examine reads a connection, asks its policy, and carries out what it says.
+func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
+	if !c.ours {
+		e.stranger(ctx, c, now)
+		return
+	}
+	r, err := c.reg.Reader.Read()
+	if err != nil {
+		// It ended, and its owner is about to say so; or it fell back to TCP.
+		e.queue.schedule(c, now.Add(lookIdle))
+		return
+	}
+	c.update(r, e.pathOf, now)
+	e.sampleRTT(c)
+	plan, memory := policy.Decide(c.view(now), e.pathsFor(c, now), c.memory)
+	c.memory = memory
+	e.reconcile(ctx, c, plan, now)
+	e.queue.schedule(c, now.Add(c.nextLook(plan)))
+}
+
+// nextLook is how long the connection may be left alone.
+func (c *connection) nextLook(plan policy.Plan) time.Duration {
+	d := lookBusy
+	if c.quiet > 10 {
+		d = lookIdle
+	}
+	inFlight := false
+	for _, f := range c.subflows {
+		inFlight = inFlight || f.obs.last.Unacked > 0 || !f.established
+	}
+	switch {
+	case c.urgent && inFlight:
+		d = lookUrgent
+	case inFlight:
+		d = lookBusy
+	default:
+		c.urgent = false
+	}
+	if plan.Look > 0 {
+		d = min(d, plan.Look)
+	}
+	return min(d, lookAgain)
+}
+
+// pathOf names the path of a subflow: by its local address on the client, by
+// its remote one on the concentrator.
+func (e *engine) pathOf(local, remote netip.Addr) string {
+	if e.role == policy.Concentrator {
+		return remote.Unmap().String()
+	}
+	for _, p := range e.paths {
+		for _, a := range p.Addrs {
+			if a.Addr == local.Unmap() {
+				return p.Name
+			}
+		}
+	}
+	return local.Unmap().String() // an address that no path has any more
+}
+
+// pathsFor is what the policy sees of the paths.
+func (e *engine) pathsFor(c *connection, now time.Time) []policy.Path {
+	if e.role == policy.Concentrator {
+		return nil // the client's paths are not ours to know
+	}
+	var out []policy.Path
+	for _, p := range e.paths {
+		h := e.healthOf(p.Name)
+		v := policy.Path{Name: p.Name, Rank: p.Rank, Metered: p.Metered, RTT: h.rtt, Retry: h.retry(now)}
+		if at, up := e.upAt[p.Name]; up {
+			v.UpFor = now.Sub(at)
+			_, _, v.Up = c.way(p)
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// way returns the addresses of a subflow over p, if there are any: a local one
+// for which the peer has one of the same family.
+func (c *connection) way(p netpath.Path) (local netpath.Addr, remote netip.AddrPort, ok bool) {
+	for _, a := range p.Addrs {
+		if r, ok := c.remoteFor(a.Addr); ok {
+			return a, r, true
+		}
+	}
+	return netpath.Addr{}, netip.AddrPort{}, false
+}
+
+func (e *engine) healthOf(path string) *health {
+	h := e.health[path]
+	if h == nil {
+		h = &health{}
+		e.health[path] = h
+	}
+	return h
+}
+
+func (e *engine) sampleRTT(c *connection) {
+	if e.role == policy.Concentrator {
+		return
+	}
+	for _, f := range c.subflows {
+		if f.established && f.obs.last.RTT > 0 {
+			e.healthOf(f.path).sample(f.obs.last.RTT)
+		}
+	}
+}
+
+// pathFailed leaves a path alone for a while, longer each time.
+func (e *engine) pathFailed(path string, f failure, now time.Time) {
+	if e.role == policy.Concentrator {
+		return // the client brings subflows back
+	}
+	e.healthOf(path).fail(f, now)
+	e.publish(now)
+}
+
+// publish tells the data path which paths new connections should not start on.
+func (e *engine) publish(now time.Time) {
+	out := make(map[string]time.Time)
+	for name, h := range e.health {
+		if h.failures > 0 && h.upSince.IsZero() {
+			out[name] = h.until.Add(probeTime)
+		}
+	}
+	e.troubled.Store(&out)
+}
+
+// decide keeps a decision for people.
+func (e *engine) decide(c *connection, a Action, path, why string) {
+	d := Decision{When: time.Now(), Action: a, Path: path, Why: why}
+	if c != nil {
+		d.Token, d.Destination, d.Mode = c.reg.Token.String(), c.reg.Destination, c.reg.Mode.Name
+		c.last = fmt.Sprintf("%s %s: %s", a, path, why)
+	}
+	e.decisions.add(d)
+	e.log.Debug("decision", "action", string(a), "path", path, "reason", why, "destination", d.Destination, "mode", d.Mode)
+}

@@ -1,0 +1,113 @@
+package pathctl
+
+import (
+	"errors"
+	"syscall"
+	"time"
+)
+
+// failure is how a subflow ended, as far as it says when to try again: a reset
+// is answered soon, an unreachable destination later, a timeout latest (SMAPP
+// §4.1).
+type failure uint8
+
+const (
+	failedReset failure = iota
+	failedUnreachable
+	failedTimeout
+	failedPoor // it worked, but badly: loss, or it slowed the connection down
+)
+
+var failureNames = [...]string{"reset", "unreachable", "timeout", "poor"}
+
+func (f failure) String() string { return failureNames[f] }
+
+// failureOf classifies the error of a closed subflow.
+func failureOf(errno error) failure {
+	switch {
+	case errors.Is(errno, syscall.ENETUNREACH), errors.Is(errno, syscall.EHOSTUNREACH), errors.Is(errno, syscall.ENETDOWN):
+		return failedUnreachable
+	case errors.Is(errno, syscall.ETIMEDOUT):
+		return failedTimeout
+	}
+	return failedReset
+}
+
+// firstRetry is how long a path is left alone after its first failure, and
+// lastRetry the longest after many: short enough to be back within ten seconds
+// once the path works again. A path that works but badly is left alone longer
+// each time.
+var (
+	firstRetry = [...]time.Duration{failedReset: 500 * time.Millisecond, failedUnreachable: time.Second, failedTimeout: 2 * time.Second, failedPoor: 3 * time.Second}
+	lastRetry  = [...]time.Duration{failedReset: 8 * time.Second, failedUnreachable: 8 * time.Second, failedTimeout: 8 * time.Second, failedPoor: time.Minute}
+)
+
+// steady is how long a subflow must have lived for its path to be trusted
+// again.
+const steady = 10 * time.Second
+
+// probeTime is how long a subflow that is being opened keeps others from trying
+// the same path.
+const probeTime = 3 * time.Second
+
+// health is what is known of a path across connections: when one finds it
+// dark, the others need not find out by themselves.
+type health struct {
+	failures   int
+	last       failure
+	until      time.Time // not before then
+	probeUntil time.Time // somebody is trying
+	upSince    time.Time // a subflow came up after the last failure
+	rtt        time.Duration
+}
+
+// fail notes a failure at now and returns how long to wait.
+func (h *health) fail(f failure, now time.Time) time.Duration {
+	if now.Before(h.until) {
+		return h.until.Sub(now) // one of many connections on the same path
+	}
+	if !h.upSince.IsZero() && now.Sub(h.upSince) >= steady || h.last != f {
+		h.failures = 0
+	}
+	d := firstRetry[f] << min(h.failures, 10)
+	d = min(d, lastRetry[f])
+	h.failures++
+	h.last, h.until, h.upSince, h.probeUntil = f, now.Add(d), time.Time{}, time.Time{}
+	return d
+}
+
+// established notes that a subflow came up; it reports whether the path had
+// been left alone until now.
+func (h *health) established(now time.Time) (back bool) {
+	back = h.upSince.IsZero() && h.failures > 0
+	if h.upSince.IsZero() {
+		h.upSince = now
+	}
+	h.until, h.probeUntil = time.Time{}, time.Time{}
+	return back
+}
+
+// retry is how long the path is to be left alone.
+func (h *health) retry(now time.Time) time.Duration {
+	switch {
+	case now.Before(h.until):
+		return h.until.Sub(now)
+	case h.failures > 0 && h.upSince.IsZero() && now.Before(h.probeUntil):
+		return h.probeUntil.Sub(now)
+	}
+	return 0
+}
+
+// trying notes that a connection opens a subflow on the path.
+func (h *health) trying(now time.Time) { h.probeUntil = now.Add(probeTime) }
+
+// sample smooths round-trip times over connections.
+func (h *health) sample(rtt time.Duration) {
+	switch {
+	case rtt <= 0:
+	case h.rtt == 0:
+		h.rtt = rtt
+	default:
+		h.rtt += (rtt - h.rtt) / 8
+	}
+}

@@ -1,0 +1,142 @@
+package pathctl
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/mptcppm"
+	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/policy"
+)
+
+// reconcile makes a connection's subflows what the plan says: what is missing
+// is created before what is too much is destroyed, so that data always has
+// somewhere to go.
+func (e *engine) reconcile(ctx context.Context, c *connection, plan policy.Plan, now time.Time) {
+	for _, w := range plan.Create {
+		e.create(ctx, c, w, now)
+	}
+	for _, k := range plan.Keep {
+		e.setPriority(ctx, c, k)
+	}
+	for _, d := range plan.Drop {
+		e.drop(ctx, c, d, now)
+	}
+}
+
+func (e *engine) create(ctx context.Context, c *connection, w policy.Create, now time.Time) {
+	i := slices.IndexFunc(e.paths, func(p netpath.Path) bool { return p.Name == w.Path })
+	if i < 0 {
+		return
+	}
+	p := e.paths[i]
+	local, remote, ok := c.way(p)
+	if !ok {
+		return
+	}
+	ep := mptcppm.Endpoint{ID: e.addrID(c, local.Addr), Addr: local.Addr, IfIndex: p.Index}
+	if w.Backup {
+		ep.Flags |= mptcppm.FlagBackup
+	}
+	if err := e.cmds.CreateSubflow(ctx, c.reg.Token, ep, remote); err != nil {
+		if !errors.Is(err, mptcppm.ErrNoConnection) {
+			e.decide(c, ActionFailed, p.Name, "cannot create a subflow: "+err.Error())
+			e.pathFailed(p.Name, failureOf(err), now)
+		}
+		return
+	}
+	// Port 0 until the kernel says which one it chose.
+	f := c.addSubflow(netip.AddrPortFrom(local.Addr, 0), remote, p.Name, now)
+	f.backup, f.addrID = w.Backup, ep.ID
+	e.healthOf(p.Name).trying(now)
+	e.decide(c, ActionCreate, p.Name, w.Why)
+}
+
+func (e *engine) setPriority(ctx context.Context, c *connection, k policy.Keep) {
+	_, f := c.byID(k.ID)
+	if f == nil || f.backup == k.Backup || !f.established {
+		return
+	}
+	err := e.onSubflow(f, func(local, remote netip.AddrPort) error {
+		return e.cmds.SetSubflowBackup(ctx, c.reg.Token, local, remote, k.Backup)
+	})
+	if err != nil {
+		e.log.Debug("cannot change a subflow's priority", "path", f.path, "error", err)
+		return
+	}
+	f.backup = k.Backup
+	action := ActionUse
+	if k.Backup {
+		action = ActionBackup
+	}
+	e.decide(c, action, f.path, k.Why)
+}
+
+func (e *engine) drop(ctx context.Context, c *connection, d policy.Drop, now time.Time) {
+	k, f := c.byID(d.ID)
+	if f == nil {
+		return
+	}
+	if d.Cause == policy.PathDown {
+		// Its goodbye cannot reach the peer over its own path: the others tell,
+		// so that the peer does not wait for a timeout. This is best effort; the
+		// kernel repeats nothing.
+		_ = e.cmds.Remove(ctx, c.reg.Token, f.addrID)
+	}
+	if f.local.Port() != 0 {
+		err := e.onSubflow(f, func(local, remote netip.AddrPort) error {
+			return e.cmds.DestroySubflow(ctx, c.reg.Token, local, remote)
+		})
+		if err != nil && !errors.Is(err, mptcppm.ErrNotFound) && !errors.Is(err, mptcppm.ErrNoConnection) {
+			e.log.Debug("cannot destroy a subflow", "path", f.path, "error", err)
+			return
+		}
+	}
+	delete(c.subflows, k)
+	e.decide(c, ActionDestroy, f.path, d.Why)
+	switch {
+	case d.Cause != policy.Failed:
+	case f.obs.lossKnown && f.obs.lossRate > 0 && f.obs.timeouts == 0:
+		e.pathFailed(f.path, failedPoor, now)
+	default:
+		e.pathFailed(f.path, failedTimeout, now)
+	}
+}
+
+// onSubflow calls f with a subflow's addresses as the kernel has them. Where
+// no event has told, an IPv4 subflow of a dual-stack socket has v4-mapped
+// addresses, and one that joined later plain ones: the other form is tried as
+// well.
+func (e *engine) onSubflow(f *subflow, do func(local, remote netip.AddrPort) error) error {
+	err := do(f.local, f.remote)
+	if err == nil || !errors.Is(err, mptcppm.ErrNotFound) || !f.local.Addr().Unmap().Is4() {
+		return err
+	}
+	local, remote := otherForm(f.local), otherForm(f.remote)
+	if err = do(local, remote); err == nil {
+		f.local, f.remote = local, remote
+	}
+	return err
+}
+
+func otherForm(a netip.AddrPort) netip.AddrPort {
+	if a.Addr().Is4() {
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr().As16()), a.Port())
+	}
+	return unmap(a)
+}
+
+// addrID returns the address id of a local address: 0 stays the first
+// subflow's, the others keep theirs while the program runs.
+func (e *engine) addrID(_ *connection, a netip.Addr) uapi.AddrID {
+	id, ok := e.ids[a]
+	if !ok {
+		id = firstClientID + uapi.AddrID(len(e.ids)%idsPerRole)
+		e.ids[a] = id
+	}
+	return id
+}

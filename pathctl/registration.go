@@ -1,0 +1,40 @@
+package pathctl
+
+import (
+	"net/netip"
+
+	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/policy"
+)
+
+// Registration is a connection of the data path that the controller takes
+// care of. The token joins it with the kernel's events.
+type Registration struct {
+	Token       uapi.Token
+	Role        policy.Role
+	Mode        policy.Spec
+	Destination string   // for people
+	User        string   // for people
+	Paths       []string // the only paths that it may use; nil: all
+	Reader      Reader
+}
+
+// Reader reads a connection's sockets. The owner of the connection hands it
+// over; calls come from the controller's goroutine.
+type Reader interface {
+	// Read returns the state now, or an error when there is no connection any
+	// more.
+	Read() (Reading, error)
+}
+
+// Reading is the state of a connection at one moment.
+type Reading struct {
+	Info     uapi.Info
+	Subflows []SubflowReading
+}
+
+// SubflowReading is the state of one subflow; IPv4 addresses are unmapped.
+type SubflowReading struct {
+	Local, Remote netip.AddrPort
+	TCP           uapi.TCPInfo
+}

@@ -1,0 +1,146 @@
+package pathctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+
+	"golang.org/x/sync/errgroup"
+
+	"mpproxy/internal/journal"
+	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/mptcppm"
+	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/rtowatch"
+)
+
+// steering is the controller in user space with what it has taken from the
+// host: the path manager, the kernel's events, the timeout events.
+type steering struct {
+	engine  *engine
+	events  *mptcppm.Events
+	watch   *rtowatch.Watcher
+	journal *journal.Journal
+}
+
+// startSteering takes over. Nothing is left behind when it fails.
+func startSteering(role policy.Role, k *kernel, announce []netip.Addr, log *slog.Logger) (_ *steering, err error) {
+	s := &steering{journal: k.journal}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.stop())
+		}
+	}()
+	if s.events, err = mptcppm.DialEvents(nil); err != nil {
+		return s, fmt.Errorf("listening to the kernel's MPTCP events: %w", err)
+	}
+	if s.watch, err = rtowatch.Open(rtowatch.Config{}, log); err != nil {
+		return s, fmt.Errorf("watching for timeouts: %w", err)
+	}
+	before, err := takePathManager(k.journal)
+	if err != nil {
+		return s, err
+	}
+	log.Info("took over the path manager of this network namespace: mpproxy decides about subflows, and serves other programs' connections by the configured endpoints",
+		"before", before, "timeouts", s.watch.Mechanism().String())
+	s.engine = newEngine(role, k.client, s.watch, announce, log)
+	return s, nil
+}
+
+// steer starts steering if that is wanted and possible; nil means that the
+// kernel steers.
+func (k *kernel) steer(wanted bool, role policy.Role, announce []netip.Addr) *steering {
+	if !wanted || k.client == nil {
+		return nil
+	}
+	s, err := startSteering(role, k, announce, k.log)
+	if err != nil {
+		k.log.Warn("cannot be the path manager: the kernel's own one makes the subflows", "error", err)
+		return nil
+	}
+	k.state.Store(&KernelStatus{Active: true, UserSpace: true, Timeouts: s.watch.Mechanism().String()})
+	return s
+}
+
+func register(ctx context.Context, s *steering, reg Registration) {
+	if s == nil {
+		return
+	}
+	s.watch.Add(source{reg})
+	s.engine.post(ctx, s.engine.register(reg))
+}
+
+func unregister(ctx context.Context, s *steering, token uapi.Token) {
+	if s == nil {
+		return
+	}
+	s.watch.Remove(token)
+	s.engine.post(ctx, s.engine.unregister(token))
+}
+
+// source shows a connection to rtowatch.
+type source struct{ reg Registration }
+
+func (s source) Token() uapi.Token { return s.reg.Token }
+
+func (s source) Subflows() ([]rtowatch.Subflow, error) {
+	r, err := s.reg.Reader.Read()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]rtowatch.Subflow, 0, len(r.Subflows))
+	for _, f := range r.Subflows {
+		out = append(out, rtowatch.Subflow{Local: f.Local, Remote: f.Remote, TCP: f.TCP})
+	}
+	return out, nil
+}
+
+// run works until ctx is done.
+func (s *steering) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.engine.run(ctx) })
+	g.Go(func() error { return s.engine.receive(ctx, s.events) })
+	g.Go(func() error { return s.engine.receiveTimeouts(ctx) })
+	return g.Wait()
+}
+
+// stop gives everything back.
+func (s *steering) stop() error {
+	var errs []error
+	if s.engine != nil {
+		errs = append(errs, returnPathManager(s.journal))
+	}
+	if s.watch != nil {
+		errs = append(errs, s.watch.Close())
+	}
+	if s.events != nil {
+		errs = append(errs, s.events.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// ConnectionStatus is what the controller knows of a connection.
+type ConnectionStatus struct {
+	Last   string          // the last decision, in words; empty: none yet
+	Backup map[string]bool // by "local remote"
+}
+
+// Backup reports whether a subflow is flagged backup by either end.
+func (s ConnectionStatus) IsBackup(local, remote netip.AddrPort) bool {
+	return s.Backup[local.String()+" "+remote.String()]
+}
+
+// status reads what is known of all connections. It waits for the engine's
+// goroutine.
+func (s *steering) status(ctx context.Context) map[uapi.Token]ConnectionStatus {
+	answer := make(chan map[uapi.Token]ConnectionStatus, 1)
+	s.engine.postStatus(ctx, answer)
+	select {
+	case m := <-answer:
+		return m
+	case <-ctx.Done():
+		return nil
+	}
+}
