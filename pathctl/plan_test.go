@@ -54,12 +54,21 @@ func TestEndpointsFor(t *testing.T) {
 	}{
 		{"no path", nil, nil},
 		{"one path", []netpath.Path{testPath("wifi", 2, wifi4)}, []mptcppm.Endpoint{{Addr: wifi4, Flags: sub, IfIndex: 2}}},
-		{"both families", []netpath.Path{testPath("wifi", 2, wifi4, wifi6)},
-			[]mptcppm.Endpoint{{Addr: wifi4, Flags: sub, IfIndex: 2}, {Addr: wifi6, Flags: sub, IfIndex: 2}}},
-		{"a metered path is a backup", []netpath.Path{testPath("wifi", 2, wifi4), testMetered(testPath("lte", 3, lte4))},
-			[]mptcppm.Endpoint{{Addr: wifi4, Flags: sub, IfIndex: 2}, {Addr: lte4, Flags: backup, IfIndex: 3}}},
-		{"a path that is down", []netpath.Path{testDown(testPath("wifi", 2, wifi4)), testPath("lte", 3, lte4)},
-			[]mptcppm.Endpoint{{Addr: lte4, Flags: sub, IfIndex: 3}}},
+		{
+			"both families",
+			[]netpath.Path{testPath("wifi", 2, wifi4, wifi6)},
+			[]mptcppm.Endpoint{{Addr: wifi4, Flags: sub, IfIndex: 2}, {Addr: wifi6, Flags: sub, IfIndex: 2}},
+		},
+		{
+			"a metered path is a backup",
+			[]netpath.Path{testPath("wifi", 2, wifi4), testMetered(testPath("lte", 3, lte4))},
+			[]mptcppm.Endpoint{{Addr: wifi4, Flags: sub, IfIndex: 2}, {Addr: lte4, Flags: backup, IfIndex: 3}},
+		},
+		{
+			"a path that is down",
+			[]netpath.Path{testDown(testPath("wifi", 2, wifi4)), testPath("lte", 3, lte4)},
+			[]mptcppm.Endpoint{{Addr: lte4, Flags: sub, IfIndex: 3}},
+		},
 		{"a path without addresses", []netpath.Path{testPath("wifi", 2)}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) { wantSame(t, "endpoints", tt.want, endpointsFor(tt.paths)) })
@@ -116,34 +125,58 @@ func TestDiff(t *testing.T) {
 		notes       int
 	}{
 		{name: "nothing"},
-		{name: "first start", want: want(ep(0, wifi4, sub, 2), ep(0, lte4, sub, 3)),
-			add: want(ep(first, wifi4, sub, 2), ep(first+1, lte4, sub, 3))},
+		{
+			name: "first start", want: want(ep(0, wifi4, sub, 2), ep(0, lte4, sub, 3)),
+			add: want(ep(first, wifi4, sub, 2), ep(first+1, lte4, sub, 3)),
+		},
 		{name: "all there", have: want(ep(first+4, wifi4, sub, 2)), want: want(ep(0, wifi4, sub, 2))},
-		{name: "one too much", have: want(ep(first, wifi4, sub, 2), ep(first+1, lte4, sub, 3)), want: want(ep(0, wifi4, sub, 2)),
-			remove: want(ep(first+1, lte4, sub, 3))},
+		{
+			name: "one too much", have: want(ep(first, wifi4, sub, 2), ep(first+1, lte4, sub, 3)), want: want(ep(0, wifi4, sub, 2)),
+			remove: want(ep(first+1, lte4, sub, 3)),
+		},
 		{name: "none wanted any more", have: want(ep(first, wifi4, sub, 2)), remove: want(ep(first, wifi4, sub, 2))},
-		{name: "ids in use are not given away", have: want(ep(first, wifi4, sub, 2), ep(first+2, wifi6, sub, 2)),
+		{
+			name: "ids in use are not given away", have: want(ep(first, wifi4, sub, 2), ep(first+2, wifi6, sub, 2)),
 			want: want(ep(0, wifi4, sub, 2), ep(0, wifi6, sub, 2), ep(0, lte4, sub, 3), ep(0, lte6, sub, 3)),
-			add:  want(ep(first+1, lte4, sub, 3), ep(first+3, lte6, sub, 3))},
-		{name: "the id of what is removed may be reused", have: want(ep(first, wifi4, sub, 2)), want: want(ep(0, lte4, sub, 3)),
-			remove: want(ep(first, wifi4, sub, 2)), add: want(ep(first, lte4, sub, 3))},
-		{name: "other flags", have: want(ep(first, wifi4, sub, 2)), want: want(ep(0, wifi4, backup, 2)),
-			remove: want(ep(first, wifi4, sub, 2)), add: want(ep(first, wifi4, backup, 2))},
-		{name: "other interface", have: want(ep(first, wifi4, sub, 2)), want: want(ep(0, wifi4, sub, 9)),
-			remove: want(ep(first, wifi4, sub, 2)), add: want(ep(first, wifi4, sub, 9))},
-		{name: "foreign, other address", have: want(ep(1, lte4, sub, 3)), want: want(ep(0, wifi4, sub, 2)),
-			add: want(ep(first, wifi4, sub, 2))},
-		{name: "foreign, our address", have: want(ep(1, wifi4, sub, 0)), want: want(ep(0, wifi4, sub, 2), ep(0, lte4, sub, 3)),
-			add: want(ep(first, lte4, sub, 3)), notes: 1},
+			add:  want(ep(first+1, lte4, sub, 3), ep(first+3, lte6, sub, 3)),
+		},
+		{
+			name: "the id of what is removed may be reused", have: want(ep(first, wifi4, sub, 2)), want: want(ep(0, lte4, sub, 3)),
+			remove: want(ep(first, wifi4, sub, 2)), add: want(ep(first, lte4, sub, 3)),
+		},
+		{
+			name: "other flags", have: want(ep(first, wifi4, sub, 2)), want: want(ep(0, wifi4, backup, 2)),
+			remove: want(ep(first, wifi4, sub, 2)), add: want(ep(first, wifi4, backup, 2)),
+		},
+		{
+			name: "other interface", have: want(ep(first, wifi4, sub, 2)), want: want(ep(0, wifi4, sub, 9)),
+			remove: want(ep(first, wifi4, sub, 2)), add: want(ep(first, wifi4, sub, 9)),
+		},
+		{
+			name: "foreign, other address", have: want(ep(1, lte4, sub, 3)), want: want(ep(0, wifi4, sub, 2)),
+			add: want(ep(first, wifi4, sub, 2)),
+		},
+		{
+			name: "foreign, our address", have: want(ep(1, wifi4, sub, 0)), want: want(ep(0, wifi4, sub, 2), ep(0, lte4, sub, 3)),
+			add: want(ep(first, lte4, sub, 3)), notes: 1,
+		},
 		{name: "foreign, not wanted", have: want(ep(1, wifi4, sub, 2), ep(255, lte4, sub, 3))},
-		{name: "of the other role", have: want(ep(firstConcentratorID, wifi4, mptcppm.FlagSignal, 0)), want: want(ep(0, lte4, sub, 3)),
-			add: want(ep(first, lte4, sub, 3))},
-		{name: "foreign, with a port", have: want(mptcppm.Endpoint{ID: 1, Addr: wifi4, Port: 80, Flags: mptcppm.FlagSignal}), want: want(ep(0, wifi4, sub, 2)),
-			add: want(ep(first, wifi4, sub, 2))},
-		{name: "made by the kernel, our address", have: want(ep(1, wifi4, mptcppm.FlagImplicit, 0)), want: want(ep(0, wifi4, sub, 2)),
-			remove: want(ep(1, wifi4, mptcppm.FlagImplicit, 0)), add: want(ep(first, wifi4, sub, 2))},
-		{name: "made by the kernel, another address", have: want(ep(1, lte4, mptcppm.FlagImplicit, 0)), want: want(ep(0, wifi4, sub, 2)),
-			add: want(ep(first, wifi4, sub, 2))},
+		{
+			name: "of the other role", have: want(ep(firstConcentratorID, wifi4, mptcppm.FlagSignal, 0)), want: want(ep(0, lte4, sub, 3)),
+			add: want(ep(first, lte4, sub, 3)),
+		},
+		{
+			name: "foreign, with a port", have: want(mptcppm.Endpoint{ID: 1, Addr: wifi4, Port: 80, Flags: mptcppm.FlagSignal}), want: want(ep(0, wifi4, sub, 2)),
+			add: want(ep(first, wifi4, sub, 2)),
+		},
+		{
+			name: "made by the kernel, our address", have: want(ep(1, wifi4, mptcppm.FlagImplicit, 0)), want: want(ep(0, wifi4, sub, 2)),
+			remove: want(ep(1, wifi4, mptcppm.FlagImplicit, 0)), add: want(ep(first, wifi4, sub, 2)),
+		},
+		{
+			name: "made by the kernel, another address", have: want(ep(1, lte4, mptcppm.FlagImplicit, 0)), want: want(ep(0, wifi4, sub, 2)),
+			add: want(ep(first, wifi4, sub, 2)),
+		},
 		{name: "last id of the range", have: want(ep(first+idsPerRole-1, wifi4, sub, 2)), remove: want(ep(first+idsPerRole-1, wifi4, sub, 2))},
 		{name: "before and behind the range", have: want(ep(first-1, wifi4, sub, 2), ep(first+idsPerRole, wifi6, sub, 2))},
 	} {

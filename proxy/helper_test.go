@@ -301,7 +301,8 @@ func readAnswer(t testing.TB, c io.Reader, greeting []byte) Reply {
 func exchange(t testing.TB, s interface {
 	net.Conn
 	CloseWrite() error
-}, b string) string {
+}, b string,
+) string {
 	t.Helper()
 	_, err := io.WriteString(s, b)
 	must(t, err)

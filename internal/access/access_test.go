@@ -25,7 +25,8 @@ type attempt struct {
 
 func try(t *testing.T, auth interface {
 	Authenticate(user, secret string) (proxy.Identity, error)
-}, attempts []attempt) {
+}, attempts []attempt,
+) {
 	t.Helper()
 	for _, a := range attempts {
 		t.Run(a.name, func(t *testing.T) {

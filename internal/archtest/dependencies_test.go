@@ -155,8 +155,10 @@ func TestUnexplained(t *testing.T) {
 
 func TestDirect(t *testing.T) {
 	all := []requirement{
-		{"a.example/x", "v1.0.0", true}, {"a.example/x/sub", "v1.0.0", true},
-		{"a.example/unused", "v1.0.0", true}, {"a.example/said", "v1.0.0", false},
+		{"a.example/x", "v1.0.0", true},
+		{"a.example/x/sub", "v1.0.0", true},
+		{"a.example/unused", "v1.0.0", true},
+		{"a.example/said", "v1.0.0", false},
 	}
 	got := direct(all, []pkg{{Imports: []string{"fmt"}, XTestImports: []string{"a.example/x/sub/deep"}}})
 	if diff := cmp.Diff([]requirement{all[1], all[3]}, got); diff != "" {

@@ -124,8 +124,10 @@ func (p *printer) connections(s Status, most int) {
 		n    uint64
 		what string
 	}{
-		{s.Totals.Failed, "failed"}, {s.Totals.Refused, "refused at a limit"},
-		{s.Totals.FellBack, "fell back to plain TCP"}, {s.Totals.AuthFailures, "with a wrong user"},
+		{s.Totals.Failed, "failed"},
+		{s.Totals.Refused, "refused at a limit"},
+		{s.Totals.FellBack, "fell back to plain TCP"},
+		{s.Totals.AuthFailures, "with a wrong user"},
 	} {
 		if c.n > 0 {
 			p.printf(", %d %s", c.n, c.what)

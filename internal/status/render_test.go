@@ -98,10 +98,14 @@ func samples() map[string]Status {
 		},
 		PathManager: PathManager{Backend: "kernel", Endpoints: 3, Active: true, SourceRouting: true},
 		Paths: []Path{
-			{Name: "wifi", Interface: "wlan0", Rank: 1, State: "up", Addresses: []string{"192.0.2.10", "2001:db8:1::10"},
-				ReceivedBytes: 61_000_000, SentBytes: 1_200_000, ReceiveRate: 47_150_000, SendRate: 999},
-			{Name: "lte", Interface: "wwan0", Rank: 2, Metered: true, State: "up", Addresses: []string{"198.51.100.7"},
-				ReceivedBytes: 18_446_744_073_709_551_615, ReceiveRate: 18_860_000},
+			{
+				Name: "wifi", Interface: "wlan0", Rank: 1, State: "up", Addresses: []string{"192.0.2.10", "2001:db8:1::10"},
+				ReceivedBytes: 61_000_000, SentBytes: 1_200_000, ReceiveRate: 47_150_000, SendRate: 999,
+			},
+			{
+				Name: "lte", Interface: "wwan0", Rank: 2, Metered: true, State: "up", Addresses: []string{"198.51.100.7"},
+				ReceivedBytes: 18_446_744_073_709_551_615, ReceiveRate: 18_860_000,
+			},
 		},
 		Connections: []Connection{}, Missing: []Missing{},
 		Totals: Totals{Connections: 12, Live: 2},
@@ -109,11 +113,13 @@ func samples() map[string]Status {
 
 	working := base
 	working.Connections = []Connection{
-		{ID: 11, Destination: "www.example.org:443", User: "bob", Mode: "aggregate", Opened: now.Add(-2500 * time.Millisecond), Protocol: "mptcp",
+		{
+			ID: 11, Destination: "www.example.org:443", User: "bob", Mode: "aggregate", Opened: now.Add(-2500 * time.Millisecond), Protocol: "mptcp",
 			Token: "0x0badcafe", SentBytes: 512, ReceivedBytes: 48_200_000, Subflows: []Subflow{
 				{Path: "wifi", Local: ap("192.0.2.10:40001"), Remote: ap("203.0.113.5:8443"), RTTMillis: 21.25, SentBytes: 700, ReceivedBytes: 35_000_000},
 				{Path: "lte", Local: ap("198.51.100.7:40002"), Remote: ap("203.0.113.5:8443"), RTTMillis: 52, ReceivedBytes: 14_000_000, Retransmitted: 2800},
-			}},
+			},
+		},
 		{ID: 12, Destination: "[2001:db8:3::80]:80", Mode: "handover", Opened: now.Add(-3 * time.Hour), Protocol: "mptcp", Subflows: []Subflow{
 			{Path: "?", Local: ap("[2001:db8:1::9]:40003"), Remote: ap("[2001:db8:2::5]:8443"), RTTMillis: 0.04},
 		}},
@@ -141,12 +147,16 @@ func samples() map[string]Status {
 	fallen.Server.PlainTCP = "wifi: the server answered without MP_CAPABLE"
 	fallen.PathManager.Active, fallen.PathManager.SourceRouting = false, false
 	fallen.Paths = []Path{
-		{Name: "wifi", Interface: "wlan0", Rank: 1, State: "up", Addresses: []string{"192.0.2.10"},
-			Warning: "rp_filter=1 drops what comes back over this interface: set it to 2"},
+		{
+			Name: "wifi", Interface: "wlan0", Rank: 1, State: "up", Addresses: []string{"192.0.2.10"},
+			Warning: "rp_filter=1 drops what comes back over this interface: set it to 2",
+		},
 		{Name: "dsl", Interface: "ppp*", Rank: 2, State: "down", Reason: "no such interface", Metered: true, Addresses: []string{}},
 	}
-	fallen.Connections = []Connection{{ID: 3, Destination: "192.0.2.200:22", Mode: "single", Opened: now.Add(time.Second), Protocol: "tcp",
-		FellBack: "no MP_CAPABLE in the answer", Subflows: []Subflow{}}}
+	fallen.Connections = []Connection{{
+		ID: 3, Destination: "192.0.2.200:22", Mode: "single", Opened: now.Add(time.Second), Protocol: "tcp",
+		FellBack: "no MP_CAPABLE in the answer", Subflows: []Subflow{},
+	}}
 	fallen.Totals = Totals{Connections: 7, Live: 1, Refused: 2, Failed: 3, FellBack: 4, AuthFailures: 5}
 
 	return map[string]Status{"working": working, "unreachable": unreachable, "bare": bare, "fallen": fallen}

@@ -25,19 +25,36 @@ func TestWithRates(t *testing.T) {
 		before, after []Path
 		want          []Path
 	}{
-		{"two paths", 2 * time.Second,
+		{
+			"two paths", 2 * time.Second,
 			[]Path{path("a", 1000, 0), path("b", 0, 500)},
 			[]Path{path("a", 2000, 10), path("b", 0, 1000)},
-			[]Path{rated(path("a", 2000, 10), 4000, 40), rated(path("b", 0, 1000), 0, 2000)}},
-		{"half a second", 500 * time.Millisecond,
-			[]Path{path("a", 0, 0)}, []Path{path("a", 1000, 0)}, []Path{rated(path("a", 1000, 0), 16000, 0)}},
-		{"in another order", time.Second,
-			[]Path{path("b", 10, 0), path("a", 20, 0)}, []Path{path("a", 21, 0), path("b", 12, 0)},
-			[]Path{rated(path("a", 21, 0), 8, 0), rated(path("b", 12, 0), 16, 0)}},
-		{"counters that started anew", time.Second,
-			[]Path{path("a", 5000, 100)}, []Path{path("a", 1000, 200)}, []Path{rated(path("a", 1000, 200), 8000, 800)}},
-		{"new path", time.Second,
-			[]Path{path("a", 5000, 0)}, []Path{path("b", 1000, 0)}, []Path{path("b", 1000, 0)}},
+			[]Path{rated(path("a", 2000, 10), 4000, 40), rated(path("b", 0, 1000), 0, 2000)},
+		},
+		{
+			"half a second", 500 * time.Millisecond,
+			[]Path{path("a", 0, 0)},
+			[]Path{path("a", 1000, 0)},
+			[]Path{rated(path("a", 1000, 0), 16000, 0)},
+		},
+		{
+			"in another order", time.Second,
+			[]Path{path("b", 10, 0), path("a", 20, 0)},
+			[]Path{path("a", 21, 0), path("b", 12, 0)},
+			[]Path{rated(path("a", 21, 0), 8, 0), rated(path("b", 12, 0), 16, 0)},
+		},
+		{
+			"counters that started anew", time.Second,
+			[]Path{path("a", 5000, 100)},
+			[]Path{path("a", 1000, 200)},
+			[]Path{rated(path("a", 1000, 200), 8000, 800)},
+		},
+		{
+			"new path", time.Second,
+			[]Path{path("a", 5000, 0)},
+			[]Path{path("b", 1000, 0)},
+			[]Path{path("b", 1000, 0)},
+		},
 		{"path that went", time.Second, []Path{path("a", 1, 1)}, nil, nil},
 		{"no time has passed", 0, []Path{path("a", 1, 1)}, []Path{path("a", 2, 2)}, []Path{path("a", 2, 2)}},
 		{"clock that ran backwards", -time.Second, []Path{path("a", 1, 1)}, []Path{path("a", 2, 2)}, []Path{path("a", 2, 2)}},

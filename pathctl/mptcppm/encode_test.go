@@ -25,11 +25,13 @@ func TestEncode(t *testing.T) {
 			"34000180" + "0600010002000000" + "0500020009000000" + "080003007f000003" + "06000500a00f0000" + "0800060021000000" + "0800070002000000",
 		},
 		{
-			"IPv6 endpoint", request{addr: &Endpoint{Addr: addr("2001:db8::1")}},
+			"IPv6 endpoint",
+			request{addr: &Endpoint{Addr: addr("2001:db8::1")}},
 			"20000180" + "060001000a000000" + "1400040020010db8000000000000000000000001",
 		},
 		{
-			"v4-mapped endpoint", request{addr: &Endpoint{Addr: addr("::ffff:192.0.2.1")}},
+			"v4-mapped endpoint",
+			request{addr: &Endpoint{Addr: addr("::ffff:192.0.2.1")}},
 			"20000180" + "060001000a000000" + "1400040000000000000000000000ffffc0000201",
 		},
 		{"limits, zero included", request{limits: &Limits{Subflows: 8}}, "0800020000000000" + "0800030008000000"},

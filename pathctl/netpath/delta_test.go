@@ -19,7 +19,8 @@ func TestCompare(t *testing.T) {
 		{"counters", func(p *Path) { p.RxBytes, p.TxBytes = 5, 6 }, nil},
 		{"down", func(p *Path) { p.State, p.Reason, p.Addrs = Down, "no carrier", nil }, []Change{
 			{"wlan0", PathDown, "no carrier"},
-			{"wlan0", AddressChanged, "192.0.2.2 removed"}, {"wlan0", AddressChanged, "2001:db8::2 removed"},
+			{"wlan0", AddressChanged, "192.0.2.2 removed"},
+			{"wlan0", AddressChanged, "2001:db8::2 removed"},
 		}},
 		{"address", func(p *Path) { p.Addrs[0].Addr = netip.MustParseAddr("192.0.2.3") }, []Change{{"wlan0", AddressChanged, "192.0.2.2 → 192.0.2.3"}}},
 		{"family gone", func(p *Path) { p.Addrs = p.Addrs[:1] }, []Change{{"wlan0", AddressChanged, "2001:db8::2 removed"}}},

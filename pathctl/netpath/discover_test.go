@@ -255,8 +255,10 @@ func TestNameTaken(t *testing.T) {
 func TestRanks(t *testing.T) {
 	sels := []Selector{{Interface: "a", Rank: 5}, {Interface: "b"}, {Interface: "c"}, {Interface: "d", Rank: 5}}
 	all := []found{
-		{path: Path{Interface: "c"}, selector: 2, metric: 1}, {path: Path{Interface: "d"}, selector: 3, metric: 9},
-		{path: Path{Interface: "b"}, selector: 1, metric: 2}, {path: Path{Interface: "a"}, selector: 0, metric: 9},
+		{path: Path{Interface: "c"}, selector: 2, metric: 1},
+		{path: Path{Interface: "d"}, selector: 3, metric: 9},
+		{path: Path{Interface: "b"}, selector: 1, metric: 2},
+		{path: Path{Interface: "a"}, selector: 0, metric: 9},
 	}
 	rankAll(all, sels)
 	got := make(map[string]int)

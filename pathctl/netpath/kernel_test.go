@@ -78,9 +78,11 @@ func TestDiscoverKernel(t *testing.T) {
 	ip := netip.MustParseAddr
 	want := []Path{
 		{Name: "wan0", Interface: "wan0", Index: l.host.index("wan0"), Rank: 1, State: Up, Addrs: []Addr{
-			{Addr: ip("192.0.2.2"), Gateway: ip("192.0.2.1")}, {Addr: ip("2001:db8:1::2"), Gateway: ip("2001:db8:1::1")}}},
+			{Addr: ip("192.0.2.2"), Gateway: ip("192.0.2.1")}, {Addr: ip("2001:db8:1::2"), Gateway: ip("2001:db8:1::1")},
+		}},
 		{Name: "wan1", Interface: "wan1", Index: l.host.index("wan1"), Rank: 2, State: Up, Addrs: []Addr{
-			{Addr: ip("198.51.100.2"), Gateway: ip("198.51.100.1")}, {Addr: ip("2001:db8:2::2"), Gateway: ip("2001:db8:2::1")}}},
+			{Addr: ip("198.51.100.2"), Gateway: ip("198.51.100.1")}, {Addr: ip("2001:db8:2::2"), Gateway: ip("2001:db8:2::1")},
+		}},
 	}
 	diff(t, "paths", want, got)
 }
@@ -288,15 +290,21 @@ func TestReconcileSettles(t *testing.T) {
 	l.host.stub("ppp7") // point-to-point: default routes without a gateway
 	l.host.addAddr("ppp7", "192.0.2.129/32")
 	l.host.addAddr("ppp7", "2001:db8:7::1/128")
-	l.host.must("p2p default", l.host.h.RouteAdd(&vnl.Route{LinkIndex: l.host.index("ppp7"), Priority: 900, Scope: vnl.SCOPE_LINK,
-		Dst: &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}}))
-	l.host.must("p2p default", l.host.h.RouteAdd(&vnl.Route{LinkIndex: l.host.index("ppp7"), Priority: 900,
-		Dst: &net.IPNet{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)}}))
+	l.host.must("p2p default", l.host.h.RouteAdd(&vnl.Route{
+		LinkIndex: l.host.index("ppp7"), Priority: 900, Scope: vnl.SCOPE_LINK,
+		Dst: &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)},
+	}))
+	l.host.must("p2p default", l.host.h.RouteAdd(&vnl.Route{
+		LinkIndex: l.host.index("ppp7"), Priority: 900,
+		Dst: &net.IPNet{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)},
+	}))
 	l.host.stub("via6") // IPv4 by an IPv6 gateway, and an on-link gateway that no prefix covers
 	l.host.addAddr("via6", "192.0.2.130/32")
-	l.host.must("via default", l.host.h.RouteAdd(&vnl.Route{LinkIndex: l.host.index("via6"), Priority: 901,
+	l.host.must("via default", l.host.h.RouteAdd(&vnl.Route{
+		LinkIndex: l.host.index("via6"), Priority: 901,
 		Via: &vnl.Via{AddrFamily: unix.AF_INET6, Addr: net.ParseIP("fe80::9")},
-		Dst: &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}}))
+		Dst: &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)},
+	}))
 	l.host.stub("far0")
 	l.host.addAddr("far0", "192.0.2.131/32")
 	l.host.addAddr("far0", "2001:db8:8::1/128")

@@ -41,15 +41,29 @@ const (
 
 // copied lists which words of the context go into the record unchanged.
 var copied = []struct{ from, to int16 }{
-	{ctxOp, recOp}, {ctxFamily, recFamily}, {ctxState, recState},
-	{ctxArg0, recArg0}, {ctxArg1, recArg1},
-	{ctxSRTT, recSRTT}, {ctxCwnd, recCwnd},
-	{ctxPacketsOut, recPacketsOut}, {ctxRetransOut, recRetransOut},
-	{ctxTotalRetrans, recTotal}, {ctxLostOut, recLostOut},
-	{ctxLocal4, recLocal4}, {ctxRemote4, recRemote4},
-	{ctxLocal6, recLocal6}, {ctxLocal6 + 4, recLocal6 + 4}, {ctxLocal6 + 8, recLocal6 + 8}, {ctxLocal6 + 12, recLocal6 + 12},
-	{ctxRemote6, recRemote6}, {ctxRemote6 + 4, recRemote6 + 4}, {ctxRemote6 + 8, recRemote6 + 8}, {ctxRemote6 + 12, recRemote6 + 12},
-	{ctxLocalPort, recLocalPort}, {ctxRemotePort, recRemotePort},
+	{ctxOp, recOp},
+	{ctxFamily, recFamily},
+	{ctxState, recState},
+	{ctxArg0, recArg0},
+	{ctxArg1, recArg1},
+	{ctxSRTT, recSRTT},
+	{ctxCwnd, recCwnd},
+	{ctxPacketsOut, recPacketsOut},
+	{ctxRetransOut, recRetransOut},
+	{ctxTotalRetrans, recTotal},
+	{ctxLostOut, recLostOut},
+	{ctxLocal4, recLocal4},
+	{ctxRemote4, recRemote4},
+	{ctxLocal6, recLocal6},
+	{ctxLocal6 + 4, recLocal6 + 4},
+	{ctxLocal6 + 8, recLocal6 + 8},
+	{ctxLocal6 + 12, recLocal6 + 12},
+	{ctxRemote6, recRemote6},
+	{ctxRemote6 + 4, recRemote6 + 4},
+	{ctxRemote6 + 8, recRemote6 + 8},
+	{ctxRemote6 + 12, recRemote6 + 12},
+	{ctxLocalPort, recLocalPort},
+	{ctxRemotePort, recRemotePort},
 }
 
 // program is what the eBPF program is made from.

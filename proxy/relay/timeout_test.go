@@ -44,39 +44,51 @@ func TestTimeouts(t *testing.T) {
 		after  time.Duration
 	}{
 		{
-			"idle from the start", Config{IdleTimeout: time.Minute}, nil,
+			"idle from the start",
+			Config{IdleTimeout: time.Minute},
+			nil,
 			IdleTimeout, time.Minute,
 		},
 		{
-			"each byte puts the idle timeout off", Config{IdleTimeout: time.Minute},
+			"each byte puts the idle timeout off",
+			Config{IdleTimeout: time.Minute},
 			map[time.Duration]string{50 * time.Second: write, 100 * time.Second: write},
 			IdleTimeout, 160 * time.Second,
 		},
 		{
-			"the default idle timeout", Config{}, nil,
+			"the default idle timeout",
+			Config{},
+			nil,
 			IdleTimeout, DefaultIdleTimeout,
 		},
 		{
-			"half-closed connections have their own", Config{IdleTimeout: time.Minute, HalfCloseTimeout: time.Hour},
+			"half-closed connections have their own",
+			Config{IdleTimeout: time.Minute, HalfCloseTimeout: time.Hour},
 			map[time.Duration]string{30 * time.Second: half},
 			HalfCloseTimeout, time.Hour + 30*time.Second,
 		},
 		{
-			"a shorter one counts at once", Config{IdleTimeout: time.Hour, HalfCloseTimeout: time.Minute},
+			"a shorter one counts at once",
+			Config{IdleTimeout: time.Hour, HalfCloseTimeout: time.Minute},
 			map[time.Duration]string{30 * time.Second: half},
 			HalfCloseTimeout, 90 * time.Second,
 		},
 		{
-			"lifetime, however busy", Config{IdleTimeout: time.Minute, MaxLifetime: 2 * time.Minute},
+			"lifetime, however busy",
+			Config{IdleTimeout: time.Minute, MaxLifetime: 2 * time.Minute},
 			map[time.Duration]string{50 * time.Second: write, 100 * time.Second: write},
 			Lifetime, 2 * time.Minute,
 		},
 		{
-			"lifetime without idle timeout", Config{IdleTimeout: -1, MaxLifetime: 24 * time.Hour}, nil,
+			"lifetime without idle timeout",
+			Config{IdleTimeout: -1, MaxLifetime: 24 * time.Hour},
+			nil,
 			Lifetime, 24 * time.Hour,
 		},
 		{
-			"no limit at all: the context's end", Config{IdleTimeout: -1}, nil,
+			"no limit at all: the context's end",
+			Config{IdleTimeout: -1},
+			nil,
 			Cancelled, 1000 * time.Hour,
 		},
 	}

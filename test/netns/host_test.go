@@ -171,8 +171,10 @@ func TestCloseKillsAll(t *testing.T) {
 	ctx := testContext(t)
 	h := newHost(t, HostConfig{})
 	// One deaf to signals, one that left its session.
-	p, err := h.Start(ctx, Spec{Path: "sh", Args: []string{"-c",
-		`trap '' TERM INT HUP; setsid sh -c 'echo daemon $$; exec sleep 1000' </dev/null & echo shell $$; while :; do sleep 0.01; done`}})
+	p, err := h.Start(ctx, Spec{Path: "sh", Args: []string{
+		"-c",
+		`trap '' TERM INT HUP; setsid sh -c 'echo daemon $$; exec sleep 1000' </dev/null & echo shell $$; while :; do sleep 0.01; done`,
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -123,8 +123,10 @@ func New(ctx context.Context, c Config) (_ *Topology, err error) {
 
 func (t *Topology) addHosts(ctx context.Context, c Config) error {
 	names := append([]NameEntry{
-		{t.Concentrator4, ConcentratorName}, {t.Concentrator6, ConcentratorName},
-		{t.Destination4, DestinationName}, {t.Destination6, DestinationName},
+		{t.Concentrator4, ConcentratorName},
+		{t.Concentrator6, ConcentratorName},
+		{t.Destination4, DestinationName},
+		{t.Destination6, DestinationName},
 	}, c.Names...)
 	for _, h := range []struct {
 		name    string

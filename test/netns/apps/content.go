@@ -125,8 +125,12 @@ var units = []struct {
 	suffix string
 	factor int64
 }{
-	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30},
-	{"K", 1e3}, {"M", 1e6}, {"G", 1e9},
+	{"KiB", 1 << 10},
+	{"MiB", 1 << 20},
+	{"GiB", 1 << 30},
+	{"K", 1e3},
+	{"M", 1e6},
+	{"G", 1e9},
 }
 
 // ParseSize reads "60000000", "60M" or "512KiB".

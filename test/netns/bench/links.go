@@ -22,7 +22,6 @@ type linkCase struct {
 	links []netns.LinkConfig
 	aim   int // percent of the payload ceiling
 	host  string
-	dest  string
 	edit  func(string) string
 }
 

@@ -56,7 +56,7 @@ func (o options) rig(cfg rig.Config) rig.Config {
 }
 
 func main() {
-	cases := flag.String("links", "", "of section links, only pairs whose name contains this")
+	cases := flag.String("links", "", "of sections links and silence, only rows whose name contains this")
 	only := flag.String("only", "", "sections to run, separated by commas (default: all)")
 	verbose := flag.Bool("v", false, "show the output of the programs")
 	role := flag.Bool("role", false, "play a role of the load (internal)")

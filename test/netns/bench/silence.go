@@ -31,6 +31,9 @@ const (
 func silence(ctx context.Context, opt options) error {
 	fmt.Printf("  %-12s %-10s %-9s %-22s %12s %12s   %s\n", "path manager", "mode", "direction", "event", "median", "worst", "all")
 	for _, c := range []struct{ manager, mode string }{{"kernel", "aggregate"}, {"userspace", "aggregate"}, {"userspace", "handover"}} {
+		if !strings.Contains(c.manager+" "+c.mode, opt.links) {
+			continue
+		}
 		for _, direction := range []string{"download", "upload"} {
 			for _, event := range []string{"silently dark", "reported down"} {
 				if err := silenceOf(ctx, opt, c.manager, c.mode, direction, event); err != nil {
