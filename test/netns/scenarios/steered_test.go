@@ -1,0 +1,185 @@
+package scenarios
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"mpproxy/internal/status"
+	"mpproxy/mptcpsock"
+	"mpproxy/pathctl/mptcppm"
+	"mpproxy/test/netns"
+	"mpproxy/test/netns/link"
+	"mpproxy/test/netns/rig"
+)
+
+// steered is a rig in which mpproxy itself is the path manager at both ends;
+// entries are further ones of the client's configuration.
+func steered(links []netns.LinkConfig, entries ...string) rig.Config {
+	const userspace = `path_manager = "userspace"`
+	return rig.Config{Links: links, EditServer: with(userspace), EditClient: with(append(entries, userspace)...)}
+}
+
+// steers fails the test unless the client says that it steers.
+func steers(t *testing.T, st status.Status) {
+	t.Helper()
+	if st.PathManager.Backend != "userspace" || st.PathManager.Timeouts == "" {
+		t.Fatalf("path manager: %+v", st.PathManager)
+	}
+}
+
+func TestSteeredTransfersUseBothPaths(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		v4, v6 []bool
+		server string
+	}{
+		{"IPv4", []bool{true, true}, []bool{false, false}, `announce.addresses = "none"`},
+		{"one IPv4 and one IPv6", []bool{true, false}, []bool{false, true}, `announce.addresses = ["2001:db8:100::1"]`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := steered(families(rig.DSLAndLTE(), tt.v4, tt.v6))
+			cfg.EditServer = with(`path_manager = "userspace"`, tt.server)
+			r := start(t, cfg)
+			steers(t, statusOf(t, r))
+			bothWays(t, r)
+		})
+	}
+}
+
+func TestSteeredHostStateIsPutBack(t *testing.T) {
+	cfg := steered(clientLinks())
+	cfg.NoClient = true
+	r := start(t, cfg)
+	if err := r.Join(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	putBack(t, r.Client, hostState(t, r.Client), []string{"rule", "route", "net.mptcp.pm_type"}, func() *netns.Process {
+		if err := r.StartClient(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		works(t, r)
+		return r.ClientDaemon
+	})
+}
+
+// TestSteeredPathGoesDark: a path that swallows everything, though its link
+// stays up, costs no byte, and status says why the other one carries on.
+func TestSteeredPathGoesDark(t *testing.T) {
+	for _, mode := range []string{"aggregate", "handover", "interactive"} {
+		t.Run(mode, func(t *testing.T) {
+			r := start(t, steered(rig.DSLAndLTE(), fmt.Sprintf("mode = %q", mode)))
+			down := startDownload(t, r, newGate(t, transferSize/4), transferSize)
+			down.gate.wait(t)
+			if err := r.Links[0].SetBlackhole(true); err != nil {
+				t.Fatal(err)
+			}
+			down.gate.next()
+			down.finish(t)
+		})
+	}
+}
+
+// TestSteeredModes: the modes make the subflows that they are said to make.
+func TestSteeredModes(t *testing.T) {
+	const big = 8_000_000
+	for _, tt := range []struct {
+		mode    string
+		metered bool
+		second  func(subflows []status.Subflow, lte link.Counters) string // what is wrong
+	}{
+		{"single", false, none},
+		{"lazy", false, some},
+		{"handover", true, none},
+		{"handover", false, func(fs []status.Subflow, _ link.Counters) string {
+			for _, f := range fs {
+				if f.Path == "lte0" && f.Backup {
+					return ""
+				}
+			}
+			return "want a backup on lte0"
+		}},
+		{"aggregate", false, some},
+	} {
+		t.Run(fmt.Sprintf("%s, metered %t", tt.mode, tt.metered), func(t *testing.T) {
+			cfg := steered(rig.DSLAndLTE(), fmt.Sprintf("mode = %q", tt.mode))
+			if tt.metered {
+				cfg.ClientArgs = []string{"--path", "dsl0", "--path", "lte0:metered"}
+			}
+			r := start(t, cfg)
+			before := r.Links[1].Counters(netns.Upstream)
+			down := startDownload(t, r, newGate(t, big/2), big)
+			down.gate.wait(t)
+			st := statusOf(t, r)
+			if len(st.Connections) != 1 {
+				t.Fatalf("connections: %+v", st.Connections)
+			}
+			after := r.Links[1].Counters(netns.Upstream)
+			after.OfferedBytes -= before.OfferedBytes
+			if wrong := tt.second(st.Connections[0].Subflows, after); wrong != "" {
+				t.Errorf("%s: %+v, %d bytes on lte0", wrong, st.Connections[0].Subflows, after.OfferedBytes)
+			}
+			down.finish(t)
+		})
+	}
+}
+
+// none wants no subflow on lte0, and nothing on the link but what hosts say to
+// find their neighbours: a SYN with MP_JOIN, repeated, would be more.
+func none(fs []status.Subflow, lte link.Counters) string {
+	const neighbours = 300
+	if len(fs) != 1 || fs[0].Path != "dsl0" || lte.OfferedBytes > neighbours {
+		return "want nothing on lte0"
+	}
+	return ""
+}
+
+func some(fs []status.Subflow, _ link.Counters) string {
+	for _, f := range fs {
+		if f.Path == "lte0" && !f.Backup && f.ReceivedBytes > 0 {
+			return ""
+		}
+	}
+	return "want data on lte0"
+}
+
+// TestSteeringServesOthers: a program that is not ours gets the subflows that
+// the kernel's path manager would have made of the configured endpoints.
+func TestSteeringServesOthers(t *testing.T) {
+	r := start(t, steered(clientLinks()))
+	var conn *mptcpsock.Conn
+	err := r.Client.Do(t.Context(), func() (err error) {
+		pm, err := mptcppm.Dial(nil)
+		if err != nil {
+			return err
+		}
+		defer pm.Close()
+		err = pm.AddEndpoint(t.Context(), mptcppm.Endpoint{ID: 7, Addr: r.Links[1].Client4, Flags: mptcppm.FlagSubflow})
+		if err != nil {
+			return err
+		}
+		d := mptcpsock.Dialer{Strict: true}
+		conn, err = d.Dial(t.Context(), netip.AddrPortFrom(r.Concentrator4, rig.Port))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	// A connection takes further subflows once data was acknowledged.
+	if _, err := conn.Write([]byte{0x16, 3, 1}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "second subflow", func() string {
+		fs, err := conn.Subflows()
+		if err != nil {
+			return err.Error()
+		}
+		for _, f := range fs {
+			if f.Local.Addr() == r.Links[1].Client4 {
+				return ""
+			}
+		}
+		return fmt.Sprintf("only %v", fs)
+	})
+}
