@@ -93,7 +93,7 @@ func (ns *testNS) link(name string) vnl.Link {
 }
 
 func (ns *testNS) index(name string) int { ns.t.Helper(); return ns.link(name).Attrs().Index }
-func (ns *testNS) up(name string) { ns.t.Helper(); ns.must("up "+name, ns.h.LinkSetUp(ns.link(name))) }
+func (ns *testNS) up(name string)        { ns.t.Helper(); ns.must("up "+name, ns.h.LinkSetUp(ns.link(name))) }
 
 func (ns *testNS) down(name string) {
 	ns.t.Helper()
