@@ -27,6 +27,7 @@ type grammar struct {
 	Run         runCmd         `cmd:"" help:"Run the proxy."`
 	Join        joinCmd        `cmd:"" help:"Check a link against its server and keep it."`
 	Status      statusCmd      `cmd:"" help:"Show server, paths, connections and their subflows."`
+	Events      eventsCmd      `cmd:"" help:"Show what was done to subflows and paths, and why."`
 	CheckConfig checkConfigCmd `cmd:"" help:"Say what is wrong with a configuration file."`
 	PrintConfig printConfigCmd `cmd:"" help:"Print the configuration in effect, or every key and its default."`
 	Version     cli.VersionCmd `cmd:"" help:"Print the version."`

@@ -66,7 +66,7 @@ func (c runCmd) Run() error {
 	collect := newCollector(conf, controller, upstream, front)
 	return daemon.Run(context.Background(), daemon.Config{Log: log},
 		controller, // first to start and last to stop: connections that finish need their paths
-		admin.NewServer(admin.Config{Socket: socket, Status: collect.status, Log: log}),
+		admin.NewServer(admin.Config{Socket: socket, Status: collect.status, Events: decisions(controller), Log: log}),
 		front, newChecker(upstream, string(conf.Mode)))
 }
 

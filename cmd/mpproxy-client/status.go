@@ -41,15 +41,24 @@ func (c statusCmd) Run() error {
 }
 
 func (c statusCmd) fetch() (status.Status, error) {
-	socket := c.Socket
-	if socket == "" {
-		conf, err := c.load()
-		if err != nil {
-			return status.Status{}, err
-		}
-		socket = conf.Admin.SocketPath(os.Getuid(), os.Getenv)
+	socket, err := c.socket(c.Socket)
+	if err != nil {
+		return status.Status{}, err
 	}
 	return admin.Status(context.Background(), socket, rateInterval)
+}
+
+// socket returns the admin socket: the one that was named, else the
+// configuration's.
+func (c configFile) socket(named string) (string, error) {
+	if named != "" {
+		return named, nil
+	}
+	conf, err := c.load()
+	if err != nil {
+		return "", err
+	}
+	return conf.Admin.SocketPath(os.Getuid(), os.Getenv), nil
 }
 
 func printJSON(w io.Writer, v any) error {

@@ -42,6 +42,7 @@ const maxExplanation = 4 << 10
 type Config struct {
 	Socket string // path of the Unix socket
 	Status func(context.Context) (status.Status, error)
+	Events EventSource  // nil: there are none to tell
 	Log    *slog.Logger // nil: no log
 }
 
@@ -73,6 +74,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.status)
+	mux.HandleFunc("GET /v1/events", s.events)
 	srv := &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -193,25 +195,10 @@ func removeStale(path string) error {
 // ErrNotRunning if there is none.
 func Status(ctx context.Context, socket string, interval time.Duration) (status.Status, error) {
 	var st status.Status
-	c := http.Client{
-		Timeout: interval + 10*time.Second,
-		Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "unix", socket)
-		}},
-	}
 	u := "http://mpproxy/v1/status?" + url.Values{"interval": {interval.String()}}.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
+	resp, err := query(ctx, socket, u, interval+10*time.Second)
 	if err != nil {
 		return st, err
-	}
-	resp, err := c.Do(req)
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return st, fmt.Errorf("%w (nobody listens on %s): start one with `mpproxy-client run`, or name its socket with --socket", ErrNotRunning, socket)
-	case errors.Is(err, fs.ErrPermission):
-		return st, fmt.Errorf("the client belongs to another user (%s): run this as that user", socket)
-	case err != nil:
-		return st, fmt.Errorf("asking the client: %w", err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -222,4 +209,29 @@ func Status(ctx context.Context, socket string, interval time.Duration) (status.
 		return st, fmt.Errorf("reading the client's status: %w", err)
 	}
 	return st, nil
+}
+
+// query sends a request to the client that listens on socket. The timeout bounds the
+// whole exchange; 0 leaves that to ctx.
+func query(ctx context.Context, socket, u string, timeout time.Duration) (*http.Response, error) {
+	c := http.Client{
+		Timeout: timeout,
+		Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "unix", socket)
+		}},
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.Do(req)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return nil, fmt.Errorf("%w (nobody listens on %s): start one with `mpproxy-client run`, or name its socket with --socket", ErrNotRunning, socket)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("the client belongs to another user (%s): run this as that user", socket)
+	case err != nil:
+		return nil, fmt.Errorf("asking the client: %w", err)
+	}
+	return resp, nil
 }

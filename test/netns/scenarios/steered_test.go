@@ -3,6 +3,7 @@ package scenarios
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"mpproxy/internal/status"
@@ -64,18 +65,31 @@ func TestSteeredHostStateIsPutBack(t *testing.T) {
 }
 
 // TestSteeredPathGoesDark: a path that swallows everything, though its link
-// stays up, costs no byte, and status says why the other one carries on.
+// stays up, costs no byte in either direction, and the end that was sending
+// over it says what it did.
 func TestSteeredPathGoesDark(t *testing.T) {
 	for _, mode := range []string{"aggregate", "handover", "interactive"} {
 		t.Run(mode, func(t *testing.T) {
 			r := start(t, steered(rig.DSLAndLTE(), fmt.Sprintf("mode = %q", mode)))
-			down := startDownload(t, r, newGate(t, transferSize/4), transferSize)
+			const size = transferSize / 2
+			down := startDownload(t, r, newGate(t, size/4), size)
+			up := startUpload(t, r, newGate(t, size/4), size)
 			down.gate.wait(t)
+			up.gate.wait(t)
 			if err := r.Links[0].SetBlackhole(true); err != nil {
 				t.Fatal(err)
 			}
 			down.gate.next()
+			up.gate.next()
 			down.finish(t)
+			up.finish(t)
+			out, err := r.Client.Command(t.Context(), r.ClientBinary(), "events", "--config", r.ClientConfig()).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(string(out), "dsl0: ") || !strings.Contains(string(out), "("+netns.DestinationName+":80, "+mode+")") {
+				t.Errorf("events do not say what became of dsl0:\n%s", out)
+			}
 		})
 	}
 }
