@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"sync"
 	"syscall"
@@ -51,9 +52,22 @@ func rerun() (status int, err error) {
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		Pdeathsig:   syscall.SIGKILL,
+		Pdeathsig:   syscall.SIGTERM,
 	}
-	err = cmd.Run()
+	// A terminal sends its signals to both. The second program tidies up and
+	// ends; this one waits for that, instead of dying before.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	ended := make(chan struct{})
+	forwarding := make(chan struct{})
+	go forward(signals, cmd.Process, ended, forwarding)
+	err = cmd.Wait()
+	close(ended)
+	<-forwarding
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
@@ -62,6 +76,19 @@ func rerun() (status int, err error) {
 		return exit.ExitCode(), nil
 	}
 	return 0, err
+}
+
+// forward sends signals on to a process until it has ended.
+func forward(signals <-chan os.Signal, p *os.Process, ended <-chan struct{}, done chan<- struct{}) {
+	defer close(done)
+	for {
+		select {
+		case s := <-signals:
+			_ = p.Signal(s) // it may have ended this moment
+		case <-ended:
+			return
+		}
+	}
 }
 
 // possible says why namespaces cannot be made here, nil if they can. It tries

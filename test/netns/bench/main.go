@@ -13,15 +13,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
-	"mpproxy/test/netns"
 	"mpproxy/test/netns/rig"
 )
 
@@ -67,19 +68,13 @@ func main() {
 		}
 		return
 	}
-	if err := netns.Enter(); err != nil {
-		fail(err)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	bin, err := os.MkdirTemp("", "mpproxy-bench-")
-	if err != nil {
-		fail(err)
+	bin, remove, err := rig.Enter(ctx)
+	if err == nil {
+		err = run(ctx, options{bin, *verbose, *cases}, *only)
 	}
-	err = run(ctx, options{bin, *verbose, *cases}, *only)
-	if rerr := os.RemoveAll(bin); err == nil {
-		err = rerr
-	}
+	err = errors.Join(err, remove())
 	if err != nil {
 		fail(err)
 	}
@@ -91,9 +86,6 @@ func fail(err error) {
 }
 
 func run(ctx context.Context, opt options, only string) error {
-	if err := rig.Build(ctx, opt.bin); err != nil {
-		return err
-	}
 	var names []string
 	for _, s := range sections {
 		names = append(names, s.name)

@@ -5,6 +5,7 @@ package scenarios
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,38 +27,24 @@ func TestMain(m *testing.M) {
 		runtime.LockOSThread()
 		beHelper(kind, os.Args[1:])
 	}
-	// The error is repeated, and explained, by netns.Require in each test.
-	_ = netns.Enter()
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "mpproxy-bin-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	// Scenarios run the programs as an ordinary user, too.
-	if err := os.Chmod(dir, 0o755); err != nil {
+	dir, remove, err := rig.Enter(ctx)
+	if dir == "" {
 		fmt.Fprintln(os.Stderr, err)
-		return 1
+		os.Exit(1)
 	}
-	if err := rig.Build(ctx, dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	bin = dir
+	bin = dir // an error of entering is repeated, and explained, by netns.Require
 	code := m.Run()
+	err = remove()
 	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
+		err = errors.Join(err, goleak.Find())
 	}
-	return code
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
 }
 
 // start returns a running system that ends with the test. Its output is shown
