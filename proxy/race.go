@@ -106,22 +106,25 @@ func (u *Upstream) race(ctx context.Context, attempts []attempt) (*mptcpsock.Con
 	silent := make([]bool, len(attempts))        // started, no outcome yet
 	var failed unreachableError
 	next, running := 0, 0
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	begin := func() {
+		go u.try(ctx, next, attempts[next], results)
+		silent[next] = true
+		running++
+		if next++; next < len(attempts) {
+			timer.Reset(stagger(attempts[next]))
+		}
+	}
+	begin()
 	for next < len(attempts) || running > 0 {
 		select {
 		case <-ctx.Done():
 			go discard(results, running)
 			return nil, "", u.outOfTime(ctx, failed, attempts, silent)
 		case <-timer.C:
-			if next == len(attempts) {
-				continue
-			}
-			go u.try(ctx, next, attempts[next], results)
-			silent[next] = true
-			running++
-			if next++; next < len(attempts) {
-				timer.Reset(stagger(attempts[next]))
+			if next < len(attempts) {
+				begin()
 			}
 		case r := <-results:
 			running--
@@ -133,7 +136,9 @@ func (u *Upstream) race(ctx context.Context, attempts []attempt) (*mptcpsock.Con
 			silent[r.index] = false
 			if r.err == nil {
 				cancel()
-				go discard(results, running)
+				if running > 0 {
+					go discard(results, running)
+				}
 				u.settle(r, attempts, silent)
 				return r.conn, r.Path, nil
 			}
@@ -142,7 +147,7 @@ func (u *Upstream) race(ctx context.Context, attempts []attempt) (*mptcpsock.Con
 			}
 			failed = append(failed, r)
 			if next < len(attempts) {
-				timer.Reset(0) // no reason to wait for the next one
+				begin() // no reason to wait for the next one
 			}
 		}
 	}

@@ -3,7 +3,7 @@ package proxy
 import (
 	"errors"
 	"net"
-	"syscall"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,33 +12,45 @@ import (
 // errPeerGone is the cause of a dial that its application did not wait for.
 var errPeerGone = errors.New("the application closed the connection before it was open")
 
+// watchDelay is how long a dial may take before its peer is watched: most are
+// over by then, and watching costs a goroutine and a few system calls.
+const watchDelay = 50 * time.Millisecond
+
 // watchPeer calls gone once if the peer resets conn, or closes it without having
 // sent anything: an end of data behind data, which spoke says was read already,
 // is a half-close, and the peer still waits for its answer. The returned
-// function ends the watch, waits for that, and clears conn's read deadline,
-// which the watch uses to be woken.
+// function ends the watch, waits for that, and leaves conn with some read
+// deadline, which the watch uses to be woken: set another one.
 func watchPeer(conn *net.TCPConn, spoke bool, gone func()) (stop func()) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return func() {}
-	}
-	_ = conn.SetReadDeadline(time.Time{})
-	w := &peerWatch{spoke: spoke, done: make(chan struct{})}
-	go w.run(raw, gone)
+	w := &peerWatch{conn: conn, spoke: spoke, done: make(chan struct{})}
+	timer := time.AfterFunc(watchDelay, func() { w.run(gone) })
 	return func() {
+		if timer.Stop() {
+			return
+		}
+		w.stopped.Store(true)
 		_ = conn.SetReadDeadline(time.Unix(1, 0))
 		<-w.done
-		_ = conn.SetReadDeadline(time.Time{})
 	}
 }
 
 type peerWatch struct {
-	spoke bool
-	done  chan struct{}
+	conn    *net.TCPConn
+	spoke   bool
+	stopped atomic.Bool
+	done    chan struct{}
 }
 
-func (w *peerWatch) run(raw syscall.RawConn, gone func()) {
+func (w *peerWatch) run(gone func()) {
 	defer close(w.done)
+	raw, err := w.conn.SyscallConn()
+	if err != nil {
+		return // closed, and its owner knows
+	}
+	_ = w.conn.SetReadDeadline(time.Time{})
+	if w.stopped.Load() {
+		return // before the deadline was cleared, which would have been lost
+	}
 	if raw.Read(w.hasLeft) == nil {
 		gone()
 	}
