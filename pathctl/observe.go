@@ -7,11 +7,15 @@ import (
 	"mpproxy/pathctl/policy"
 )
 
-// lossWindow is how long bytes are counted before a loss rate is computed
-// anew; lossSample is how many must have been sent for it to mean something.
+// window is how long bytes are counted before rates are computed anew.
+//
+// A loss rate means something when lossSample segments were sent. A subflow
+// that loses much sends less than that in one window, so loss is counted on
+// until there are as many, for lossWindow at most.
 const (
-	lossWindow = 500 * time.Millisecond
-	lossSample = 30_000
+	window     = 500 * time.Millisecond
+	lossSample = 50
+	lossWindow = 2 * time.Second
 )
 
 // observation turns successive readings of one subflow into what a policy
@@ -25,6 +29,8 @@ type observation struct {
 
 	windowAt   time.Time // begin of the window
 	windowInfo uapi.TCPInfo
+	lossAt     time.Time // begin of the window for loss
+	lossInfo   uapi.TCPInfo
 	lossRate   float64
 	lossKnown  bool
 	delivery   uint64
@@ -34,8 +40,8 @@ type observation struct {
 
 // add takes a reading into account.
 func (o *observation) add(t uapi.TCPInfo, now time.Time) {
-	if !o.known {
-		*o = observation{known: true, last: t, at: now, inFlightAt: now, windowAt: now, windowInfo: t}
+	if !o.known || restarted(o.last, t) {
+		o.begin(t, now)
 		return
 	}
 	switch {
@@ -57,19 +63,55 @@ func (o *observation) add(t uapi.TCPInfo, now time.Time) {
 		o.timeouts = 0
 	}
 	o.last, o.at = t, now
-	if now.Sub(o.windowAt) >= lossWindow {
+	if now.Sub(o.windowAt) >= window {
 		o.closeWindow(t, now)
 	}
+	if now.Sub(o.lossAt) >= window {
+		o.countLoss(t, now)
+	}
+}
+
+// restarted reports whether t is of another socket than before: one with the
+// same ends.
+func restarted(before, t uapi.TCPInfo) bool {
+	return t.BytesSent < before.BytesSent || t.BytesAcked < before.BytesAcked ||
+		t.BytesReceived < before.BytesReceived || t.BytesRetrans < before.BytesRetrans
+}
+
+// begin takes the first reading. How long its data has been in flight is not
+// known. Timeouts that events have told of before it are.
+func (o *observation) begin(t uapi.TCPInfo, now time.Time) {
+	timeouts := int(t.Backoff)
+	if !o.known {
+		timeouts = max(timeouts, o.timeouts)
+	}
+	if t.Unacked == 0 {
+		timeouts = 0
+	}
+	*o = observation{
+		known: true, last: t, at: now, inFlightAt: now, timeouts: timeouts,
+		windowAt: now, windowInfo: t, lossAt: now, lossInfo: t,
+	}
+}
+
+// countLoss closes the window for loss when enough was sent or time is up. The
+// rate includes what was sent again needlessly: of the duplicates that the peer
+// reports (DSACK) the kernel counts segments (tcpi_dsack_dups), not bytes, and
+// package uapi does not pass that on.
+func (o *observation) countLoss(t uapi.TCPInfo, now time.Time) {
+	known := t.DataSegsOut-o.lossInfo.DataSegsOut >= lossSample // modulo 2³²
+	if !known && now.Sub(o.lossAt) < lossWindow {
+		return
+	}
+	o.lossKnown, o.lossRate = known, 0
+	if sent := t.BytesSent - o.lossInfo.BytesSent; known && sent > 0 {
+		o.lossRate = float64(t.BytesRetrans-o.lossInfo.BytesRetrans) / float64(sent)
+	}
+	o.lossAt, o.lossInfo = now, t
 }
 
 func (o *observation) closeWindow(t uapi.TCPInfo, now time.Time) {
 	sent := t.BytesSent - o.windowInfo.BytesSent
-	again := t.BytesRetrans - o.windowInfo.BytesRetrans
-	o.lossKnown = sent >= lossSample
-	o.lossRate = 0
-	if o.lossKnown {
-		o.lossRate = float64(again) / float64(sent)
-	}
 	dt := now.Sub(o.windowAt).Seconds()
 	o.delivery = uint64(float64(t.BytesAcked-o.windowInfo.BytesAcked) / dt)
 	if in := t.BytesReceived - o.windowInfo.BytesReceived; in > 0 {

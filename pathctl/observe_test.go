@@ -1,0 +1,195 @@
+package pathctl
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/policy"
+)
+
+// at is a reading at a time since the first one.
+type at struct {
+	ms  int
+	tcp uapi.TCPInfo
+}
+
+func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+
+var start = time.Unix(1_700_000_000, 0)
+
+func observed(readings []at) (o observation, now time.Time) {
+	for _, r := range readings {
+		now = start.Add(ms(r.ms))
+		o.add(r.tcp, now)
+	}
+	return o, now
+}
+
+func TestObservationStalled(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		readings []at
+		later    int // milliseconds after the last reading
+		want     int
+	}{
+		{"nothing in flight", []at{{0, uapi.TCPInfo{LastAckReceived: ms(900)}}, {100, uapi.TCPInfo{LastAckReceived: ms(1000)}}}, 50, 0},
+		{"in flight at the first reading: since then", []at{{0, uapi.TCPInfo{Unacked: 3, LastAckReceived: ms(500)}}}, 40, 40},
+		{"flight began when the last data was sent", []at{
+			{0, uapi.TCPInfo{LastAckReceived: ms(500)}},
+			{100, uapi.TCPInfo{Unacked: 1, LastAckReceived: ms(600), LastDataSent: ms(30)}},
+		}, 0, 30},
+		{"but not before the last reading without", []at{
+			{0, uapi.TCPInfo{LastAckReceived: ms(500)}},
+			{100, uapi.TCPInfo{Unacked: 1, LastAckReceived: ms(600), LastDataSent: ms(300)}},
+		}, 0, 100},
+		{"acknowledged in between", []at{
+			{0, uapi.TCPInfo{Unacked: 9}},
+			{500, uapi.TCPInfo{Unacked: 9, LastAckReceived: ms(20)}},
+		}, 5, 25},
+		{"not acknowledged", []at{
+			{0, uapi.TCPInfo{}},
+			{100, uapi.TCPInfo{Unacked: 9, LastAckReceived: ms(90), LastDataSent: ms(80)}},
+			{400, uapi.TCPInfo{Unacked: 9, LastAckReceived: ms(390), LastDataSent: ms(10)}},
+		}, 0, 380},
+		{"over", []at{{0, uapi.TCPInfo{Unacked: 9}}, {400, uapi.TCPInfo{LastAckReceived: ms(10)}}}, 500, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o, now := observed(tt.readings)
+			if got := o.stalled(now.Add(ms(tt.later))); got != ms(tt.want) {
+				t.Errorf("stalled for %v, want %v", got, ms(tt.want))
+			}
+		})
+	}
+}
+
+func TestObservationTimeouts(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		before int // an event before the first reading
+		first  uapi.TCPInfo
+		events []int
+		then   []uapi.TCPInfo
+		want   int
+	}{
+		{"none", 0, uapi.TCPInfo{Unacked: 1}, nil, nil, 0},
+		{"known by the first reading", 0, uapi.TCPInfo{Unacked: 1, Backoff: 2}, nil, nil, 2},
+		{"event before the first reading", 1, uapi.TCPInfo{Unacked: 1}, nil, nil, 1},
+		{"event and nothing in flight any more", 1, uapi.TCPInfo{}, nil, nil, 0},
+		{"events", 0, uapi.TCPInfo{Unacked: 1}, []int{1, 2}, nil, 2},
+		{"event of a poller, which does not count", 0, uapi.TCPInfo{Unacked: 1}, []int{0}, nil, 1},
+		{"kept without progress", 0, uapi.TCPInfo{Unacked: 1}, []int{2}, []uapi.TCPInfo{{Unacked: 1, Backoff: 1}}, 2},
+		{"back-off without an event", 0, uapi.TCPInfo{Unacked: 1}, nil, []uapi.TCPInfo{{Unacked: 1, Backoff: 3}}, 3},
+		{"over with an acknowledged byte", 0, uapi.TCPInfo{Unacked: 2}, []int{3}, []uapi.TCPInfo{{Unacked: 1, BytesAcked: 1}}, 0},
+		{"over with nothing in flight", 0, uapi.TCPInfo{Unacked: 2}, []int{3}, []uapi.TCPInfo{{}}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var o observation
+			if tt.before > 0 {
+				o.timeout(tt.before)
+			}
+			o.add(tt.first, start)
+			for _, n := range tt.events {
+				o.timeout(n)
+			}
+			for i, r := range tt.then {
+				o.add(r, start.Add(ms(10*(i+1))))
+			}
+			if o.timeouts != tt.want {
+				t.Errorf("%d timeouts, want %d", o.timeouts, tt.want)
+			}
+		})
+	}
+}
+
+// sent is a reading after a number of segments of 1,000 bytes, some of them
+// sent again.
+func sent(segments, again uint64) uapi.TCPInfo {
+	return uapi.TCPInfo{DataSegsOut: uint32(segments), BytesSent: 1000 * segments, BytesRetrans: 1000 * again, BytesAcked: 1000 * (segments - again)}
+}
+
+func TestObservationLoss(t *testing.T) {
+	type loss struct {
+		Known bool
+		Rate  float64
+	}
+	for _, tt := range []struct {
+		name     string
+		readings []at
+		want     loss
+	}{
+		{"nothing sent", []at{{0, sent(0, 0)}, {500, sent(0, 0)}, {3000, sent(0, 0)}}, loss{}},
+		{"before the end of the window", []at{{0, sent(0, 0)}, {499, sent(100, 50)}}, loss{}},
+		{"50 segments tell", []at{{0, sent(0, 0)}, {500, sent(50, 5)}}, loss{true, 0.1}},
+		{"no loss", []at{{0, sent(0, 0)}, {500, sent(50, 0)}}, loss{true, 0}},
+		{"49 do not", []at{{0, sent(0, 0)}, {500, sent(49, 5)}}, loss{}},
+		{"they are counted on", []at{{0, sent(0, 0)}, {500, sent(30, 5)}, {1000, sent(60, 15)}}, loss{true, 0.25}},
+		{"but not for ever", []at{{0, sent(0, 0)}, {1000, sent(30, 5)}, {2000, sent(40, 15)}, {2500, sent(60, 20)}}, loss{}},
+		{"the first window is forgotten", []at{{0, sent(0, 0)}, {500, sent(100, 50)}, {1000, sent(200, 60)}}, loss{true, 0.1}},
+		{"what was before the first reading does not count", []at{{0, sent(1000, 900)}, {500, sent(1100, 910)}}, loss{true, 0.1}},
+		{"unknown again when little is sent", []at{{0, sent(0, 0)}, {500, sent(100, 50)}, {2500, sent(110, 50)}}, loss{}},
+		{"counters that start again", []at{{0, sent(1000, 500)}, {500, sent(100, 10)}}, loss{}},
+		{"and what comes then", []at{{0, sent(1000, 500)}, {500, sent(100, 10)}, {1000, sent(200, 30)}}, loss{true, 0.2}},
+		{"the count of segments turns over", []at{
+			{0, uapi.TCPInfo{DataSegsOut: 1<<32 - 20}}, {500, uapi.TCPInfo{DataSegsOut: 40, BytesSent: 60_000, BytesRetrans: 6000}},
+		}, loss{true, 0.1}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o, _ := observed(tt.readings)
+			if diff := cmp.Diff(tt.want, loss{o.lossKnown, o.lossRate}); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestObservationRates(t *testing.T) {
+	type rates struct {
+		Delivery, Arrival uint64
+		Busy              bool
+	}
+	data := func(acked, received uint64) uapi.TCPInfo {
+		return uapi.TCPInfo{BytesSent: acked, BytesAcked: acked, BytesReceived: received}
+	}
+	for _, tt := range []struct {
+		name     string
+		readings []at
+		want     rates
+	}{
+		{"one reading", []at{{0, data(5, 5)}}, rates{}},
+		{"both ways", []at{{0, data(1000, 1000)}, {500, data(2000, 3000)}}, rates{2000, 4000, true}},
+		{"arrival is that of the last window with any", []at{{0, data(0, 0)}, {500, data(0, 500)}, {1500, data(100, 500)}}, rates{100, 1000, true}},
+		{"nothing any more", []at{{0, data(0, 0)}, {500, data(100, 500)}, {1500, data(100, 500)}}, rates{0, 1000, false}},
+		{"a window may be long", []at{{0, data(0, 0)}, {400, data(1, 1)}, {4000, data(8000, 0)}}, rates{}},
+		{"counters that start again", []at{{0, data(9000, 9000)}, {1000, data(10, 10)}, {2000, data(30, 50)}}, rates{20, 40, true}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o, _ := observed(tt.readings)
+			if diff := cmp.Diff(tt.want, rates{o.delivery, o.arrival, o.busy}); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestObservationView(t *testing.T) {
+	o, now := observed([]at{
+		{0, uapi.TCPInfo{}},
+		{500, uapi.TCPInfo{
+			RTT: ms(40), RTTVar: ms(4), MinRTT: ms(30), RTO: ms(400), Backoff: 1, Unacked: 7, PacingRate: 99,
+			DataSegsOut: 60, BytesSent: 60_000, BytesRetrans: 6000, BytesAcked: 50_000, BytesReceived: 1000,
+			LastDataSent: ms(20), LastAckReceived: ms(60), LastDataReceived: ms(70),
+		}},
+	})
+	want := policy.Subflow{
+		ID: 3, Path: "dsl0", Established: true,
+		RTT: ms(40), RTTVar: ms(4), MinRTT: ms(30), RTO: ms(400), Backoff: 1,
+		Stalled: ms(20), Unacked: 7, Timeouts: 1, LossRate: 0.1, LossKnown: true,
+		Delivery: 100_000, Pacing: 99, Arrival: 2000, Quiet: ms(70), Sent: 50_000, Received: 1000, Busy: true,
+	}
+	if diff := cmp.Diff(want, o.view(policy.Subflow{ID: 3, Path: "dsl0", Established: true}, now)); diff != "" {
+		t.Error(diff)
+	}
+}
