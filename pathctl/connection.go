@@ -23,6 +23,7 @@ type connection struct {
 	remote0     netip.AddrPort
 	announced   map[uapi.AddrID]netip.AddrPort // by the peer
 	subflows    map[subflowKey]*subflow
+	ended       map[subflowKey]ending
 	nextID      policy.SubflowID
 	memory      policy.Memory
 	served      bool   // not ours, and given its subflows
@@ -66,6 +67,57 @@ func newConnection(now time.Time) *connection {
 		since: now, index: -1,
 		announced: make(map[uapi.AddrID]netip.AddrPort),
 		subflows:  make(map[subflowKey]*subflow),
+		ended:     make(map[subflowKey]ending),
+	}
+}
+
+// ending is what is remembered of a subflow that is gone, until the kernel's
+// event about its end has come: that may be after a reading without it, and
+// must not be taken for the end of one that is being opened in its place.
+type ending struct {
+	path string
+	ours bool // we destroyed it
+	at   time.Time
+}
+
+// endingKept is how long the event may take.
+const endingKept = 10 * time.Second
+
+// end forgets a subflow but for its ending.
+func (c *connection) end(k subflowKey, f *subflow, ours bool, now time.Time) {
+	delete(c.subflows, k)
+	if k.local.Port() == 0 {
+		return // no event can name it
+	}
+	ours = ours || c.ended[k].ours
+	c.ended[k] = ending{f.path, ours, now}
+}
+
+// takeEnded forgets the subflow that the kernel says has ended, and returns its
+// path; ok is false when it is our doing, or unknown.
+func (c *connection) takeEnded(local, remote netip.AddrPort) (path string, ok bool) {
+	k := keyOf(local, remote)
+	if f := c.subflows[k]; f != nil {
+		delete(c.subflows, k)
+		return f.path, true
+	}
+	if e, known := c.ended[k]; known {
+		delete(c.ended, k)
+		return e.path, !e.ours
+	}
+	if f := c.adopt(local, remote); f != nil {
+		delete(c.subflows, k)
+		return f.path, true
+	}
+	return "", false
+}
+
+// forgetEndings drops those whose event has not come.
+func (c *connection) forgetEndings(now time.Time) {
+	for k, e := range c.ended {
+		if now.Sub(e.at) >= endingKept {
+			delete(c.ended, k)
+		}
 	}
 }
 
@@ -127,9 +179,10 @@ func (c *connection) update(r Reading, pathOf func(local, remote netip.Addr) str
 	}
 	for k, f := range c.subflows {
 		if !f.seen && (f.established || f.local.Port() != 0) {
-			delete(c.subflows, k)
+			c.end(k, f, false, now)
 		}
 	}
+	c.forgetEndings(now)
 	moved := r.Info.BytesAcked != c.sent || r.Info.BytesReceived != c.received
 	c.sent, c.received = r.Info.BytesAcked, r.Info.BytesReceived
 	c.pending = r.Info.WriteSeq - r.Info.SndUna
@@ -170,6 +223,9 @@ func (c *connection) byID(id policy.SubflowID) (subflowKey, *subflow) {
 // remoteFor returns the peer's address to join from a local address: the
 // first one where the family is the same, else an announced one.
 func (c *connection) remoteFor(local netip.Addr) (netip.AddrPort, bool) {
+	if !c.remote0.IsValid() {
+		return netip.AddrPort{}, false // no event has told yet
+	}
 	first := unmap(c.remote0)
 	if first.Addr().Is4() == local.Is4() && !c.denyJoin {
 		return first, true

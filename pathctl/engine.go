@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -28,22 +30,37 @@ const (
 	// strangerWait is how long a connection may be unknown to the data path
 	// before it is taken for another program's.
 	strangerWait = 500 * time.Millisecond
-	// closedKept is how long a token is remembered after its connection ended:
-	// a registration may come after the end.
-	inboxSize = 4096
+	// strangerKept is how long another program's connection is remembered when
+	// there is nothing to do for it: its end may be among events that were lost,
+	// and one that nobody has accepted ends without any.
+	strangerKept = time.Minute
+	inboxSize    = 4096
 )
+
+// commands are what the engine asks of the kernel's path manager: a
+// *mptcppm.Client.
+type commands interface {
+	CreateSubflow(ctx context.Context, token uapi.Token, local mptcppm.Endpoint, remote netip.AddrPort) error
+	DestroySubflow(ctx context.Context, token uapi.Token, local, remote netip.AddrPort) error
+	SetSubflowBackup(ctx context.Context, token uapi.Token, local, remote netip.AddrPort, backup bool) error
+	Announce(ctx context.Context, token uapi.Token, e mptcppm.Endpoint) error
+	Remove(ctx context.Context, token uapi.Token, id uapi.AddrID) error
+	Endpoints(ctx context.Context) ([]mptcppm.Endpoint, error)
+	Limits(ctx context.Context) (mptcppm.Limits, error)
+}
 
 // engine is the controller in user space: one goroutine owns all of its state.
 // Everything that happens reaches it as a function or an event.
 type engine struct {
 	role  policy.Role
 	log   *slog.Logger
-	cmds  *mptcppm.Client
+	cmds  commands
 	watch *rtowatch.Watcher
 
 	inbox    chan func(now time.Time)
 	events   chan mptcppm.Event
 	timeouts chan rtowatch.Event
+	ended    chan struct{} // closed when run has returned
 
 	conns map[uapi.Token]*connection
 	queue queue
@@ -61,12 +78,13 @@ type engine struct {
 	lost      atomic.Uint64                        // gaps in the events
 }
 
-func newEngine(role policy.Role, cmds *mptcppm.Client, watch *rtowatch.Watcher, announce []netip.Addr, log *slog.Logger) *engine {
+func newEngine(role policy.Role, cmds commands, watch *rtowatch.Watcher, announce []netip.Addr, log *slog.Logger) *engine {
 	e := &engine{
 		role: role, log: log, cmds: cmds, watch: watch, announce: announce,
 		inbox:    make(chan func(time.Time), inboxSize),
 		events:   make(chan mptcppm.Event, inboxSize),
 		timeouts: make(chan rtowatch.Event, inboxSize),
+		ended:    make(chan struct{}),
 		conns:    make(map[uapi.Token]*connection),
 		upAt:     make(map[string]time.Time),
 		ids:      make(map[netip.Addr]uapi.AddrID),
@@ -76,10 +94,11 @@ func newEngine(role policy.Role, cmds *mptcppm.Client, watch *rtowatch.Watcher, 
 	return e
 }
 
-// post hands f to the engine's goroutine.
+// post hands f to the engine's goroutine, if that still runs.
 func (e *engine) post(ctx context.Context, f func(now time.Time)) {
 	select {
 	case e.inbox <- f:
+	case <-e.ended:
 	case <-ctx.Done():
 	}
 }
@@ -104,6 +123,7 @@ func (e *engine) postStatus(ctx context.Context, answer chan<- map[uapi.Token]Co
 
 // run is the engine's goroutine.
 func (e *engine) run(ctx context.Context) error {
+	defer close(e.ended)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -227,8 +247,27 @@ func (e *engine) setPaths(paths []netpath.Path) func(time.Time) {
 			e.upAt[p.Name] = at
 		}
 		e.paths = paths
+		maps.DeleteFunc(e.health, func(name string, _ *health) bool { return !e.hasPath(name) })
+		e.publish(now)
+		e.namePaths()
 		e.lookAtAll(now)
 	}
+}
+
+// namePaths finds the paths of subflows that began before their path was
+// known.
+func (e *engine) namePaths() {
+	for _, c := range e.conns {
+		for _, f := range c.subflows {
+			if name := e.pathOf(f.local.Addr(), f.remote.Addr()); e.hasPath(name) {
+				f.path = name
+			}
+		}
+	}
+}
+
+func (e *engine) hasPath(name string) bool {
+	return slices.ContainsFunc(e.paths, func(p netpath.Path) bool { return p.Name == name })
 }
 
 // onEvent takes an event of the kernel into account.
@@ -240,7 +279,16 @@ func (e *engine) onEvent(ctx context.Context, ev mptcppm.Event, now time.Time) {
 		e.forget(ev.Token)
 		return
 	}
-	c := e.connection(ev.Token, now)
+	c := e.conns[ev.Token]
+	begins := ev.Kind == mptcppm.EventCreated || ev.Kind == mptcppm.EventEstablished
+	switch {
+	case c == nil && !begins:
+		// From before we took over, or from its last moments: the kernel tells of
+		// the end when the program closes it, and subflows may outlive that.
+		return
+	case c == nil:
+		c = e.connection(ev.Token, now)
+	}
 	c.applyEvent(ev)
 	switch ev.Kind {
 	case mptcppm.EventCreated, mptcppm.EventEstablished:
@@ -284,7 +332,7 @@ func (e *engine) subflowUp(c *connection, ev mptcppm.Event, now time.Time) {
 	f.local, f.remote, f.addrID = ev.Local, ev.Remote, ev.LocalID
 	f.established, f.since = true, now
 	f.peerBackup = ev.Backup && !f.backup
-	if e.role == policy.Client && e.healthOf(f.path).established(now) {
+	if e.role == policy.Client && c.ours && e.healthOf(f.path).established(now) {
 		e.decide(c, ActionPath, f.path, "works again: a subflow was established")
 		e.publish(now)
 		e.lookAtAll(now)
@@ -292,17 +340,18 @@ func (e *engine) subflowUp(c *connection, ev mptcppm.Event, now time.Time) {
 }
 
 func (e *engine) subflowDown(c *connection, ev mptcppm.Event, now time.Time) {
-	f := c.adopt(ev.Local, ev.Remote)
-	if f == nil {
+	path, ok := c.takeEnded(ev.Local, ev.Remote)
+	if !ok {
 		return // we destroyed it
 	}
-	delete(c.subflows, keyOf(ev.Local, ev.Remote))
 	why := "the subflow ended: " + failureOf(ev.Errno).String()
 	if ev.Errno != 0 {
 		why = "the subflow ended: " + ev.Errno.Error()
 	}
-	e.decide(c, ActionFailed, f.path, why)
-	e.pathFailed(f.path, failureOf(ev.Errno), now)
+	e.decide(c, ActionFailed, path, why)
+	if c.ours { // another program's peer says nothing about our path to the concentrator
+		e.pathFailed(path, failureOf(ev.Errno), now)
+	}
 }
 
 // onTimeout takes an expired retransmission timer into account: the connection
@@ -414,11 +463,15 @@ func (c *connection) way(p netpath.Path) (local netpath.Addr, remote netip.AddrP
 	return netpath.Addr{}, netip.AddrPort{}, false
 }
 
+// healthOf returns what is known of a path. What is noted of one that is not
+// there any more is lost.
 func (e *engine) healthOf(path string) *health {
 	h := e.health[path]
 	if h == nil {
 		h = &health{}
-		e.health[path] = h
+		if e.hasPath(path) {
+			e.health[path] = h
+		}
 	}
 	return h
 }

@@ -3,6 +3,7 @@ package pathctl
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -38,7 +39,7 @@ func (e *engine) create(ctx context.Context, c *connection, w policy.Create, now
 	if !ok {
 		return
 	}
-	ep := mptcppm.Endpoint{ID: e.addrID(c, local.Addr), Addr: local.Addr, IfIndex: p.Index}
+	ep := mptcppm.Endpoint{ID: e.addrID(local.Addr), Addr: local.Addr, IfIndex: p.Index}
 	if w.Backup {
 		ep.Flags |= mptcppm.FlagBackup
 	}
@@ -81,7 +82,9 @@ func (e *engine) drop(ctx context.Context, c *connection, d policy.Drop, now tim
 	if f == nil {
 		return
 	}
-	if d.Cause == policy.PathDown {
+	// Id 0 is the first subflow's, and that of one whose id no event has told:
+	// the first one must not be closed in its place.
+	if d.Cause == policy.PathDown && (f.addrID != 0 || f.initial) {
 		// Its goodbye cannot reach the peer over its own path: the others tell,
 		// so that the peer does not wait for a timeout. This is best effort; the
 		// kernel repeats nothing.
@@ -96,7 +99,7 @@ func (e *engine) drop(ctx context.Context, c *connection, d policy.Drop, now tim
 			return
 		}
 	}
-	delete(c.subflows, k)
+	c.end(k, f, true, now)
 	e.decide(c, ActionDestroy, f.path, d.Why)
 	switch {
 	case d.Cause != policy.Failed:
@@ -131,12 +134,30 @@ func otherForm(a netip.AddrPort) netip.AddrPort {
 }
 
 // addrID returns the address id of a local address: 0 stays the first
-// subflow's, the others keep theirs while the program runs.
-func (e *engine) addrID(_ *connection, a netip.Addr) uapi.AddrID {
-	id, ok := e.ids[a]
-	if !ok {
-		id = firstClientID + uapi.AddrID(len(e.ids)%idsPerRole)
-		e.ids[a] = id
+// subflow's, the others keep theirs while a path has them, and as long as there
+// are ids afterwards.
+func (e *engine) addrID(a netip.Addr) uapi.AddrID {
+	if id, ok := e.ids[a]; ok {
+		return id
 	}
-	return id
+	if len(e.ids) >= idsPerRole {
+		maps.DeleteFunc(e.ids, func(old netip.Addr, _ uapi.AddrID) bool { return !e.hasAddr(old) })
+	}
+	var used [idsPerRole]bool
+	for _, id := range e.ids {
+		used[id-firstClientID] = true
+	}
+	i := slices.Index(used[:], false)
+	if i < 0 {
+		return firstClientID // more addresses than ids: some connection may be refused a subflow
+	}
+	e.ids[a] = firstClientID + uapi.AddrID(i)
+	return e.ids[a]
+}
+
+// hasAddr reports whether a path has a local address.
+func (e *engine) hasAddr(a netip.Addr) bool {
+	return slices.ContainsFunc(e.paths, func(p netpath.Path) bool {
+		return slices.ContainsFunc(p.Addrs, func(b netpath.Addr) bool { return a == b.Addr })
+	})
 }

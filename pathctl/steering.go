@@ -140,6 +140,8 @@ func (s *steering) status(ctx context.Context) map[uapi.Token]ConnectionStatus {
 	select {
 	case m := <-answer:
 		return m
+	case <-s.engine.ended:
+		return nil
 	case <-ctx.Done():
 		return nil
 	}

@@ -17,8 +17,25 @@ func (e *engine) stranger(ctx context.Context, c *connection, now time.Time) {
 		return
 	}
 	if !c.established || c.served {
-		return // an event will bring it back
+		e.letGo(c, now) // an event will bring it back
+		return
 	}
+	e.serve(ctx, c)
+	e.letGo(c, now)
+}
+
+// letGo forgets a connection that is not ours when it has been known for so
+// long that nobody is going to register it.
+func (e *engine) letGo(c *connection, now time.Time) {
+	if until := c.since.Add(strangerKept); now.Before(until) {
+		e.queue.schedule(c, until)
+		return
+	}
+	e.forget(c.reg.Token)
+}
+
+// serve makes the subflows, once.
+func (e *engine) serve(ctx context.Context, c *connection) {
 	c.served = true
 	endpoints, err := e.cmds.Endpoints(ctx)
 	if err != nil {

@@ -1,0 +1,205 @@
+package pathctl
+
+import (
+	"net/netip"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/mptcppm"
+	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/policy"
+)
+
+const (
+	createSecond = "create 5: 10.0.1.1 id 160 if 12 192.0.2.1:443"
+	mappedFirst  = "5: [::ffff:10.0.0.1]:1000 [::ffff:192.0.2.1]:443"
+	plainFirst   = "5: 10.0.0.1:1000 192.0.2.1:443"
+)
+
+func wantDid(t *testing.T, k *fakeKernel, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, k.take()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestReconcileCreatesBeforeItDrops(t *testing.T) {
+	b := newBench(t, policy.Client)
+	c, _ := b.steered(t, policy.Aggregate)
+	b.reconcile(t.Context(), c, policy.Plan{
+		Drop:   []policy.Drop{{ID: 1, Path: "dsl0", Cause: policy.Unneeded}},
+		Create: []policy.Create{{Path: "lte0", Backup: true}},
+	}, b.now)
+	wantDid(t, b.kernel, "create 5: 10.0.1.1 id 160 if 12 [backup] 192.0.2.1:443", "destroy "+mappedFirst)
+	if diff := cmp.Diff([]string{"10.0.1.1:0 192.0.2.1:443 pending"}, c.ends()); diff != "" {
+		t.Error(diff)
+	}
+	f := c.subflows[keyOf(ap("10.0.1.1:0"), server)]
+	if !f.backup || f.addrID != 160 || f.path != "lte0" {
+		t.Errorf("pending: %+v", f)
+	}
+	if r := b.healthOf("dsl0").retry(b.now); r != 0 {
+		t.Errorf("a path that was not needed is left alone for %v", r)
+	}
+}
+
+func TestReconcileFailedCreateBacksOff(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		err  error
+		want time.Duration
+	}{
+		{"unreachable", syscall.ENETUNREACH, firstRetry[failedUnreachable]},
+		{"no such address", syscall.EADDRNOTAVAIL, firstRetry[failedReset]},
+		{"the connection is gone", mptcppm.ErrNoConnection, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, policy.Client)
+			c, _ := b.steered(t, policy.Aggregate)
+			b.kernel.errs["create"] = tt.err
+			b.reconcile(t.Context(), c, policy.Plan{Create: []policy.Create{{Path: "lte0"}}}, b.now)
+			if r := b.healthOf("lte0").retry(b.now); r != tt.want {
+				t.Errorf("left alone for %v, want %v", r, tt.want)
+			}
+			if len(c.subflows) != 1 {
+				t.Errorf("subflows: %v", c.ends())
+			}
+		})
+	}
+}
+
+func TestReconcileCreateNeedsAWay(t *testing.T) {
+	b := newBench(t, policy.Client)
+	c, _ := b.steered(t, policy.Aggregate)
+	b.paths[1].Addrs = []netpath.Addr{{Addr: netip.MustParseAddr("2001:db8::1")}}
+	b.reconcile(t.Context(), c, policy.Plan{Create: []policy.Create{{Path: "lte0"}, {Path: "no such path"}}}, b.now)
+	wantDid(t, b.kernel)
+}
+
+func TestReconcilePriority(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		established bool
+		is, want    bool
+		err         error
+		did         []string
+		after       bool
+	}{
+		{"as it is", true, true, true, nil, nil, true},
+		{"to backup", true, false, true, nil, []string{"priority " + mappedFirst + " true"}, true},
+		{"into use", true, true, false, nil, []string{"priority " + mappedFirst + " false"}, false},
+		{"not before it is established", false, false, true, nil, nil, false},
+		{"refused: asked again next time", true, false, true, mptcppm.ErrInvalid, []string{"priority " + mappedFirst + " true"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, policy.Client)
+			c, _ := b.steered(t, policy.Aggregate)
+			_, f := c.byID(1)
+			f.backup, f.established = tt.is, tt.established
+			b.kernel.errs["priority"] = tt.err
+			b.reconcile(t.Context(), c, policy.Plan{Keep: []policy.Keep{{ID: 1, Backup: tt.want}, {ID: 99}}}, b.now)
+			wantDid(t, b.kernel, tt.did...)
+			if f.backup != tt.after {
+				t.Errorf("backup %t", f.backup)
+			}
+		})
+	}
+}
+
+func TestReconcileDrop(t *testing.T) {
+	const destroy = "destroy " + mappedFirst
+	for _, tt := range []struct {
+		name  string
+		cause policy.Cause
+		edit  func(*subflow)
+		err   error
+		did   []string
+		stays bool
+		retry time.Duration
+	}{
+		{"unneeded", policy.Unneeded, nil, nil, []string{destroy}, false, 0},
+		{"failed", policy.Failed, nil, nil, []string{destroy}, false, firstRetry[failedTimeout]},
+		{"lossy", policy.Failed, func(f *subflow) { f.obs.lossKnown, f.obs.lossRate = true, 0.3 }, nil, []string{destroy}, false, firstRetry[failedPoor]},
+		{"lossy and silent", policy.Failed, func(f *subflow) { f.obs.lossKnown, f.obs.lossRate, f.obs.timeouts = true, 0.3, 2 }, nil, []string{destroy}, false, firstRetry[failedTimeout]},
+		{"first one, path down", policy.PathDown, nil, nil, []string{"remove 5: 0", destroy}, false, 0},
+		{"another one, path down", policy.PathDown, func(f *subflow) { f.initial, f.addrID = false, 161 }, nil, []string{"remove 5: 161", destroy}, false, 0},
+		{"id unknown, path down", policy.PathDown, func(f *subflow) { f.initial = false }, nil, []string{destroy}, false, 0},
+		{"gone already", policy.Unneeded, nil, mptcppm.ErrNotFound, []string{destroy, "destroy " + plainFirst}, false, 0},
+		{"connection gone", policy.Unneeded, nil, mptcppm.ErrNoConnection, []string{destroy}, false, 0},
+		{"refused: tried again next time", policy.Failed, nil, mptcppm.ErrInvalid, []string{destroy}, true, 0},
+		{"pending without a port", policy.Failed, func(f *subflow) { f.local = ap("10.0.0.1:0") }, nil, nil, false, firstRetry[failedTimeout]},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, policy.Client)
+			c, _ := b.steered(t, policy.Aggregate)
+			if _, f := c.byID(1); tt.edit != nil {
+				tt.edit(f)
+			}
+			b.kernel.errs["destroy"] = tt.err
+			b.reconcile(t.Context(), c, policy.Plan{Drop: []policy.Drop{{ID: 1, Path: "dsl0", Cause: tt.cause}, {ID: 99}}}, b.now)
+			wantDid(t, b.kernel, tt.did...)
+			if stays := len(c.subflows) == 1; stays != tt.stays {
+				t.Errorf("recorded %t, want %t", stays, tt.stays)
+			}
+			if r := b.healthOf("dsl0").retry(b.now); r != tt.retry {
+				t.Errorf("path left alone for %v, want %v", r, tt.retry)
+			}
+		})
+	}
+}
+
+// TestReconcileOtherForm: where the kernel knows a subflow by the other form of
+// its addresses, that one is kept.
+func TestReconcileOtherForm(t *testing.T) {
+	for _, known := range []string{plainFirst, mappedFirst} {
+		b := newBench(t, policy.Client)
+		c, _ := b.steered(t, policy.Aggregate)
+		_, f := c.byID(1)
+		for form, err := range map[string]error{plainFirst: mptcppm.ErrNotFound, mappedFirst: mptcppm.ErrNotFound} {
+			if form != known {
+				b.kernel.errs["priority "+form+" true"] = err
+			}
+		}
+		if known == mappedFirst {
+			f.local, f.remote = first10, server
+		}
+		b.setPriority(t.Context(), c, policy.Keep{ID: 1, Backup: true})
+		other := map[string]string{plainFirst: mappedFirst, mappedFirst: plainFirst}[known]
+		wantDid(t, b.kernel, "priority "+other+" true", "priority "+known+" true")
+		b.setPriority(t.Context(), c, policy.Keep{ID: 1, Backup: false})
+		wantDid(t, b.kernel, "priority "+known+" false")
+	}
+}
+
+func TestAddrIDs(t *testing.T) {
+	b := newBench(t, policy.Client)
+	addr := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)}) }
+	onPath := b.paths[0].Addrs[0].Addr
+	mine := b.addrID(onPath)
+	for i := range 1000 {
+		id := b.addrID(addr(i))
+		if id < firstClientID || id >= firstClientID+idsPerRole || id == mine {
+			t.Fatalf("address %d has id %d", i, id)
+		}
+		if again := b.addrID(addr(i)); again != id {
+			t.Fatalf("address %d has ids %d and %d", i, id, again)
+		}
+	}
+	if b.addrID(onPath) != mine {
+		t.Error("the address of a path has another id now")
+	}
+	seen := make(map[uapi.AddrID]bool)
+	for _, id := range b.ids {
+		if seen[id] {
+			t.Errorf("id %d stands for two addresses", id)
+		}
+		seen[id] = true
+	}
+	if len(b.ids) > idsPerRole {
+		t.Errorf("%d addresses are remembered", len(b.ids))
+	}
+}
