@@ -75,9 +75,10 @@ func newConnection(now time.Time) *connection {
 // event about its end has come: that may be after a reading without it, and
 // must not be taken for the end of one that is being opened in its place.
 type ending struct {
-	path string
-	ours bool // we destroyed it
-	at   time.Time
+	path  string
+	since time.Time
+	ours  bool // we destroyed it
+	at    time.Time
 }
 
 // endingKept is how long the event may take.
@@ -90,26 +91,26 @@ func (c *connection) end(k subflowKey, f *subflow, ours bool, now time.Time) {
 		return // no event can name it
 	}
 	ours = ours || c.ended[k].ours
-	c.ended[k] = ending{f.path, ours, now}
+	c.ended[k] = ending{f.path, f.since, ours, now}
 }
 
 // takeEnded forgets the subflow that the kernel says has ended, and returns its
-// path; ok is false when it is our doing, or unknown.
-func (c *connection) takeEnded(local, remote netip.AddrPort) (path string, ok bool) {
+// path and when it began; ok is false when it is our doing, or unknown.
+func (c *connection) takeEnded(local, remote netip.AddrPort) (path string, since time.Time, ok bool) {
 	k := keyOf(local, remote)
 	if f := c.subflows[k]; f != nil {
 		delete(c.subflows, k)
-		return f.path, true
+		return f.path, f.since, true
 	}
 	if e, known := c.ended[k]; known {
 		delete(c.ended, k)
-		return e.path, !e.ours
+		return e.path, e.since, !e.ours
 	}
 	if f := c.adopt(local, remote); f != nil {
 		delete(c.subflows, k)
-		return f.path, true
+		return f.path, f.since, true
 	}
-	return "", false
+	return "", time.Time{}, false
 }
 
 // forgetEndings drops those whose event has not come.

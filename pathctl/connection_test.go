@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -226,17 +227,27 @@ func TestConnectionRemembersEndings(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newConnection(start)
 			tt.do(c)
-			path, ok := c.takeEnded(local, remote)
-			if ok != (tt.path != "") || ok && path != tt.path {
-				t.Errorf("got %q, %t, want %q", path, ok, tt.path)
+			path, since, ok := c.takeEnded(local, remote)
+			if ok != (tt.path != "") || ok && (path != tt.path || since != start) {
+				t.Errorf("got %q since %v, %t, want %q since %v", path, since, ok, tt.path, start)
 			}
 			if diff := cmp.Diff(tt.left, c.ends()); diff != "" {
 				t.Error(diff)
 			}
-			c.update(Reading{}, anyPath, start.Add(endingKept))
-			if n := len(c.ended); n != 0 {
-				t.Errorf("%d endings are remembered for ever", n)
-			}
 		})
+	}
+}
+
+func TestConnectionForgetsEndings(t *testing.T) {
+	c := newConnection(start)
+	c.addSubflow(ap("10.0.0.1:7"), ap("192.0.2.1:443"), "p", start)
+	for _, step := range []struct {
+		after time.Duration
+		want  int
+	}{{0, 1}, {endingKept - 1, 1}, {endingKept, 0}} {
+		c.update(Reading{}, anyPath, start.Add(step.after))
+		if n := len(c.ended); n != step.want {
+			t.Errorf("after %v %d endings are remembered, want %d", step.after, n, step.want)
+		}
 	}
 }

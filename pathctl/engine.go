@@ -340,7 +340,7 @@ func (e *engine) subflowUp(c *connection, ev mptcppm.Event, now time.Time) {
 }
 
 func (e *engine) subflowDown(c *connection, ev mptcppm.Event, now time.Time) {
-	path, ok := c.takeEnded(ev.Local, ev.Remote)
+	path, since, ok := c.takeEnded(ev.Local, ev.Remote)
 	if !ok {
 		return // we destroyed it
 	}
@@ -350,7 +350,7 @@ func (e *engine) subflowDown(c *connection, ev mptcppm.Event, now time.Time) {
 	}
 	e.decide(c, ActionFailed, path, why)
 	if c.ours { // another program's peer says nothing about our path to the concentrator
-		e.pathFailed(path, failureOf(ev.Errno), now)
+		e.pathFailed(path, failureOf(ev.Errno), since, now)
 	}
 }
 
@@ -487,12 +487,13 @@ func (e *engine) sampleRTT(c *connection) {
 	}
 }
 
-// pathFailed leaves a path alone for a while, longer each time.
-func (e *engine) pathFailed(path string, f failure, now time.Time) {
+// pathFailed leaves a path alone for a while, longer each time. The subflow that
+// failed began at since.
+func (e *engine) pathFailed(path string, f failure, since, now time.Time) {
 	if e.role == policy.Concentrator {
 		return // the client brings subflows back
 	}
-	e.healthOf(path).fail(f, now)
+	e.healthOf(path).fail(f, since, now)
 	e.publish(now)
 }
 

@@ -223,7 +223,7 @@ func TestEnginePathsChange(t *testing.T) {
 		t.Errorf("path %q now that it is known", f.path)
 	}
 
-	b.pathFailed("lte0", failedTimeout, b.now)
+	b.pathFailed("lte0", failedTimeout, b.now, b.now)
 	down := twoPaths()
 	down[1].State, down[1].Addrs = netpath.Down, nil
 	b.setPaths(down)(b.now)
@@ -235,7 +235,7 @@ func TestEnginePathsChange(t *testing.T) {
 		t.Errorf("a path that came up begins with %d failures, to be avoided: %v", b.healthOf("lte0").failures, *b.troubled.Load())
 	}
 
-	b.pathFailed("lte0", failedTimeout, b.now)
+	b.pathFailed("lte0", failedTimeout, b.now, b.now)
 	b.setPaths(twoPaths()[:1])(b.now)
 	if _, kept := b.health["lte0"]; kept {
 		t.Error("a path that was removed is remembered")

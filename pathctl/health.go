@@ -55,23 +55,32 @@ const probeTime = 3 * time.Second
 type health struct {
 	failures   int
 	last       failure
+	failedAt   time.Time // when the last of them was counted
 	until      time.Time // not before then
 	probeUntil time.Time // somebody is trying
 	upSince    time.Time // a subflow came up after the last failure
 	rtt        time.Duration
 }
 
-// fail notes a failure at now and returns how long to wait.
-func (h *health) fail(f failure, now time.Time) time.Duration {
+// fail notes the failure at now of a subflow that began at since, and returns
+// how long to wait. Connections find out one after the other that a path has
+// failed: subflows from before the last failure that counted are no news.
+func (h *health) fail(f failure, since, now time.Time) time.Duration {
 	if now.Before(h.until) {
 		return h.until.Sub(now) // one of many connections on the same path
 	}
-	if !h.upSince.IsZero() && now.Sub(h.upSince) >= steady || h.last != f {
-		h.failures = 0
+	switch {
+	case !h.upSince.IsZero() && now.Sub(h.upSince) >= steady || h.last != f:
+		h.failures = 1
+		h.failedAt = now
+	case since.Before(h.failedAt) && now.Sub(h.failedAt) < steady:
+		// the same failure, seen by another one
+	default:
+		h.failures++
+		h.failedAt = now
 	}
-	d := firstRetry[f] << min(h.failures, 10)
+	d := firstRetry[f] << min(h.failures-1, 10)
 	d = min(d, lastRetry[f])
-	h.failures++
 	h.last, h.until, h.upSince, h.probeUntil = f, now.Add(d), time.Time{}, time.Time{}
 	return d
 }

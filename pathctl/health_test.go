@@ -48,7 +48,7 @@ func TestHealthDelays(t *testing.T) {
 			now := start
 			var got []time.Duration
 			for range tt.want {
-				d := h.fail(tt.kind, now)
+				d := h.fail(tt.kind, now, now)
 				got = append(got, d)
 				if r := h.retry(now); r != d {
 					t.Errorf("retry in %v after a delay of %v", r, d)
@@ -59,7 +59,7 @@ func TestHealthDelays(t *testing.T) {
 				t.Error(diff)
 			}
 			for range 100 { // no overflow
-				d := h.fail(tt.kind, now)
+				d := h.fail(tt.kind, now, now)
 				if d != lastRetry[tt.kind] {
 					t.Fatalf("delay %v", d)
 				}
@@ -69,11 +69,33 @@ func TestHealthDelays(t *testing.T) {
 	}
 }
 
+// TestHealthOneAfterTheOther: connections find out later than the first one that
+// the path failed, after its delay even; that makes the delay no longer.
+func TestHealthOneAfterTheOther(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		since, until time.Duration // of the second failure, from the first one
+		want         time.Duration
+	}{
+		{"began before", -time.Hour, 2 * time.Second, 2 * time.Second},
+		{"began after", time.Millisecond, 2 * time.Second, 4 * time.Second},
+		{"began before, long ago", -time.Hour, steady, 4 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var h health
+			h.fail(failedTimeout, start.Add(-time.Hour), start)
+			if got := h.fail(failedTimeout, start.Add(tt.since), start.Add(tt.until)); got != tt.want {
+				t.Errorf("delay %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestHealthManyAtOnce(t *testing.T) {
 	var h health
-	h.fail(failedTimeout, start)
+	h.fail(failedTimeout, start, start)
 	for i := range 100 {
-		if got, want := h.fail(failedTimeout, start.Add(ms(i))), 2*time.Second-ms(i); got != want {
+		if got, want := h.fail(failedTimeout, start.Add(ms(i)), start.Add(ms(i))), 2*time.Second-ms(i); got != want {
 			t.Fatalf("failure %d: %v, want %v", i, got, want)
 		}
 	}
@@ -98,7 +120,7 @@ func TestHealthForgives(t *testing.T) {
 			var h health
 			now := start
 			for range 2 {
-				now = now.Add(h.fail(failedTimeout, now))
+				now = now.Add(h.fail(failedTimeout, now, now))
 			}
 			if !h.established(now) {
 				t.Error("not said to be back")
@@ -109,7 +131,7 @@ func TestHealthForgives(t *testing.T) {
 			if r := h.retry(now); r != 0 {
 				t.Errorf("left alone for %v although it works", r)
 			}
-			if got := h.fail(tt.next, now.Add(tt.up)); got != tt.want {
+			if got := h.fail(tt.next, now.Add(tt.up), now.Add(tt.up)); got != tt.want {
 				t.Errorf("delay %v, want %v", got, tt.want)
 			}
 		})
@@ -124,7 +146,7 @@ func TestHealthOneProbes(t *testing.T) {
 	if r := h.retry(start); r != 0 {
 		t.Errorf("a path that never failed is left alone for %v", r)
 	}
-	now := start.Add(h.fail(failedReset, start))
+	now := start.Add(h.fail(failedReset, start, start))
 	if r := h.retry(now); r != 0 {
 		t.Fatalf("left alone for %v after the delay", r)
 	}

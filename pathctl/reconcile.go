@@ -46,7 +46,7 @@ func (e *engine) create(ctx context.Context, c *connection, w policy.Create, now
 	if err := e.cmds.CreateSubflow(ctx, c.reg.Token, ep, remote); err != nil {
 		if !errors.Is(err, mptcppm.ErrNoConnection) {
 			e.decide(c, ActionFailed, p.Name, "cannot create a subflow: "+err.Error())
-			e.pathFailed(p.Name, failureOf(err), now)
+			e.pathFailed(p.Name, failureOf(err), now, now)
 		}
 		return
 	}
@@ -104,9 +104,9 @@ func (e *engine) drop(ctx context.Context, c *connection, d policy.Drop, now tim
 	switch {
 	case d.Cause != policy.Failed:
 	case f.obs.lossKnown && f.obs.lossRate > 0 && f.obs.timeouts == 0:
-		e.pathFailed(f.path, failedPoor, now)
+		e.pathFailed(f.path, failedPoor, f.since, now)
 	default:
-		e.pathFailed(f.path, failedTimeout, now)
+		e.pathFailed(f.path, failedTimeout, f.since, now)
 	}
 }
 
