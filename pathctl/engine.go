@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -381,6 +382,10 @@ func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
 		return
 	}
 	r, err := c.reg.Reader.Read()
+	if errors.Is(err, net.ErrClosed) {
+		e.forget(c.reg.Token) // should its owner not have got through to say so
+		return
+	}
 	if err != nil {
 		// It ended, and its owner is about to say so; or it fell back to TCP.
 		e.queue.schedule(c, now.Add(lookIdle))

@@ -2,7 +2,6 @@ package pathctl
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -71,16 +70,13 @@ func (k *fakeKernel) Limits(context.Context) (mptcppm.Limits, error) {
 // fakeReader gives the reading that it has, or none.
 type fakeReader struct {
 	reading Reading
-	gone    bool
+	err     error
 	reads   int
 }
 
 func (r *fakeReader) Read() (Reading, error) {
 	r.reads++
-	if r.gone {
-		return Reading{}, errors.New("no connection any more")
-	}
-	return r.reading, nil
+	return r.reading, r.err
 }
 
 // twoPaths are dsl0 and lte0, with one IPv4 address each.

@@ -2,6 +2,8 @@ package pathctl
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"net/netip"
 	"syscall"
 	"testing"
@@ -164,6 +166,27 @@ func TestEngineForgets(t *testing.T) {
 				t.Errorf("%d connections, %d in the queue", len(b.conns), len(b.queue))
 			}
 		})
+	}
+}
+
+// TestEngineReadFails: a connection that its owner has closed is forgotten; one
+// that cannot be read is left alone and looked at again.
+func TestEngineReadFails(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		kept bool
+	}{
+		{fmt.Errorf("reading a connection: %w", &net.OpError{Op: "raw-control", Err: net.ErrClosed}), false},
+		{fmt.Errorf("reading a connection: %w", syscall.EOPNOTSUPP), true},
+	} {
+		b := newBench(t, policy.Client)
+		c, r := b.steered(t, policy.Aggregate)
+		r.err = tt.err
+		b.pass(t, lookIdle)
+		wantDid(t, b.kernel)
+		if kept := b.conns[testToken] == c && c.index >= 0; kept != tt.kept || len(b.conns) != len(b.queue) {
+			t.Errorf("%v: kept %t, %d in the queue", tt.err, kept, len(b.queue))
+		}
 	}
 }
 
