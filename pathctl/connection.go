@@ -52,7 +52,8 @@ type subflow struct {
 	id            policy.SubflowID
 	path          string
 	local, remote netip.AddrPort // as the kernel has them: commands want them so
-	addrID        uapi.AddrID
+	addrID        uapi.AddrID    // of the local end
+	remoteID      uapi.AddrID    // of the peer's end; 0 is that of the first subflow
 	initial       bool
 	established   bool
 	backup        bool // our flag

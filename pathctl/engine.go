@@ -298,6 +298,10 @@ func (e *engine) onEvent(ctx context.Context, ev mptcppm.Event, now time.Time) {
 		e.subflowUp(c, ev, now)
 	case mptcppm.EventSubflowClosed:
 		e.subflowDown(c, ev, now)
+	case mptcppm.EventRemoved:
+		if c.ours {
+			e.addressRemoved(ctx, c, ev.RemoteID, now)
+		}
 	case mptcppm.EventSubflowPriority:
 		if f := c.subflows[keyOf(ev.Local, ev.Remote)]; f != nil {
 			f.peerBackup = ev.Backup
@@ -330,7 +334,7 @@ func (e *engine) subflowUp(c *connection, ev mptcppm.Event, now time.Time) {
 	if f == nil {
 		f = c.addSubflow(ev.Local, ev.Remote, e.pathOf(ev.Local.Addr(), ev.Remote.Addr()), now)
 	}
-	f.local, f.remote, f.addrID = ev.Local, ev.Remote, ev.LocalID
+	f.local, f.remote, f.addrID, f.remoteID = ev.Local, ev.Remote, ev.LocalID, ev.RemoteID
 	f.established, f.since = true, now
 	f.peerBackup = ev.Backup && !f.backup
 	if e.role == policy.Client && c.ours && e.healthOf(f.path).established(now) {

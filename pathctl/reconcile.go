@@ -90,23 +90,53 @@ func (e *engine) drop(ctx context.Context, c *connection, d policy.Drop, now tim
 		// kernel repeats nothing.
 		_ = e.cmds.Remove(ctx, c.reg.Token, f.addrID)
 	}
-	if f.local.Port() != 0 {
-		err := e.onSubflow(f, func(local, remote netip.AddrPort) error {
-			return e.cmds.DestroySubflow(ctx, c.reg.Token, local, remote)
-		})
-		if err != nil && !errors.Is(err, mptcppm.ErrNotFound) && !errors.Is(err, mptcppm.ErrNoConnection) {
-			e.log.Debug("cannot destroy a subflow", "path", f.path, "error", err)
-			return
-		}
+	if !e.destroy(ctx, c, k, f, d.Why, now) {
+		return
 	}
-	c.end(k, f, true, now)
-	e.decide(c, ActionDestroy, f.path, d.Why)
 	switch {
 	case d.Cause != policy.Failed:
 	case f.obs.lossKnown && f.obs.lossRate > 0 && f.obs.timeouts == 0:
 		e.pathFailed(f.path, failedPoor, f.since, now)
 	default:
 		e.pathFailed(f.path, failedTimeout, f.since, now)
+	}
+}
+
+// destroy closes a subflow, so that the kernel sends again on the others what
+// was under way on it. It reports whether the subflow is gone.
+func (e *engine) destroy(ctx context.Context, c *connection, k subflowKey, f *subflow, why string, now time.Time) bool {
+	if f.local.Port() != 0 {
+		err := e.onSubflow(f, func(local, remote netip.AddrPort) error {
+			return e.cmds.DestroySubflow(ctx, c.reg.Token, local, remote)
+		})
+		if err != nil && !errors.Is(err, mptcppm.ErrNotFound) && !errors.Is(err, mptcppm.ErrNoConnection) {
+			e.log.Debug("cannot destroy a subflow", "path", f.path, "error", err)
+			return false
+		}
+	}
+	c.end(k, f, true, now)
+	e.decide(c, ActionDestroy, f.path, why)
+	return true
+}
+
+// addressRemoved destroys the subflows to an address that the peer has taken
+// back (RM_ADDR, RFC 8684 section 3.4.2): it knows sooner than our timeouts that
+// the path is gone. Under the user-space path manager the kernel leaves that to
+// us. The last subflow stays.
+func (e *engine) addressRemoved(ctx context.Context, c *connection, id uapi.AddrID, now time.Time) {
+	others := 0
+	for _, f := range c.subflows {
+		if f.established && f.remoteID != id {
+			others++
+		}
+	}
+	if others == 0 {
+		return
+	}
+	for k, f := range c.subflows {
+		if f.established && f.remoteID == id {
+			e.destroy(ctx, c, k, f, "the peer took this address back", now)
+		}
 	}
 }
 

@@ -203,3 +203,36 @@ func TestAddrIDs(t *testing.T) {
 		t.Errorf("%d addresses are remembered", len(b.ids))
 	}
 }
+
+// TestPeerTakesAddressBack: the peer knows that a path is gone before our
+// timeouts do.
+func TestPeerTakesAddressBack(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		joined bool // there is a second subflow, to the peer's address 161
+		id     uapi.AddrID
+		want   []string
+	}{
+		{"the first address, with another left", true, 0, []string{"destroy " + mappedFirst}},
+		{"the joined one", true, 161, []string{"destroy 5: 10.0.1.1:2000 192.0.2.1:443"}},
+		{"one that no subflow uses", true, 9, nil},
+		{"the only one", false, 0, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, policy.Concentrator)
+			c, _ := b.steered(t, policy.Aggregate)
+			if tt.joined {
+				b.event(t, mptcppm.Event{Kind: mptcppm.EventSubflowEstablished, Local: second, Remote: server, RemoteID: 161})
+			}
+			before := len(c.subflows)
+			b.kernel.take()
+			b.event(t, mptcppm.Event{Kind: mptcppm.EventRemoved, RemoteID: tt.id})
+			if diff := cmp.Diff(tt.want, b.kernel.take()); diff != "" {
+				t.Error(diff)
+			}
+			if got := len(c.subflows); got != before-len(tt.want) {
+				t.Errorf("%d subflows are left of %d", got, before)
+			}
+		})
+	}
+}
