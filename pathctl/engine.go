@@ -112,9 +112,9 @@ func (e *engine) postStatus(ctx context.Context, answer chan<- map[uapi.Token]Co
 			if !c.ours {
 				continue
 			}
-			st := ConnectionStatus{Last: c.last, Backup: make(map[string]bool)}
+			st := ConnectionStatus{Last: c.last, backup: make(map[subflowKey]bool)}
 			for k, f := range c.subflows {
-				st.Backup[k.local.String()+" "+k.remote.String()] = f.backup || f.peerBackup
+				st.backup[k] = f.backup || f.peerBackup
 			}
 			m[token] = st
 		}

@@ -302,16 +302,16 @@ func TestEngineEnds(t *testing.T) {
 	go runEngine(ctx, b.engine, done)
 	b.post(ctx, b.register(registration(&fakeReader{reading: onFirst()}, policy.Aggregate)))
 	m := s.status(ctx)
-	want := ConnectionStatus{Backup: map[string]bool{}}
+	want := ConnectionStatus{backup: map[subflowKey]bool{}}
 	got := m[testToken]
 	got.Last = ""
 	if len(m) != 1 {
 		t.Errorf("status of %d connections", len(m))
 	}
-	for ends := range got.Backup { // there once a look has been taken
-		want.Backup[ends] = false
+	for ends := range got.backup { // there once a look has been taken
+		want.backup[ends] = false
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(ConnectionStatus{})); diff != "" {
 		t.Error(diff)
 	}
 	cancel()

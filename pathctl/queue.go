@@ -8,8 +8,7 @@ import (
 // queue orders connections by when they are to be looked at.
 type queue []*connection
 
-// schedule looks at c at t, or earlier if that was planned already and
-// sooner is set.
+// schedule sets the look at c to t, whatever was planned before.
 func (q *queue) schedule(c *connection, t time.Time) {
 	c.look = t
 	if c.index < 0 {

@@ -123,13 +123,13 @@ func (s *steering) stop() error {
 
 // ConnectionStatus is what the controller knows of a connection.
 type ConnectionStatus struct {
-	Last   string          // the last decision, in words; empty: none yet
-	Backup map[string]bool // by "local remote"
+	Last   string // the last decision, in words; empty: none yet
+	backup map[subflowKey]bool
 }
 
-// Backup reports whether a subflow is flagged backup by either end.
+// IsBackup reports whether a subflow is flagged backup by either end.
 func (s ConnectionStatus) IsBackup(local, remote netip.AddrPort) bool {
-	return s.Backup[local.String()+" "+remote.String()]
+	return s.backup[keyOf(local, remote)]
 }
 
 // status reads what is known of all connections. It waits for the engine's

@@ -190,14 +190,7 @@ func smallRole(args []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("listening")
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return err
-		}
-		go serveSmall(c)
-	}
+	return serve(l.Accept, serveSmall)
 }
 
 func serveSmall(c net.Conn) {
@@ -218,16 +211,24 @@ func sendRawRole(args []string) error {
 	if err != nil {
 		return err
 	}
+	return serve(l.Accept, sendRaw)
+}
+
+func sendRaw(c *mptcpsock.Conn) {
+	defer c.Close()
+	_, _ = io.CopyBuffer(onlyWriter{c}, apps.NewContent(apps.MaxSize), make([]byte, 1<<20))
+}
+
+// serve hands each accepted connection to a goroutine, which owns it. It says
+// first that it listens: startRole waits for that.
+func serve[C net.Conn](accept func() (C, error), handle func(C)) error {
 	fmt.Println("listening")
 	for {
-		c, err := l.Accept()
+		c, err := accept()
 		if err != nil {
 			return err
 		}
-		go func() {
-			defer c.Close()
-			_, _ = io.CopyBuffer(onlyWriter{c}, apps.NewContent(apps.MaxSize), make([]byte, 1<<20))
-		}()
+		go handle(c)
 	}
 }
 
