@@ -48,11 +48,6 @@ type Path struct {
 	Metered   bool   // costs money or volume
 }
 
-// Admin is the local admin API.
-type Admin struct {
-	Socket string // path of the Unix socket; empty: see SocketPath
-}
-
 // DefaultClient returns the configuration of an empty file: everything but the
 // link.
 func DefaultClient() Client {
@@ -104,10 +99,6 @@ type rawPath struct {
 	Metered   field[bool]   `toml:"metered"`
 }
 
-type rawAdmin struct {
-	Socket field[string] `toml:"socket"`
-}
-
 // ParseClient reads the text of a client file; filename is for messages, and
 // relative paths start at its directory. The error, if any, is of type Errors
 // and holds every mistake. The link may be absent: Validate wants one.
@@ -125,6 +116,7 @@ func ParseClient(data []byte, filename string) (Client, error) {
 	if err := r.errs.err(); err != nil {
 		return Client{}, err
 	}
+	client.Warnings = adminFindings(client.Admin.HTTP)
 	return client, nil
 }
 
@@ -143,7 +135,7 @@ func (c check) client(raw rawClient) Client {
 		},
 		Paths:  c.paths(raw.Paths),
 		Limits: c.limits(raw.Limits, d.Limits),
-		Admin:  Admin{Socket: c.adminSocket(raw.Admin.Socket)},
+		Admin:  Admin{Socket: c.adminSocket(raw.Admin.Socket), HTTP: c.adminHTTP(raw.Admin.HTTP)},
 		Log:    c.log(raw.Log, d.Log),
 	}
 }
@@ -242,36 +234,6 @@ func ParsePath(s string) (Path, error) {
 		return Path{}, fmt.Errorf("path: %w", err)
 	}
 	return Path{Interface: iface, Metered: has}, nil
-}
-
-// maxSocketPath is sizeof(sun_path) less its terminating zero (unix(7)).
-const maxSocketPath = 107
-
-func (c check) adminSocket(f field[string]) string {
-	p := c.path(f, "")
-	if len(p) > maxSocketPath {
-		c.at(f.mark, "the path %q has %d bytes: a Unix socket's may have at most %d", p, len(p), maxSocketPath)
-	}
-	return p
-}
-
-// SocketPath returns the path of the admin socket: the configured one, else
-// /run/mpproxy/client.sock for root, $XDG_RUNTIME_DIR/mpproxy/client.sock, or
-// /tmp/mpproxy-UID/client.sock. It is a pure function: pass os.Getuid() and
-// os.Getenv.
-func (a Admin) SocketPath(uid int, getenv func(string) string) string {
-	if a.Socket != "" {
-		return a.Socket
-	}
-	if uid == 0 {
-		return "/run/mpproxy/client.sock"
-	}
-	if dir := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) { // relative ones are to be ignored, says the XDG specification
-		if p := filepath.Join(dir, "mpproxy", "client.sock"); len(p) <= maxSocketPath {
-			return p
-		}
-	}
-	return fmt.Sprintf("/tmp/mpproxy-%d/client.sock", uid)
 }
 
 // DefaultClientPath returns where join writes and run looks for the client's

@@ -46,6 +46,7 @@ receive_buffer = "1MiB"
 
 [admin]
 socket = "client.sock"
+http = "127.0.0.1:9480"
 
 [log]
 level = "debug"
@@ -89,6 +90,7 @@ receive_buffer = "1MiB"
 
 [admin]
 socket = "/etc/mpproxy/client.sock"
+http = "127.0.0.1:9480"
 
 [log]
 level = "debug"
@@ -112,6 +114,7 @@ func TestParseClient(t *testing.T) {
 	want.Limits.IdleTimeout = 0
 	want.Limits.ReceiveBuffer = MiB
 	want.Admin.Socket = "/etc/mpproxy/client.sock"
+	want.Admin.HTTP = netip.MustParseAddrPort("127.0.0.1:9480")
 	want.Log.Level, want.Log.Format = -4, LogJSON
 	if diff := cmp.Diff(want, c, equal); diff != "" {
 		t.Error(diff)

@@ -36,6 +36,7 @@ func (c Client) encode(link func(Link) string, secret func(Secret) string) []byt
 	w.limits(c.Limits)
 	w.table("admin")
 	w.str("socket", c.Admin.Socket)
+	w.http(c.Admin.HTTP)
 	w.log(c.Log)
 	return w.bytes()
 }
@@ -71,6 +72,8 @@ func (s Server) encode() []byte {
 	w.duration("auth_failure_delay", s.Limits.AuthFailureDelay)
 	w.table("announce")
 	w.announce(s.Announce)
+	w.table("admin")
+	w.http(s.Admin.HTTP)
 	w.log(s.Log)
 	return w.bytes()
 }

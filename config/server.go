@@ -25,6 +25,7 @@ type Server struct {
 	Destinations Destinations
 	Limits       ServerLimits
 	Announce     Announce
+	Admin        ServerAdmin
 	Log          Log
 	Warnings     []string // findings that do not keep the program from running
 }
@@ -92,6 +93,7 @@ type rawServer struct {
 	Destinations rawDestinations  `toml:"destinations"`
 	Limits       rawServerLimits  `toml:"limits"`
 	Announce     rawAnnounce      `toml:"announce"`
+	Admin        rawServerAdmin   `toml:"admin"`
 	Log          rawLog           `toml:"log"`
 }
 
@@ -152,6 +154,7 @@ func (c check) server(raw rawServer) Server {
 			AuthFailureDelay:      c.duration(raw.Limits.AuthFailureDelay, d.Limits.AuthFailureDelay, delaySpan),
 		},
 		Announce: c.announce(raw.Announce.Addresses, d.Announce),
+		Admin:    ServerAdmin{HTTP: c.adminHTTP(raw.Admin.HTTP)},
 		Log:      c.log(raw.Log, d.Log),
 	}
 }
@@ -243,8 +246,9 @@ func (s Server) Link(user string, token Secret, pin Pin, name string) (Link, err
 
 // findings are worth a warning, not an error.
 func (s Server) findings(raw rawServer) (warnings []string) {
+	warnings = adminFindings(s.Admin.HTTP)
 	if s.Security != SecurityNone {
-		return nil
+		return warnings
 	}
 	if raw.Certificate.isSet || raw.Key.isSet {
 		warnings = append(warnings, `certificate and key have no effect with security = "none"`)

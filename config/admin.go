@@ -1,0 +1,86 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+)
+
+// Admin is the client's admin API.
+type Admin struct {
+	Socket string         // path of the Unix socket; empty: see SocketPath
+	HTTP   netip.AddrPort // where metrics are served over HTTP; zero: nowhere
+}
+
+// ServerAdmin is the server's admin API.
+type ServerAdmin struct {
+	HTTP netip.AddrPort // where metrics are served over HTTP; zero: nowhere
+}
+
+type rawAdmin struct {
+	Socket field[string] `toml:"socket"`
+	rawServerAdmin
+}
+
+type rawServerAdmin struct {
+	HTTP field[string] `toml:"http"`
+}
+
+// maxSocketPath is sizeof(sun_path) less its terminating zero (unix(7)).
+const maxSocketPath = 107
+
+func (c check) adminSocket(f field[string]) string {
+	p := c.path(f, "")
+	if len(p) > maxSocketPath {
+		c.at(f.mark, "the path %q has %d bytes: a Unix socket's may have at most %d", p, len(p), maxSocketPath)
+	}
+	return p
+}
+
+// adminHTTP reads where to serve HTTP; "" is nowhere.
+func (c check) adminHTTP(f field[string]) netip.AddrPort {
+	if f.value == "" {
+		return netip.AddrPort{}
+	}
+	ap, err := ParseListen(f.value)
+	if err != nil {
+		c.at(f.mark, "%v; \"\" switches it off", err)
+	}
+	return ap
+}
+
+// adminFindings warns of HTTP that other hosts reach: it asks nobody who he is.
+func adminFindings(http netip.AddrPort) []string {
+	if !http.IsValid() || http.Addr().IsLoopback() {
+		return nil
+	}
+	return []string{fmt.Sprintf("admin.http: everybody who reaches %v reads paths, counts and modes there: use 127.0.0.1, or keep others out with a firewall", http)}
+}
+
+// SocketPath returns the path of the admin socket: the configured one, else
+// /run/mpproxy/client.sock for root, $XDG_RUNTIME_DIR/mpproxy/client.sock, or
+// /tmp/mpproxy-UID/client.sock. It is a pure function: pass os.Getuid() and
+// os.Getenv.
+func (a Admin) SocketPath(uid int, getenv func(string) string) string {
+	if a.Socket != "" {
+		return a.Socket
+	}
+	if uid == 0 {
+		return "/run/mpproxy/client.sock"
+	}
+	if dir := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) { // relative ones are to be ignored, says the XDG specification
+		if p := filepath.Join(dir, "mpproxy", "client.sock"); len(p) <= maxSocketPath {
+			return p
+		}
+	}
+	return fmt.Sprintf("/tmp/mpproxy-%d/client.sock", uid)
+}
+
+// http writes admin.http.
+func (w *tomlWriter) http(addr netip.AddrPort) {
+	if !addr.IsValid() {
+		w.str("http", "")
+		return
+	}
+	w.str("http", addr.String())
+}
