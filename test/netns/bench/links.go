@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mpproxy/test/netns"
+	"mpproxy/test/netns/measure"
 	"mpproxy/test/netns/rig"
 )
 
@@ -69,7 +70,7 @@ func (c linkCase) measure(ctx context.Context, opt options, security string) err
 		return err
 	}
 	defer r.Close()
-	client, err := socksClient(r)
+	client, err := measure.HTTPClient(r, "")
 	if err != nil {
 		return err
 	}
@@ -81,9 +82,9 @@ func (c linkCase) measure(ctx context.Context, opt options, security string) err
 		before := carried(r)
 		var took time.Duration
 		if direction == "download" {
-			took, err = download(ctx, client, netns.DestinationName, transferSize, true)
+			took, err = measure.Download(ctx, client, netns.DestinationName, transferSize, true)
 		} else {
-			took, err = upload(ctx, client, netns.DestinationName, transferSize)
+			took, err = measure.Upload(ctx, client, netns.DestinationName, transferSize)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", direction, err)

@@ -11,11 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/net/proxy"
-
 	"mpproxy/test/netns"
 	"mpproxy/test/netns/apps"
 	"mpproxy/test/netns/link"
+	"mpproxy/test/netns/measure"
 	"mpproxy/test/netns/rig"
 )
 
@@ -51,12 +50,6 @@ func twoSlowLinks() []netns.LinkConfig {
 	return []netns.LinkConfig{{Name: "dsl0", Params: p, V4: true}, {Name: "lte0", Params: p, V4: true}}
 }
 
-func steered(manager string) func(string) string {
-	return func(toml string) string {
-		return strings.Replace(toml, `#path_manager = "kernel"`, fmt.Sprintf("path_manager = %q", manager), 1)
-	}
-}
-
 func silenceOf(ctx context.Context, opt options, manager, mode, direction, event string) error {
 	var all []time.Duration
 	for range silenceRuns {
@@ -69,15 +62,15 @@ func silenceOf(ctx context.Context, opt options, manager, mode, direction, event
 	slices.Sort(all)
 	var each []string
 	for _, d := range all {
-		each = append(each, fmt.Sprintf("%.0f", millis(d)))
+		each = append(each, fmt.Sprintf("%.0f", measure.Millis(d)))
 	}
 	fmt.Printf("  %-12s %-10s %-9s %-22s %9.0f ms %9.0f ms   %s\n", manager, mode, direction, event,
-		millis(all[len(all)/2]), millis(all[len(all)-1]), strings.Join(each, " "))
+		measure.Millis(all[len(all)/2]), measure.Millis(all[len(all)-1]), strings.Join(each, " "))
 	return nil
 }
 
 func silentRun(ctx context.Context, opt options, manager, mode, direction, event string) (time.Duration, error) {
-	r, err := rig.New(ctx, opt.rig(rig.Config{Links: twoSlowLinks(), EditServer: steered(manager), EditClient: steered(manager)}))
+	r, err := rig.New(ctx, opt.rig(rig.Config{Links: twoSlowLinks(), EditServer: measure.Manager(manager), EditClient: measure.Manager(manager)}))
 	if err != nil {
 		return 0, err
 	}
@@ -87,11 +80,11 @@ func silentRun(ctx context.Context, opt options, manager, mode, direction, event
 		return 0, err
 	}
 	defer l.Close()
-	d, err := proxy.SOCKS5("tcp", rig.Socks, &proxy.Auth{User: mode, Password: "x"}, hostDialer{r})
+	d, err := measure.Dialer(r, mode)
 	if err != nil {
 		return 0, err
 	}
-	conn, err := d.Dial("tcp", netip.AddrPortFrom(r.Destination4, flowPort).String())
+	conn, err := d.DialContext(ctx, "tcp", netip.AddrPortFrom(r.Destination4, flowPort).String())
 	if err != nil {
 		return 0, err
 	}

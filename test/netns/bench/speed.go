@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"mpproxy/test/netns/measure"
 	"mpproxy/test/netns/rig"
 )
 
@@ -96,7 +97,7 @@ func (m reading) print(name string, raw float64) {
 func median(ctx context.Context, r *rig.Rig, role ...string) (reading, error) {
 	var all []reading
 	for range speedRuns {
-		m, err := measure(ctx, r, role...)
+		m, err := measureRole(ctx, r, role...)
 		if err != nil {
 			return m, err
 		}
@@ -106,9 +107,9 @@ func median(ctx context.Context, r *rig.Rig, role ...string) (reading, error) {
 	return all[len(all)/2], nil
 }
 
-// measure runs a role in the client's host and reads the CPU time of the whole
+// measureRole runs a role in the client's host and reads the CPU time of the whole
 // machine and of both programs around it.
-func measure(ctx context.Context, r *rig.Rig, role ...string) (reading, error) {
+func measureRole(ctx context.Context, r *rig.Rig, role ...string) (reading, error) {
 	machine0, client0, server0 := machineCPU(), processCPU(r.ClientDaemon.Pid()), processCPU(r.Server.Pid())
 	res, err := runRole(ctx, r.Client, role...)
 	return reading{
@@ -126,11 +127,11 @@ func fetches(ctx context.Context, r *rig.Rig) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	m, err := measure(ctx, r, "fetch", rig.Socks, r.DestinationAddr(false, smallPort))
+	m, err := measureRole(ctx, r, "fetch", rig.Socks, r.DestinationAddr(false, smallPort))
 	if err != nil {
 		return "", err
 	}
 	each := func(seconds float64) float64 { return seconds * 1e6 / float64(m.fetches) }
 	return fmt.Sprintf("%.0f per second, longest %.0f ms; CPU for each: client %.0f µs, server %.0f µs, whole machine %.0f µs",
-		float64(m.fetches)/m.took.Seconds(), millis(m.longest), each(m.client), each(m.server), each(m.cpu)), p.Kill()
+		float64(m.fetches)/m.took.Seconds(), measure.Millis(m.longest), each(m.client), each(m.server), each(m.cpu)), p.Kill()
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mpproxy/test/netns"
+	"mpproxy/test/netns/measure"
 	"mpproxy/test/netns/rig"
 )
 
@@ -22,13 +23,13 @@ func stalls(ctx context.Context, opt options) error {
 		if err != nil {
 			return err
 		}
-		client, err := socksClient(r)
+		client, err := measure.HTTPClient(r, "")
 		if err != nil {
 			return err
 		}
 		var took []time.Duration
 		for range fetches {
-			d, err := download(ctx, client, netns.DestinationName, size, false)
+			d, err := measure.Download(ctx, client, netns.DestinationName, size, false)
 			if err != nil {
 				return err
 			}
@@ -42,12 +43,10 @@ func stalls(ctx context.Context, opt options) error {
 			}
 		}
 		fmt.Printf("  leg %-5s %d of %d above %s; median %.1f ms, longest %.1f ms\n", security, stalled, fetches, stall,
-			millis(took[len(took)/2]), millis(took[len(took)-1]))
+			measure.Millis(took[len(took)/2]), measure.Millis(took[len(took)-1]))
 		if err := r.Close(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
-
-func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

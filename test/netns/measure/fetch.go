@@ -1,4 +1,4 @@
-package main
+package measure
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"time"
 
@@ -16,35 +15,39 @@ import (
 	"mpproxy/test/netns/rig"
 )
 
-// socksClient returns an HTTP client in the client's host that goes through
-// the proxy, with a new connection for each request.
-func socksClient(r *rig.Rig) (*http.Client, error) {
-	d, err := proxy.SOCKS5("tcp", rig.Socks, nil, hostDialer{r})
+// HTTPClient returns an HTTP client in the client's host that goes through the
+// proxy in a mode, with a new connection for each request. An empty mode is the
+// configuration's.
+func HTTPClient(r *rig.Rig, mode string) (*http.Client, error) {
+	d, err := Dialer(r, mode)
 	if err != nil {
 		return nil, err
 	}
 	return &http.Client{Transport: &http.Transport{
-		DialContext:       d.(proxy.ContextDialer).DialContext,
+		DialContext:       d.DialContext,
 		DisableKeepAlives: true, DisableCompression: true,
 	}}, nil
 }
 
-// hostDialer dials from the client's host.
-type hostDialer struct{ r *rig.Rig }
-
-func (d hostDialer) Dial(network, addr string) (net.Conn, error) {
-	return d.DialContext(context.Background(), network, addr)
-}
-
-func (d hostDialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
-	return d.r.Client.DialContext(ctx, network, addr)
+// Dialer returns a dialer in the client's host that goes through the proxy in a
+// mode, with a password that nobody asks for: a user name alone cannot be sent.
+func Dialer(r *rig.Rig, mode string) (proxy.ContextDialer, error) {
+	var auth *proxy.Auth
+	if mode != "" {
+		auth = &proxy.Auth{User: mode, Password: "x"}
+	}
+	d, err := proxy.SOCKS5("tcp", rig.Socks, auth, r.Client)
+	if err != nil {
+		return nil, err
+	}
+	return d.(proxy.ContextDialer), nil
 }
 
 // transferTimeout bounds one transfer, however slow the links.
 const transferTimeout = 3 * time.Minute
 
-// download fetches size bytes, checks them, and says how long it took.
-func download(ctx context.Context, c *http.Client, host string, size int64, check bool) (time.Duration, error) {
+// Download fetches size bytes, checks them, and says how long it took.
+func Download(ctx context.Context, c *http.Client, host string, size int64, check bool) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
 	defer cancel()
 	begun := time.Now()
@@ -75,8 +78,8 @@ func download(ctx context.Context, c *http.Client, host string, size int64, chec
 	return took, nil
 }
 
-// upload sends size bytes, has them checked, and says how long it took.
-func upload(ctx context.Context, c *http.Client, host string, size int64) (time.Duration, error) {
+// Upload sends size bytes, has them checked, and says how long it took.
+func Upload(ctx context.Context, c *http.Client, host string, size int64) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
 	defer cancel()
 	begun := time.Now()

@@ -1,0 +1,34 @@
+package measure
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Edit changes the text of a configuration file; see rig.Config.
+type Edit = func(toml string) string
+
+// Manager sets path_manager to "kernel" or "userspace" in a file that init or
+// join wrote.
+func Manager(name string) Edit {
+	return func(toml string) string {
+		return strings.Replace(toml, `#path_manager = "kernel"`, fmt.Sprintf("path_manager = %q", name), 1)
+	}
+}
+
+// Append adds tables to the end of a file.
+func Append(text string) Edit {
+	return func(toml string) string { return toml + "\n" + text + "\n" }
+}
+
+// Edits makes several changes, in their order; nil ones are left out.
+func Edits(all ...Edit) Edit {
+	return func(toml string) string {
+		for _, e := range all {
+			if e != nil {
+				toml = e(toml)
+			}
+		}
+		return toml
+	}
+}
