@@ -24,6 +24,7 @@ type ClientConfig struct {
 	UserSpace bool
 	// StateDir holds the journal of what has to be put back.
 	StateDir string
+	Recorder Recorder // of what the policies saw and decided; nil: nobody
 }
 
 // Client is the controller on the side that has the paths. It is a daemon
@@ -89,6 +90,7 @@ func (c *Client) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	s := c.kernel.steer(c.cfg.UserSpace, policy.Client, nil)
 	if s != nil {
+		s.engine.recorder = c.cfg.Recorder
 		c.steering.Store(s)
 		g.Go(func() error { return s.run(ctx) })
 	}
@@ -127,6 +129,12 @@ func (c *Client) Decisions(n uint64) ([]Decision, uint64, <-chan struct{}) {
 		return s.engine.decisions.since(n)
 	}
 	return nil, 0, nil
+}
+
+// Snapshot returns what there is to be counted and measured; false where the
+// kernel steers, or when the controller does not answer before ctx ends.
+func (c *Client) Snapshot(ctx context.Context) (Snapshot, bool) {
+	return c.steering.Load().snapshot(ctx)
 }
 
 // Troubled reports whether new connections should rather start on another path.

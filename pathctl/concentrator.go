@@ -27,6 +27,8 @@ type ConcentratorConfig struct {
 	UserSpace bool
 	// StateDir holds the journal of what has to be put back.
 	StateDir string
+	// Recorder is as in ClientConfig.
+	Recorder Recorder
 }
 
 // Concentrator is the controller on the side that clients connect to: it lets
@@ -72,6 +74,7 @@ func (c *Concentrator) steerOrServe(ctx context.Context) error {
 		c.serve(ctx)
 		return nil
 	}
+	s.engine.recorder = c.cfg.Recorder
 	c.steering.Store(s)
 	close(c.ready)
 	return errors.Join(s.run(ctx), s.stop())
@@ -102,6 +105,30 @@ func (c *Concentrator) Register(ctx context.Context, reg Registration) {
 // Unregister ends what Register began.
 func (c *Concentrator) Unregister(ctx context.Context, token uapi.Token) {
 	unregister(ctx, c.steering.Load(), token)
+}
+
+// Connections returns what the controller knows of the connections.
+func (c *Concentrator) Connections(ctx context.Context) map[uapi.Token]ConnectionStatus {
+	if s := c.steering.Load(); s != nil {
+		return s.status(ctx)
+	}
+	return nil
+}
+
+// Decisions is as Client.Decisions.
+func (c *Concentrator) Decisions(n uint64) ([]Decision, uint64, <-chan struct{}) {
+	if s := c.steering.Load(); s != nil {
+		return s.engine.decisions.since(n)
+	}
+	return nil, 0, nil
+}
+
+// Kernel is as Client.Kernel.
+func (c *Concentrator) Kernel() KernelStatus { return c.kernel.status() }
+
+// Snapshot is as Client.Snapshot.
+func (c *Concentrator) Snapshot(ctx context.Context) (Snapshot, bool) {
+	return c.steering.Load().snapshot(ctx)
 }
 
 func (c *Concentrator) addresses() []netip.Addr {

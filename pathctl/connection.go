@@ -26,6 +26,7 @@ type connection struct {
 	ended       map[subflowKey]ending
 	nextID      policy.SubflowID
 	memory      policy.Memory
+	looks       uint64 // that were recorded
 	served      bool   // not ours, and given its subflows
 	last        string // the last decision, for people
 

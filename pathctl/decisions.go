@@ -1,6 +1,7 @@
 package pathctl
 
 import (
+	"maps"
 	"sync"
 	"time"
 )
@@ -26,7 +27,16 @@ type Decision struct {
 	Mode        string    `json:"mode,omitempty"`
 	Action      Action    `json:"action"`
 	Path        string    `json:"path"`
-	Why         string    `json:"why"`
+	Reason      Reason    `json:"reason"` // its class
+	Why         string    `json:"why"`    // in words, with numbers
+}
+
+// DecisionKind is what decisions are counted by. Mode is empty where no
+// connection of the data path is concerned.
+type DecisionKind struct {
+	Mode   string
+	Action Action
+	Reason Reason
 }
 
 // keptDecisions bounds the ring.
@@ -37,6 +47,7 @@ type decisionRing struct {
 	mu    sync.Mutex
 	ring  [keptDecisions]Decision
 	total uint64
+	kinds map[DecisionKind]uint64
 	more  chan struct{} // closed and replaced with each addition
 }
 
@@ -45,10 +56,21 @@ func (r *decisionRing) add(d Decision) {
 	defer r.mu.Unlock()
 	r.ring[r.total%keptDecisions] = d
 	r.total++
+	if r.kinds == nil {
+		r.kinds = make(map[DecisionKind]uint64)
+	}
+	r.kinds[DecisionKind{d.Mode, d.Action, d.Reason}]++
 	if r.more != nil {
 		close(r.more)
 		r.more = nil
 	}
+}
+
+// count returns how many decisions there were of each kind.
+func (r *decisionRing) count() map[DecisionKind]uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.kinds)
 }
 
 // since returns the decisions from number n on, the number of the next one to

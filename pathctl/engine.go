@@ -75,8 +75,13 @@ type engine struct {
 	announce []netip.Addr
 
 	decisions decisionRing
-	troubled  atomic.Pointer[map[string]time.Time] // path → until when it is to be avoided
-	lost      atomic.Uint64                        // gaps in the events
+	// said is the latest decision, and reconciling whether it came of a plan.
+	said        *Decision
+	reconciling bool
+	recorder    Recorder // nil: nobody records
+	looks       lookTimer
+	troubled    atomic.Pointer[map[string]time.Time] // path → until when it is to be avoided
+	lost        atomic.Uint64                        // gaps in the events
 }
 
 func newEngine(role policy.Role, cmds commands, watch *rtowatch.Watcher, announce []netip.Addr, log *slog.Logger) *engine {
@@ -338,7 +343,7 @@ func (e *engine) subflowUp(c *connection, ev mptcppm.Event, now time.Time) {
 	f.established, f.since = true, now
 	f.peerBackup = ev.Backup && !f.backup
 	if e.role == policy.Client && c.ours && e.healthOf(f.path).established(now) {
-		e.decide(c, ActionPath, f.path, "works again: a subflow was established")
+		e.decide(c, ActionPath, f.path, ReasonRecovered, "works again: a subflow was established")
 		e.publish(now)
 		e.lookAtAll(now)
 	}
@@ -353,7 +358,7 @@ func (e *engine) subflowDown(c *connection, ev mptcppm.Event, now time.Time) {
 	if ev.Errno != 0 {
 		why = "the subflow ended: " + ev.Errno.Error()
 	}
-	e.decide(c, ActionFailed, path, why)
+	e.decide(c, ActionFailed, path, failureOf(ev.Errno).reason(), why)
 	if c.ours { // another program's peer says nothing about our path to the concentrator
 		e.pathFailed(path, failureOf(ev.Errno), since, now)
 	}
@@ -385,6 +390,7 @@ func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
 		e.stranger(ctx, c, now)
 		return
 	}
+	defer e.looks.count(time.Now())
 	r, err := c.reg.Reader.Read()
 	if errors.Is(err, net.ErrClosed) {
 		e.forget(c.reg.Token) // should its owner not have got through to say so
@@ -397,9 +403,11 @@ func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
 	}
 	c.update(r, e.pathOf, now)
 	e.sampleRTT(c)
-	plan, memory := policy.Decide(c.view(now), e.pathsFor(c, now), c.memory)
+	conn, paths, before := c.view(now), e.pathsFor(c, now), c.memory
+	plan, memory := policy.Decide(conn, paths, before)
 	c.memory = memory
-	e.reconcile(ctx, c, plan, now)
+	outcomes := e.reconcile(ctx, c, Steps(conn, memory, plan), now)
+	e.record(c, Look{When: now, Conn: conn, Paths: paths, Memory: before, Plan: plan, Outcomes: outcomes})
 	e.queue.schedule(c, now.Add(c.nextLook(plan)))
 }
 
@@ -518,12 +526,16 @@ func (e *engine) publish(now time.Time) {
 }
 
 // decide keeps a decision for people.
-func (e *engine) decide(c *connection, a Action, path, why string) {
-	d := Decision{When: time.Now(), Action: a, Path: path, Why: why}
+func (e *engine) decide(c *connection, a Action, path string, reason Reason, why string) {
+	d := &Decision{When: time.Now(), Action: a, Path: path, Reason: reason, Why: why}
 	if c != nil {
 		d.Token, d.Destination, d.Mode = c.reg.Token.String(), c.reg.Destination, c.reg.Mode.Name
 		c.last = fmt.Sprintf("%s %s: %s", a, path, why)
 	}
-	e.decisions.add(d)
+	e.decisions.add(*d)
+	e.said = d
+	if e.recorder != nil && !e.reconciling {
+		e.recorder.Told(*d)
+	}
 	e.log.Debug("decision", "action", string(a), "path", path, "reason", why, "destination", d.Destination, "mode", d.Mode)
 }

@@ -167,3 +167,8 @@ func (b *bench) steered(t *testing.T, mode policy.Mode) (*connection, *fakeReade
 	b.register(registration(r, mode))(b.now)
 	return b.conns[testToken], r
 }
+
+// reconcile makes a connection what a plan says.
+func (b *bench) reconcile(ctx context.Context, c *connection, plan policy.Plan, now time.Time) []*Decision {
+	return b.engine.reconcile(ctx, c, Steps(c.view(now), c.memory, plan), now)
+}

@@ -34,7 +34,13 @@ type KernelStatus struct {
 	Problem   error  // why not active, or what could not be done
 	UserSpace bool   // mpproxy itself is the path manager
 	Timeouts  string // how timeouts are noticed; with UserSpace
-	Foreign   string // an endpoint that is not as wanted, and why; empty if all are
+	// NoEBPF says why timeouts are not noticed by eBPF, which is fastest; nil if
+	// they are, or with the kernel's path manager.
+	NoEBPF error
+	// CannotSteer says why mpproxy is not the path manager although that was
+	// wanted; nil otherwise.
+	CannotSteer error
+	Foreign     string // an endpoint that is not as wanted, and why; empty if all are
 }
 
 // kernel registers endpoints and limits with the in-kernel path manager, and
@@ -49,7 +55,9 @@ type kernel struct {
 	lock    *roleLock
 	journal *journal.Journal
 	saved   savedLimits
-	state   atomic.Pointer[KernelStatus]
+	// cannotSteer is set before anything is applied.
+	cannotSteer error
+	state       atomic.Pointer[KernelStatus]
 }
 
 func newKernel(role string, firstID uapi.AddrID, dir string, log *slog.Logger) *kernel {
@@ -103,7 +111,7 @@ func (k *kernel) apply(ctx context.Context, want []mptcppm.Endpoint, limits func
 	if k.client == nil {
 		return
 	}
-	st := KernelStatus{}
+	st := KernelStatus{CannotSteer: k.cannotSteer}
 	have, err := k.client.Endpoints(ctx)
 	if err == nil {
 		ch := diff(have, want, k.firstID)

@@ -14,22 +14,32 @@ import (
 	"mpproxy/pathctl/policy"
 )
 
-// reconcile makes a connection's subflows what the plan says: what is missing
-// is created before what is too much is destroyed, so that data always has
-// somewhere to go.
-func (e *engine) reconcile(ctx context.Context, c *connection, plan policy.Plan, now time.Time) {
-	for _, w := range plan.Create {
-		e.create(ctx, c, w, now)
+// reconcile takes the steps that make a connection's subflows what a plan says.
+// For each it returns the decision that came of it, which is none where it could
+// not be taken.
+func (e *engine) reconcile(ctx context.Context, c *connection, steps []Step, now time.Time) []*Decision {
+	if len(steps) == 0 {
+		return nil
 	}
-	for _, k := range plan.Keep {
-		e.setPriority(ctx, c, k)
+	e.reconciling = true
+	defer func() { e.reconciling = false }()
+	outcomes := make([]*Decision, 0, len(steps))
+	for _, s := range steps {
+		e.said = nil
+		switch s.Action {
+		case ActionCreate:
+			e.create(ctx, c, s, now)
+		case ActionDestroy:
+			e.drop(ctx, c, s, now)
+		default:
+			e.setPriority(ctx, c, s)
+		}
+		outcomes = append(outcomes, e.said)
 	}
-	for _, d := range plan.Drop {
-		e.drop(ctx, c, d, now)
-	}
+	return outcomes
 }
 
-func (e *engine) create(ctx context.Context, c *connection, w policy.Create, now time.Time) {
+func (e *engine) create(ctx context.Context, c *connection, w Step, now time.Time) {
 	i := slices.IndexFunc(e.paths, func(p netpath.Path) bool { return p.Name == w.Path })
 	if i < 0 {
 		return
@@ -45,7 +55,7 @@ func (e *engine) create(ctx context.Context, c *connection, w policy.Create, now
 	}
 	if err := e.cmds.CreateSubflow(ctx, c.reg.Token, ep, remote); err != nil {
 		if !errors.Is(err, mptcppm.ErrNoConnection) {
-			e.decide(c, ActionFailed, p.Name, "cannot create a subflow: "+err.Error())
+			e.decide(c, ActionFailed, p.Name, failureOf(err).reason(), "cannot create a subflow: "+err.Error())
 			e.pathFailed(p.Name, failureOf(err), now, now)
 		}
 		return
@@ -54,30 +64,27 @@ func (e *engine) create(ctx context.Context, c *connection, w policy.Create, now
 	f := c.addSubflow(netip.AddrPortFrom(local.Addr, 0), remote, p.Name, now)
 	f.backup, f.addrID = w.Backup, ep.ID
 	e.healthOf(p.Name).trying(now)
-	e.decide(c, ActionCreate, p.Name, w.Why)
+	e.decide(c, ActionCreate, p.Name, w.Reason, w.Why)
 }
 
-func (e *engine) setPriority(ctx context.Context, c *connection, k policy.Keep) {
-	_, f := c.byID(k.ID)
-	if f == nil || f.backup == k.Backup || !f.established {
+func (e *engine) setPriority(ctx context.Context, c *connection, s Step) {
+	_, f := c.byID(s.ID)
+	if f == nil {
 		return
 	}
+	backup := s.Action == ActionBackup
 	err := e.onSubflow(f, func(local, remote netip.AddrPort) error {
-		return e.cmds.SetSubflowBackup(ctx, c.reg.Token, local, remote, k.Backup)
+		return e.cmds.SetSubflowBackup(ctx, c.reg.Token, local, remote, backup)
 	})
 	if err != nil {
 		e.log.Debug("cannot change a subflow's priority", "path", f.path, "error", err)
 		return
 	}
-	f.backup = k.Backup
-	action := ActionUse
-	if k.Backup {
-		action = ActionBackup
-	}
-	e.decide(c, action, f.path, k.Why)
+	f.backup = backup
+	e.decide(c, s.Action, f.path, s.Reason, s.Why)
 }
 
-func (e *engine) drop(ctx context.Context, c *connection, d policy.Drop, now time.Time) {
+func (e *engine) drop(ctx context.Context, c *connection, d Step, now time.Time) {
 	k, f := c.byID(d.ID)
 	if f == nil {
 		return
@@ -90,12 +97,12 @@ func (e *engine) drop(ctx context.Context, c *connection, d policy.Drop, now tim
 		// kernel repeats nothing.
 		_ = e.cmds.Remove(ctx, c.reg.Token, f.addrID)
 	}
-	if !e.destroy(ctx, c, k, f, d.Why, now) {
+	if !e.destroy(ctx, c, k, f, d.Reason, d.Why, now) {
 		return
 	}
 	switch {
 	case d.Cause != policy.Failed:
-	case f.obs.lossKnown && f.obs.lossRate > 0 && f.obs.timeouts == 0:
+	case d.Reason == ReasonLoss:
 		e.pathFailed(f.path, failedPoor, f.since, now)
 	default:
 		e.pathFailed(f.path, failedTimeout, f.since, now)
@@ -104,7 +111,7 @@ func (e *engine) drop(ctx context.Context, c *connection, d policy.Drop, now tim
 
 // destroy closes a subflow, so that the kernel sends again on the others what
 // was under way on it. It reports whether the subflow is gone.
-func (e *engine) destroy(ctx context.Context, c *connection, k subflowKey, f *subflow, why string, now time.Time) bool {
+func (e *engine) destroy(ctx context.Context, c *connection, k subflowKey, f *subflow, reason Reason, why string, now time.Time) bool {
 	if f.local.Port() != 0 {
 		err := e.onSubflow(f, func(local, remote netip.AddrPort) error {
 			return e.cmds.DestroySubflow(ctx, c.reg.Token, local, remote)
@@ -115,7 +122,7 @@ func (e *engine) destroy(ctx context.Context, c *connection, k subflowKey, f *su
 		}
 	}
 	c.end(k, f, true, now)
-	e.decide(c, ActionDestroy, f.path, why)
+	e.decide(c, ActionDestroy, f.path, reason, why)
 	return true
 }
 
@@ -135,7 +142,7 @@ func (e *engine) addressRemoved(ctx context.Context, c *connection, id uapi.Addr
 	}
 	for k, f := range c.subflows {
 		if f.established && f.remoteID == id {
-			e.destroy(ctx, c, k, f, "the peer took this address back", now)
+			e.destroy(ctx, c, k, f, ReasonAddressGone, "the peer took this address back", now)
 		}
 	}
 }

@@ -167,10 +167,10 @@ func TestReconcileOtherForm(t *testing.T) {
 		if known == mappedFirst {
 			f.local, f.remote = first10, server
 		}
-		b.setPriority(t.Context(), c, policy.Keep{ID: 1, Backup: true})
+		b.setPriority(t.Context(), c, Step{Action: ActionBackup, ID: 1})
 		other := map[string]string{plainFirst: mappedFirst, mappedFirst: plainFirst}[known]
 		wantDid(t, b.kernel, "priority "+other+" true", "priority "+known+" true")
-		b.setPriority(t.Context(), c, policy.Keep{ID: 1, Backup: false})
+		b.setPriority(t.Context(), c, Step{Action: ActionUse, ID: 1})
 		wantDid(t, b.kernel, "priority "+known+" false")
 	}
 }

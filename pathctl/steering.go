@@ -58,9 +58,16 @@ func (k *kernel) steer(wanted bool, role policy.Role, announce []netip.Addr) *st
 	s, err := startSteering(role, k, announce, k.log)
 	if err != nil {
 		k.log.Warn("cannot be the path manager: the kernel's own one makes the subflows", "error", err)
+		k.cannotSteer = err
+		k.state.Store(&KernelStatus{CannotSteer: err})
 		return nil
 	}
-	k.state.Store(&KernelStatus{Active: true, UserSpace: true, Timeouts: s.watch.Mechanism().String()})
+	how := s.watch.Mechanism()
+	st := KernelStatus{Active: true, UserSpace: true, Timeouts: how.String()}
+	if how.Kind == rtowatch.Polling {
+		st.NoEBPF = how.Why
+	}
+	k.state.Store(&st)
 	return s
 }
 

@@ -1,0 +1,46 @@
+package pathctl
+
+import (
+	"time"
+
+	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/policy"
+)
+
+// Look is one look at a connection: what its policy was asked, what it answered,
+// and what came of it. Nothing in it changes any more.
+type Look struct {
+	When        time.Time
+	Token       uapi.Token
+	Destination string
+	Mode        string // as the user named it
+	// Number counts the looks at this connection, from 1.
+	Number uint64
+	Conn   policy.Conn
+	Paths  []policy.Path
+	Memory policy.Memory // before
+	Plan   policy.Plan
+	// Outcomes has for each of the plan's Steps the decision that came of it: nil
+	// where the step could not be taken, one with ActionFailed where the kernel
+	// refused it. It is nil when there were no steps.
+	Outcomes []*Decision
+}
+
+// Recorder writes down what the controller sees and decides. Its methods are
+// called from the controller's goroutine, and must not block.
+type Recorder interface {
+	Looked(Look)
+	// Told takes a decision that no policy made: the kernel or the peer told of
+	// something.
+	Told(Decision)
+}
+
+// record hands a look to the recorder, if there is one.
+func (e *engine) record(c *connection, l Look) {
+	if e.recorder == nil {
+		return
+	}
+	c.looks++
+	l.Token, l.Destination, l.Mode, l.Number = c.reg.Token, c.reg.Destination, c.reg.Mode.Name, c.looks
+	e.recorder.Looked(l)
+}
