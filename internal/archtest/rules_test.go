@@ -19,7 +19,7 @@ var rules = []rule{
 	{"proxy does not import pathctl", forbid(allImports, "proxy", "pathctl")},
 	{"pathctl does not import proxy", forbid(allImports, "pathctl", "proxy")},
 	{"pathctl imports of mptcpsock only uapi", forbid(imports, "pathctl", "mptcpsock", "mptcpsock/uapi")},
-	{"mptcpsock does not import the programs' packages", forbid(imports, "mptcpsock", "config", "internal", "proxy")},
+	{"mptcpsock does not import the programs' packages", forbid(imports, "mptcpsock", "config", "internal", "internal/bpfenv", "proxy")},
 	{"mptcpsock/uapi is a leaf", leaf("mptcpsock/uapi")},
 	{"pathctl/policy is a leaf", leaf("pathctl/policy")},
 	{"netlink belongs to pathctl/mptcppm and pathctl/netpath", only(netlinkModule, "pathctl/mptcppm", "pathctl/netpath", "test")},
@@ -124,7 +124,7 @@ func light(pkgs []pkg) (found []string) {
 			continue
 		}
 		for _, dep := range p.Deps {
-			heavy := within(below(dep), "proxy") || within(below(dep), "config") || within(below(dep), "internal") && ours(dep)
+			heavy := ours(dep) && hits(below(dep), []string{"proxy", "config", "internal", "internal/bpfenv"})
 			if heavy || strings.Contains(dep, "/toml") || strings.Contains(dep, "prometheus") {
 				found = append(found, fmt.Sprintf("%s depends on %s", p.name(), dep))
 			}

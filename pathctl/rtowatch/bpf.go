@@ -11,8 +11,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
-	"golang.org/x/sys/unix"
 
+	"mpproxy/internal/bpfenv"
 	"mpproxy/mptcpsock/uapi"
 )
 
@@ -60,7 +60,7 @@ func openOwnCgroup(c Config, log *slog.Logger) (_ *bpfSensor, loaded bool, err e
 // openFiltered loads the program and attaches it to the cgroup where the process
 // is.
 func openFiltered(c Config, log *slog.Logger) (_ *bpfSensor, err error) {
-	dir, err := currentCgroup()
+	dir, err := bpfenv.CurrentCgroup()
 	if err != nil {
 		return nil, err
 	}
@@ -80,10 +80,10 @@ func loadSensor(c Config, filtered bool, log *slog.Logger) (_ *bpfSensor, err er
 	defer func() {
 		if err != nil {
 			_ = s.close()
-			err = explainDenial(err)
+			err = bpfenv.ExplainDenial(err)
 		}
 	}()
-	if s.tick, err = tickLength(); err != nil {
+	if s.tick, err = bpfenv.TickLength(); err != nil {
 		return nil, err
 	}
 	p := program{rtt: c.RTT}
@@ -95,14 +95,14 @@ func loadSensor(c Config, filtered bool, log *slog.Logger) (_ *bpfSensor, err er
 	}
 	p.ring, p.lost = s.ring.FD(), s.counter.FD()
 	if filtered {
-		cookie, err := netnsCookie()
+		cookie, err := bpfenv.NetnsCookie()
 		if err != nil {
 			return nil, err
 		}
 		p.filter = &filter{netnsCookie: cookie, tokens: s.tokens.FD()}
 	}
 	if s.prog, err = ebpf.NewProgram(p.spec()); err != nil {
-		return nil, fmt.Errorf("load the eBPF program: %w", classifyLoad(err))
+		return nil, fmt.Errorf("load the eBPF program: %w", bpfenv.ClassifyLoad(err))
 	}
 	if s.reader, err = ringbuf.NewReader(s.ring); err != nil {
 		return nil, fmt.Errorf("map the ring of events: %w", err)
@@ -126,36 +126,12 @@ func (s *bpfSensor) makeMaps(ringSize uint32, filtered bool) (err error) {
 	return nil
 }
 
-// classifyLoad tells a kernel that refuses the program from one that refuses us.
-// The verifier speaks of helpers and types that it does not know.
-func classifyLoad(err error) error {
-	var verifier *ebpf.VerifierError
-	if errors.Is(err, ebpf.ErrNotSupported) || (errors.As(err, &verifier) && !errors.Is(err, unix.EPERM)) {
-		return fmt.Errorf("%w: %w", ErrNotSupported, err)
-	}
-	return err
-}
-
 func (s *bpfSensor) attach(dir string) (err error) {
 	s.link, err = link.AttachCgroup(link.CgroupOptions{Path: dir, Attach: ebpf.AttachCGroupSockOps, Program: s.prog})
 	if err != nil {
-		return fmt.Errorf("attach the eBPF program to cgroup %s: %w", dir, explainDenial(err))
+		return fmt.Errorf("attach the eBPF program to cgroup %s: %w", dir, bpfenv.ExplainDenial(err))
 	}
 	return nil
-}
-
-// netnsCookie returns the number of the calling thread's network namespace.
-func netnsCookie() (uint64, error) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return 0, fmt.Errorf("open a socket: %w", err)
-	}
-	defer unix.Close(fd)
-	cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
-	if err != nil {
-		return 0, fmt.Errorf("read SO_NETNS_COOKIE: %w", err)
-	}
-	return cookie, nil
 }
 
 // run hands the events of the ring on.

@@ -11,11 +11,10 @@ import (
 	"sync"
 	"syscall"
 	"time"
-)
 
-const (
-	procsFile    = "cgroup.procs"
-	cgroupPrefix = "mpproxy-"
+	"golang.org/x/sys/unix"
+
+	"mpproxy/internal/bpfenv"
 )
 
 // An ownCgroup is a cgroup that a process made for itself inside the one in
@@ -48,6 +47,14 @@ func acquireOwnCgroup() (ownCgroup, error) {
 	return own.cgroup, nil
 }
 
+// explainCgroup says why the process has no cgroup of its own.
+func explainCgroup(err error) error {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
+		return fmt.Errorf("%w: no cgroup of our own (with systemd, set Delegate=yes): %w", ErrPrivileges, err)
+	}
+	return fmt.Errorf("no cgroup of our own: %w", err)
+}
+
 // releaseOwnCgroup moves the process back and removes the cgroup, once nobody
 // uses it any more.
 func releaseOwnCgroup() error {
@@ -63,11 +70,11 @@ func releaseOwnCgroup() error {
 // If the process is in one of that name, because it replaced itself (execve)
 // without leaving, that one is taken over.
 func makeOwnCgroup(pid int) (ownCgroup, error) {
-	current, err := currentCgroup()
+	current, err := bpfenv.CurrentCgroup()
 	if err != nil {
 		return ownCgroup{}, err
 	}
-	name := cgroupPrefix + strconv.Itoa(pid)
+	name := bpfenv.OwnCgroupName(pid)
 	if filepath.Base(current) == name {
 		return ownCgroup{origin: filepath.Dir(current), dir: current}, nil
 	}
@@ -117,14 +124,14 @@ func (c ownCgroup) remove() error {
 
 // moveAll moves all processes of a cgroup to another.
 func moveAll(from, to string) error {
-	content, err := os.ReadFile(filepath.Join(from, procsFile))
+	content, err := os.ReadFile(filepath.Join(from, bpfenv.CgroupProcs))
 	if err != nil {
 		return err
 	}
 	for _, line := range strings.Fields(string(content)) {
 		pid, err := strconv.Atoi(line)
 		if err != nil {
-			return fmt.Errorf("%s holds %q: %w", procsFile, line, err)
+			return fmt.Errorf("%s holds %q: %w", bpfenv.CgroupProcs, line, err)
 		}
 		// 0 is a process outside of our process namespace.
 		if err := move(pid, to); pid != 0 && err != nil && !errors.Is(err, syscall.ESRCH) {
@@ -140,7 +147,7 @@ func move(pid int, dir string) error {
 	if pid == 0 {
 		return nil // would move ourselves
 	}
-	f, err := os.OpenFile(filepath.Join(dir, procsFile), os.O_WRONLY, 0)
+	f, err := os.OpenFile(filepath.Join(dir, bpfenv.CgroupProcs), os.O_WRONLY, 0)
 	if err != nil {
 		return fmt.Errorf("move process %d: %w", pid, err)
 	}
@@ -160,12 +167,8 @@ func sweep(dir string) {
 		return
 	}
 	for _, e := range entries {
-		number, ok := strings.CutPrefix(e.Name(), cgroupPrefix)
-		if !ok || !e.IsDir() {
-			continue
-		}
-		pid, err := strconv.Atoi(number)
-		if err != nil || pid <= 0 || syscall.Kill(pid, 0) != syscall.ESRCH {
+		pid, ok := bpfenv.CgroupOwner(e.Name())
+		if !ok || !e.IsDir() || syscall.Kill(pid, 0) != syscall.ESRCH {
 			continue
 		}
 		_ = os.Remove(filepath.Join(dir, e.Name()))

@@ -3,7 +3,8 @@ package rtowatch
 import (
 	"errors"
 	"fmt"
-	"io/fs"
+
+	"mpproxy/internal/bpfenv"
 )
 
 var (
@@ -13,27 +14,16 @@ var (
 	ErrEventsLost = errors.New("rtowatch: events were lost")
 	// ErrPrivileges says that the process may not use eBPF or change its
 	// cgroup. It is an fs.ErrPermission.
-	ErrPrivileges error = &kind{"not permitted", fs.ErrPermission}
+	ErrPrivileges = bpfenv.ErrPrivileges
 	// ErrNoCgroup2 says that there is no cgroup v2 in which the process is:
 	// none is mounted, or the mount does not show it.
-	ErrNoCgroup2 error = &kind{"no cgroup v2 (mount one with: mount -t cgroup2 none /sys/fs/cgroup/unified)", errors.ErrUnsupported}
+	ErrNoCgroup2 = bpfenv.ErrNoCgroup2
 	// ErrNotSupported says that the kernel lacks what the eBPF program needs.
 	// It is an errors.ErrUnsupported.
-	ErrNotSupported error = &kind{"not supported by this kernel", errors.ErrUnsupported}
+	ErrNotSupported = bpfenv.ErrNotSupported
 	// ErrSwitchedOff says that the configuration rules a mechanism out.
 	ErrSwitchedOff = errors.New("switched off by the configuration")
 )
-
-// A kind is an error that is one of the standard library's too, without its
-// text.
-type kind struct {
-	text string
-	is   error
-}
-
-func (k *kind) Error() string { return k.text }
-
-func (k *kind) Unwrap() error { return k.is }
 
 // A LostError is a gap in the events.
 type LostError struct {

@@ -134,7 +134,7 @@ func (p program) selectSocket() asm.Instructions {
 		asm.Mov.Reg(asm.R1, asm.R9),
 		asm.FnSkcToMptcpSock.Call(),
 		asm.JEq.Imm(asm.R0, 0, "exit"),
-		asm.LoadMem(asm.R7, asm.R0, p.token.offset, asm.Word),
+		p.token.Load(asm.R7, asm.R0),
 	}
 	if p.filter == nil {
 		return ins
@@ -221,21 +221,11 @@ func (p program) fillTimer() asm.Instructions {
 		asm.Mov.Reg(asm.R1, asm.R9),
 		asm.FnSkcToTcpSock.Call(),
 		asm.JEq.Imm(asm.R0, 0, "submit"),
-		asm.LoadMem(asm.R1, asm.R0, p.rto.offset, sizeOf(p.rto)),
+		p.rto.Load(asm.R1, asm.R0),
 		asm.StoreMem(asm.R8, recRTO, asm.R1, asm.Word),
-		asm.LoadMem(asm.R1, asm.R0, p.retransmits.offset, sizeOf(p.retransmits)),
+		p.retransmits.Load(asm.R1, asm.R0),
 		asm.StoreMem(asm.R8, recRetransmits, asm.R1, asm.Word),
 	}
-}
-
-func sizeOf(f field) asm.Size {
-	switch f.size {
-	case 1:
-		return asm.Byte
-	case 2:
-		return asm.Half
-	}
-	return asm.Word
 }
 
 // The maps: a ring of bytes, one counter, and the tokens that are ours.

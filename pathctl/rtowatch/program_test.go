@@ -5,17 +5,16 @@ import (
 	"io/fs"
 	"os"
 	"testing"
-	"time"
 
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
+
+	"mpproxy/internal/bpfenv"
 )
 
 // needBPF skips where eBPF is not permitted.
 func needBPF(t testing.TB) {
 	t.Helper()
-	missing := missingCapabilities(effectiveCapabilities())
+	missing := bpfenv.MissingCapabilities()
 	if len(missing) > 0 || os.Getenv("MPPROXY_NETNS_ENTERED") != "" {
 		t.Skipf("needs eBPF, outside of a user namespace; missing: %v", missing)
 	}
@@ -61,20 +60,15 @@ func kernelTypes(t testing.TB) *btf.Spec {
 // operations and flags against the running kernel.
 func TestContextMatchesKernel(t *testing.T) {
 	spec := kernelTypes(t)
-	var ops *btf.Struct
-	if err := spec.TypeByName("bpf_sock_ops", &ops); err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range map[string]uint32{
+	for name, want := range map[string]int16{
 		"op": ctxOp, "family": ctxFamily, "remote_ip4": ctxRemote4, "local_ip4": ctxLocal4,
 		"remote_ip6": ctxRemote6, "local_ip6": ctxLocal6, "remote_port": ctxRemotePort, "local_port": ctxLocalPort,
 		"is_fullsock": ctxIsFullsock, "snd_cwnd": ctxCwnd, "srtt_us": ctxSRTT, "bpf_sock_ops_cb_flags": ctxCbFlags,
 		"state": ctxState, "packets_out": ctxPacketsOut, "retrans_out": ctxRetransOut,
 		"total_retrans": ctxTotalRetrans, "lost_out": ctxLostOut,
 	} {
-		m, ok := memberOf(ops, name)
-		if !ok || m.Offset.Bytes() != want {
-			t.Errorf("%s is at %v (found: %v), want %d", name, m.Offset.Bytes(), ok, want)
+		if f, err := bpfenv.FindField(spec, "bpf_sock_ops", name); err != nil || f.Offset != want {
+			t.Errorf("%s is at %v (%v), want %d", name, f.Offset, err, want)
 		}
 	}
 	values := make(map[string]uint64)
@@ -131,64 +125,6 @@ func TestFieldsNotFound(t *testing.T) {
 	}
 	if _, err := fieldsOf(spec); !errors.Is(err, ErrNotSupported) || !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("got %v, want ErrNotSupported", err)
-	}
-}
-
-// TestTickLength holds the length of a jiffy against the kernel's own counter of
-// them, read together with its clock.
-func TestTickLength(t *testing.T) {
-	needBPF(t)
-	tick, err := tickLength()
-	if err != nil {
-		t.Fatal(err)
-	}
-	read := jiffiesReader(t)
-	j0, t0 := read()
-	for {
-		j, ns := read()
-		if j-j0 < 50 {
-			continue
-		}
-		want := time.Duration(ns-t0) / time.Duration(j-j0)
-		t.Logf("a tick is %v, measured %v", tick, want)
-		if (want - tick).Abs() > tick/10 { // the counter steps: 1 in 50, at each end
-			t.Errorf("a tick is %v, but %d of them took %v", tick, j-j0, time.Duration(ns-t0))
-		}
-		return
-	}
-}
-
-// jiffiesReader returns a function that reads jiffies and CLOCK_MONOTONIC at the
-// same moment, in the kernel.
-func jiffiesReader(t *testing.T) func() (jiffies, ns uint64) {
-	t.Helper()
-	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 16, MaxEntries: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = m.Close() })
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, License: "Dual MIT/GPL", Instructions: asm.Instructions{
-		asm.LoadMapValue(asm.R6, m.FD(), 0),
-		asm.FnJiffies64.Call(),
-		asm.StoreMem(asm.R6, 0, asm.R0, asm.DWord),
-		asm.FnKtimeGetNs.Call(),
-		asm.StoreMem(asm.R6, 8, asm.R0, asm.DWord),
-		asm.Mov.Imm(asm.R0, 0),
-		asm.Return(),
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.Close() })
-	return func() (uint64, uint64) {
-		if _, err := p.Run(&ebpf.RunOptions{Data: make([]byte, 64)}); err != nil {
-			t.Fatal(err)
-		}
-		var v [2]uint64
-		if err := m.Lookup(uint32(0), &v); err != nil {
-			t.Fatal(err)
-		}
-		return v[0], v[1]
 	}
 }
 

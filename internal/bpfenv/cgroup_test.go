@@ -1,4 +1,4 @@
-package rtowatch
+package bpfenv
 
 import (
 	"errors"
@@ -74,40 +74,4 @@ func FuzzParseCgroup2Mounts(f *testing.F) {
 			}
 		}
 	})
-}
-
-func TestMissingCapabilities(t *testing.T) {
-	for _, tt := range []struct {
-		set  uint64
-		want []string
-	}{
-		{0, []string{"CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN"}},
-		{1 << 12, []string{"CAP_BPF", "CAP_PERFMON"}},
-		{1<<39 | 1<<38 | 1<<12, nil},
-		{1 << 21, nil}, // CAP_SYS_ADMIN
-	} {
-		if diff := cmp.Diff(tt.want, missingCapabilities(tt.set)); diff != "" {
-			t.Errorf("%#x: %s", tt.set, diff)
-		}
-	}
-}
-
-func TestRingSize(t *testing.T) {
-	for _, tt := range []struct {
-		size int
-		want uint32
-	}{{0, DefaultRingSize}, {1, 4096}, {4096, 4096}, {4097, 8192}, {MaxRingSize, MaxRingSize}} {
-		c := Config{RingSize: tt.size}
-		if err := c.validate(); err != nil {
-			t.Error(err)
-		}
-		if got := c.ringSize(4096); got != tt.want {
-			t.Errorf("%d: got %d, want %d", tt.size, got, tt.want)
-		}
-	}
-	for _, size := range []int{-1, MaxRingSize + 1} {
-		if _, err := Open(Config{RingSize: size}, nil); err == nil {
-			t.Errorf("a ring of %d bytes was taken", size)
-		}
-	}
 }

@@ -1,4 +1,4 @@
-package rtowatch
+package bpfenv
 
 import (
 	"bufio"
@@ -10,9 +10,40 @@ import (
 	"strings"
 )
 
-// currentCgroup returns the directory of the cgroup v2 in which the process is.
+// CgroupProcs is the file of a cgroup that names its processes.
+const CgroupProcs = "cgroup.procs"
+
+// ownPrefix begins the name of a cgroup that a process made for itself.
+const ownPrefix = "mpproxy-"
+
+// OwnCgroupName is the name of the cgroup that a process makes for itself inside
+// the one in which it was.
+func OwnCgroupName(pid int) string { return ownPrefix + strconv.Itoa(pid) }
+
+// CgroupOwner returns the process that made a cgroup of this name for itself.
+func CgroupOwner(name string) (pid int, ok bool) {
+	number, ok := strings.CutPrefix(name, ownPrefix)
+	if !ok {
+		return 0, false
+	}
+	pid, err := strconv.Atoi(number)
+	return pid, err == nil && pid > 0
+}
+
+// HomeCgroup returns the directory of the cgroup v2 in which the process is, or
+// was before it made one for itself: a program attached there stays when the
+// process moves back.
+func HomeCgroup() (string, error) {
+	dir, err := CurrentCgroup()
+	if err == nil && filepath.Base(dir) == OwnCgroupName(os.Getpid()) {
+		dir = filepath.Dir(dir)
+	}
+	return dir, err
+}
+
+// CurrentCgroup returns the directory of the cgroup v2 in which the process is.
 // The error matches ErrNoCgroup2 when there is none to be seen.
-func currentCgroup() (string, error) {
+func CurrentCgroup() (string, error) {
 	own, err := readWith("/proc/self/cgroup", parseOwnCgroup)
 	if err != nil {
 		return "", err
@@ -26,7 +57,7 @@ func currentCgroup() (string, error) {
 		if !ok {
 			continue
 		}
-		if _, err := os.Stat(filepath.Join(dir, procsFile)); err == nil {
+		if _, err := os.Stat(filepath.Join(dir, CgroupProcs)); err == nil {
 			return dir, nil
 		}
 	}

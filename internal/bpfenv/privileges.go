@@ -1,11 +1,11 @@
-package rtowatch
+package bpfenv
 
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,25 +20,31 @@ var needed = []struct {
 	{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN"}, // for a program about sockets
 }
 
-// explainDenial says why the kernel refused eBPF with err, naming the
-// capabilities that are missing.
-func explainDenial(err error) error {
+// ExplainDenial says why the kernel refused eBPF with err, naming the
+// capabilities that are missing. The error then matches ErrPrivileges; any other
+// one is returned as it is.
+func ExplainDenial(err error) error {
 	if !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EACCES) {
 		return err
 	}
-	if missing := missingCapabilities(effectiveCapabilities()); len(missing) > 0 {
+	if missing := MissingCapabilities(); len(missing) > 0 {
 		return fmt.Errorf("%w: eBPF needs %s", ErrPrivileges, strings.Join(missing, " and "))
 	}
 	return fmt.Errorf("%w: the kernel refuses eBPF although the capabilities are there; do they come from a user namespace, or is there a seccomp filter or lockdown? %w", ErrPrivileges, err)
 }
 
-// explainCgroup says why the process has no cgroup of its own.
-func explainCgroup(err error) error {
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
-		return fmt.Errorf("%w: no cgroup of our own (with systemd, set Delegate=yes): %w", ErrPrivileges, err)
+// ClassifyLoad tells a kernel that refuses a program from one that refuses us.
+// The verifier speaks of helpers and types that it does not know.
+func ClassifyLoad(err error) error {
+	var verifier *ebpf.VerifierError
+	if errors.Is(err, ebpf.ErrNotSupported) || (errors.As(err, &verifier) && !errors.Is(err, unix.EPERM)) {
+		return fmt.Errorf("%w: %w", ErrNotSupported, err)
 	}
-	return fmt.Errorf("no cgroup of our own: %w", err)
+	return err
 }
+
+// MissingCapabilities names those that eBPF takes and the calling thread lacks.
+func MissingCapabilities() []string { return missingCapabilities(effectiveCapabilities()) }
 
 // missingCapabilities names those of needed that are not in a set.
 func missingCapabilities(effective uint64) []string {
