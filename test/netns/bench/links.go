@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"mpproxy/test/netns"
@@ -52,7 +51,7 @@ var announceIPv6 = rig.Set("announce", `addresses = ["2001:db8:100::1"]`)
 func links(ctx context.Context, opt options) error {
 	fmt.Printf("  %-26s %-5s %-9s %12s %12s %10s %6s   %s\n", "Mbit/s / ms one way", "leg", "direction", "goodput", "ceiling", "share", "aim", "bytes by path")
 	for _, c := range linkCases() {
-		if !strings.Contains(c.name, opt.links) {
+		if !opt.wanted(c.name) {
 			continue
 		}
 		for _, security := range []string{"tls", "none"} {

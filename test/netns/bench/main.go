@@ -5,6 +5,7 @@
 //	stalls  a hundred fetches of 512 KiB over an unshaped pair
 //	speed   goodput and CPU of raw MPTCP and of the proxy with and without TLS, small fetches
 //	silence how long nothing arrives when the path in use dies
+//	loss    what arrives when a path begins to lose much
 //	idle    memory of idle connections in both programs
 //
 // It needs root or a user namespace, and touches nothing outside of the
@@ -38,28 +39,36 @@ var sections = []section{
 	{"stalls", "100 sequential fetches of 512 KiB over an unshaped pair of links", stalls},
 	{"speed", "Goodput and CPU over an unshaped pair of links", speed},
 	{"silence", "Longest silence when the path in use dies (2 × 5 Mbit/s, 10 ms, 60 KB queues)", silence},
+	{"loss", "30 % loss from 1 s on, measured from 3 s to 13 s (2 × 5 Mbit/s, 10 ms, 60 KB queues)", loss},
 	{"idle", "9,000 idle connections", idle},
 }
 
 // options are what every section needs.
 type options struct {
-	bin     string
-	verbose bool
-	links   string
+	bin      string
+	verbose  bool   // print the decisions of both ends
+	output   bool   // show the output of the programs
+	rows     string // only rows that contain it
+	runs     int    // of each case
+	parallel int    // rigs at a time, where the links are slow
 }
 
 func (o options) rig(cfg rig.Config) rig.Config {
 	cfg.Bin = o.bin
-	if o.verbose {
+	if o.output {
 		cfg.Logf = func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 	}
 	return cfg
 }
 
 func main() {
-	cases := flag.String("links", "", "of sections links and silence, only rows whose name contains this")
+	var opt options
+	flag.StringVar(&opt.rows, "rows", "", "only rows whose first columns contain this")
 	only := flag.String("only", "", "sections to run, separated by commas (default: all)")
-	verbose := flag.Bool("v", false, "show the output of the programs")
+	flag.BoolVar(&opt.verbose, "v", false, "below each row print what both ends decided in its worst run")
+	flag.BoolVar(&opt.output, "output", false, "show the output of the programs")
+	flag.IntVar(&opt.runs, "runs", 10, "runs of each case of section silence, at most of others")
+	flag.IntVar(&opt.parallel, "parallel", 3, "systems to run at a time where links are slow")
 	role := flag.Bool("role", false, "play a role of the load (internal)")
 	flag.Parse()
 	if *role {
@@ -72,7 +81,8 @@ func main() {
 	defer stop()
 	bin, remove, err := rig.Enter(ctx)
 	if err == nil {
-		err = run(ctx, options{bin, *verbose, *cases}, *only)
+		opt.bin = bin
+		err = run(ctx, opt, *only)
 	}
 	err = errors.Join(err, remove())
 	if err != nil {

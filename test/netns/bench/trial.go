@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"mpproxy/test/netns"
+	"mpproxy/test/netns/link"
+	"mpproxy/test/netns/measure"
+	"mpproxy/test/netns/rig"
+)
+
+// setting is who makes the subflows, and how.
+type setting struct{ manager, mode string }
+
+func (s setting) String() string { return s.manager + " " + s.mode }
+
+// bulkSettings are those that are compared in what happens to bulk transfers.
+var bulkSettings = []setting{{"kernel", "aggregate"}, {"userspace", "aggregate"}, {"userspace", "handover"}}
+
+// wanted reports whether a row was asked for with -rows.
+func (o options) wanted(row ...string) bool { return strings.Contains(strings.Join(row, " "), o.rows) }
+
+// trial is one flow over a rig of its own.
+type trial struct {
+	setting
+	links      []netns.LinkConfig
+	clientArgs []string
+	bulk       measure.Bulk // its mode is the setting's
+}
+
+// seen is what came of it.
+type seen struct {
+	measure.Run
+	decisions []measure.Decision
+}
+
+func (t trial) run(ctx context.Context, opt options) (seen, error) {
+	r, log, err := newRig(ctx, opt, t.manager, t.links, t.clientArgs...)
+	if err != nil {
+		return seen{}, fmt.Errorf("%s: %w", t.setting, err)
+	}
+	defer r.Close()
+	t.bulk.Mode = t.mode
+	run, err := t.bulk.Run(ctx, r)
+	s := seen{run, log.Decisions(run.Begun)}
+	if err != nil {
+		opt.printDecisions(s.Begun, s.decisions)
+		return s, fmt.Errorf("%s: %w", t.setting, err)
+	}
+	return s, nil
+}
+
+// newRig starts a system with a path manager at both ends, and keeps what they
+// decide.
+func newRig(ctx context.Context, opt options, manager string, links []netns.LinkConfig, clientArgs ...string) (*rig.Rig, *measure.Log, error) {
+	log := &measure.Log{}
+	edit := measure.Edits(measure.Manager(manager), measure.LogDecisions)
+	cfg := opt.rig(rig.Config{Links: links, EditServer: edit, EditClient: edit, ClientArgs: clientArgs})
+	show := cfg.Logf
+	cfg.Logf = func(format string, args ...any) {
+		log.Logf(format, args...)
+		if show != nil {
+			show(format, args...)
+		}
+	}
+	r, err := rig.New(ctx, cfg)
+	return r, log, err
+}
+
+// twoSlowLinks are SMAPP's: 5 Mbit/s, 10 ms, with 60 KB queues.
+func twoSlowLinks() []netns.LinkConfig {
+	p := link.Params{Rate: 5 * link.Mbit, Delay: 10 * time.Millisecond, Queue: 60_000}
+	return []netns.LinkConfig{{Name: "dsl0", Params: p, V4: true}, {Name: "lte0", Params: p, V4: true}}
+}
+
+// direction of a bulk flow, in words.
+func direction(upload bool) string {
+	if upload {
+		return "upload"
+	}
+	return "download"
+}
+
+var printing sync.Mutex // rigs run side by side
+
+// printDecisions shows with -v what both ends decided since a time.
+func (o options) printDecisions(begun time.Time, ds []measure.Decision) {
+	if !o.verbose {
+		return
+	}
+	printing.Lock()
+	defer printing.Unlock()
+	for _, d := range ds {
+		fmt.Printf("      %8.3f s  %-12s %s\n", d.When.Sub(begun).Seconds(), d.End, d.Text)
+	}
+}
