@@ -89,15 +89,11 @@ func (e *engine) drop(ctx context.Context, c *connection, d Step, now time.Time)
 	if f == nil {
 		return
 	}
-	// Id 0 is the first subflow's, and that of one whose id no event has told:
-	// the first one must not be closed in its place.
-	if d.Cause == policy.PathDown && (f.addrID != 0 || f.initial) {
-		// Its goodbye cannot reach the peer over its own path: the others tell,
-		// so that the peer does not wait for a timeout. This is best effort; the
-		// kernel repeats nothing.
-		_ = e.cmds.Remove(ctx, c.reg.Token, f.addrID)
+	gone := e.destroy
+	if d.Cause == policy.PathDown {
+		gone = e.takeBack
 	}
-	if !e.destroy(ctx, c, k, f, d.Reason, d.Why, now) {
+	if !gone(ctx, c, k, f, d.Reason, d.Why, now) {
 		return
 	}
 	switch {

@@ -47,6 +47,16 @@ func TestReconcileCreatesBeforeItDrops(t *testing.T) {
 	}
 }
 
+// TestTakeBackOfALaterSubflow: RM_ADDR travels on the older one, so the id can
+// be taken back while the kernel knows it.
+func TestTakeBackOfALaterSubflow(t *testing.T) {
+	b := newBench(t, policy.Client)
+	c, _ := b.steered(t, policy.Aggregate)
+	b.subflowUp(c, mptcppm.Event{Token: testToken, Local: second, Remote: server, LocalID: 160}, b.now)
+	b.reconcile(t.Context(), c, policy.Plan{Drop: []policy.Drop{{ID: 2, Path: "lte0", Cause: policy.PathDown}}}, b.now)
+	wantDid(t, b.kernel, "remove 5: 160", "destroy 5: 10.0.1.1:2000 192.0.2.1:443")
+}
+
 func TestReconcileFailedCreateBacksOff(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -125,8 +135,8 @@ func TestReconcileDrop(t *testing.T) {
 		{"failed", policy.Failed, nil, nil, []string{destroy}, false, firstRetry[failedTimeout]},
 		{"lossy", policy.Failed, func(f *subflow) { f.obs.lossKnown, f.obs.lossRate = true, 0.3 }, nil, []string{destroy}, false, firstRetry[failedPoor]},
 		{"lossy and silent", policy.Failed, func(f *subflow) { f.obs.lossKnown, f.obs.lossRate, f.obs.timeouts = true, 0.3, 2 }, nil, []string{destroy}, false, firstRetry[failedTimeout]},
-		{"first one, path down", policy.PathDown, nil, nil, []string{"remove 5: 0", destroy}, false, 0},
-		{"another one, path down", policy.PathDown, func(f *subflow) { f.initial, f.addrID = false, 161 }, nil, []string{"remove 5: 161", destroy}, false, 0},
+		{"first one, path down", policy.PathDown, nil, nil, []string{destroy, "remove 5: 0"}, false, 0},
+		{"the oldest one that works, path down", policy.PathDown, func(f *subflow) { f.initial, f.addrID = false, 161 }, nil, []string{destroy, "announce 5: 10.0.0.1 id 161", "remove 5: 161"}, false, 0},
 		{"id unknown, path down", policy.PathDown, func(f *subflow) { f.initial = false }, nil, []string{destroy}, false, 0},
 		{"gone already", policy.Unneeded, nil, mptcppm.ErrNotFound, []string{destroy, "destroy " + plainFirst}, false, 0},
 		{"connection gone", policy.Unneeded, nil, mptcppm.ErrNoConnection, []string{destroy}, false, 0},

@@ -19,10 +19,15 @@ type Step struct {
 }
 
 // Steps returns what has to be done for a connection to become what the plan
-// says, in the order in which it is done: what is missing is created before what
-// is too much is destroyed, so that data always has somewhere to go. Memory is
-// what Decide returned together with the plan. It is a pure function: a replayed
-// plan gives the same steps.
+// says, in the order in which it is done. Memory is what Decide returned together
+// with the plan. It is a pure function: a replayed plan gives the same steps.
+//
+// What has failed goes first: a policy drops it only when another subflow can
+// carry its data, and the kernel sends that again as soon as it is gone. Were the
+// other one put into use before, new data would be in its queue already, and
+// nothing could be delivered until what is missing had come behind it. What is
+// merely too much goes after what is missing was created, so that data always has
+// somewhere to go.
 func Steps(conn policy.Conn, memory policy.Memory, plan policy.Plan) []Step {
 	n := len(plan.Create) + len(plan.Drop)
 	for _, k := range plan.Keep {
@@ -35,6 +40,14 @@ func Steps(conn policy.Conn, memory policy.Memory, plan policy.Plan) []Step {
 	}
 	steps := make([]Step, 0, n)
 	why := classes{conn, memory, plan}
+	destroy := func(failed bool) {
+		for _, d := range plan.Drop {
+			if failed == (d.Cause == policy.Failed || d.Cause == policy.PathDown) {
+				steps = append(steps, Step{Action: ActionDestroy, ID: d.ID, Path: d.Path, Cause: d.Cause, Reason: why.drop(d), Why: d.Why})
+			}
+		}
+	}
+	destroy(true)
 	for _, w := range plan.Create {
 		steps = append(steps, Step{Action: ActionCreate, Path: w.Path, Backup: w.Backup, Reason: why.use(w.Path, w.Backup), Why: w.Why})
 	}
@@ -49,9 +62,7 @@ func Steps(conn policy.Conn, memory policy.Memory, plan policy.Plan) []Step {
 		path := conn.Subflows[subflowByID(conn, k.ID)].Path
 		steps = append(steps, Step{Action: action, ID: k.ID, Path: path, Reason: why.use(path, k.Backup), Why: k.Why})
 	}
-	for _, d := range plan.Drop {
-		steps = append(steps, Step{Action: ActionDestroy, ID: d.ID, Path: d.Path, Cause: d.Cause, Reason: why.drop(d), Why: d.Why})
-	}
+	destroy(false)
 	return steps
 }
 

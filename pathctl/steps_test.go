@@ -41,8 +41,22 @@ func TestSteps(t *testing.T) {
 				Keep: []policy.Keep{{ID: 2, Why: "takes over"}},
 			},
 			want: []Step{
-				{Action: ActionUse, ID: 2, Path: "lte0", Reason: ReasonFailover, Why: "takes over"},
 				{Action: ActionDestroy, ID: 1, Path: "dsl0", Cause: policy.Failed, Reason: ReasonTimeout, Why: "silent"},
+				{Action: ActionUse, ID: 2, Path: "lte0", Reason: ReasonFailover, Why: "takes over"},
+			},
+		},
+		{
+			name: "what is too much goes last", conn: conn(dsl, lte, sub(3, "usb0", nil)),
+			plan: policy.Plan{
+				Create: []policy.Create{{Path: "wlan0"}},
+				Keep:   []policy.Keep{{ID: 2}},
+				Drop:   []policy.Drop{{ID: 3, Path: "usb0", Cause: policy.Unneeded}, {ID: 1, Path: "dsl0", Cause: policy.PathDown}},
+			},
+			want: []Step{
+				{Action: ActionDestroy, ID: 1, Path: "dsl0", Cause: policy.PathDown, Reason: ReasonPathDown},
+				{Action: ActionCreate, Path: "wlan0", Reason: ReasonFailover},
+				{Action: ActionUse, ID: 2, Path: "lte0", Reason: ReasonFailover},
+				{Action: ActionDestroy, ID: 3, Path: "usb0", Cause: policy.Unneeded, Reason: ReasonUnneeded},
 			},
 		},
 		{

@@ -1,0 +1,48 @@
+package pathctl
+
+import (
+	"context"
+	"time"
+
+	"mpproxy/pathctl/mptcppm"
+)
+
+// takeBack destroys a subflow whose path is down. Its goodbye cannot reach the
+// peer over its own path: RM_ADDR on another one tells, so that the peer does
+// not wait for a timeout. This is best effort; the kernel repeats nothing.
+//
+// The kernel sends RM_ADDR on the oldest subflow that is established
+// (mptcp_pm_addr_send_ack, net/mptcp/pm.c): when that is this one, the word is
+// lost with the path. So the subflow goes first where that is possible. The
+// first one of a connection stays in the kernel's list when it is closed, and
+// its id 0 can be taken back then. The id of a later one goes with it: it is
+// announced once more, to be taken back.
+func (e *engine) takeBack(ctx context.Context, c *connection, k subflowKey, f *subflow, reason Reason, why string, now time.Time) bool {
+	token, id := c.reg.Token, f.addrID
+	known := id != 0 || f.initial // else no event has told it, and 0 is the first subflow's
+	lastWord := known && !f.initial && !e.hasOlder(c, f)
+	if known && !f.initial && !lastWord {
+		_ = e.cmds.Remove(ctx, token, id)
+	}
+	if !e.destroy(ctx, c, k, f, reason, why, now) {
+		return false
+	}
+	if lastWord && e.cmds.Announce(ctx, token, mptcppm.Endpoint{ID: id, Addr: f.local.Addr().Unmap()}) != nil {
+		return true
+	}
+	if f.initial || lastWord {
+		_ = e.cmds.Remove(ctx, token, id)
+	}
+	return true
+}
+
+// hasOlder reports whether a connection has an established subflow that is
+// older than f, on a path that is up.
+func (e *engine) hasOlder(c *connection, f *subflow) bool {
+	for _, o := range c.subflows {
+		if _, up := e.upAt[o.path]; o.id < f.id && o.established && up {
+			return true
+		}
+	}
+	return false
+}
