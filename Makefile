@@ -11,7 +11,7 @@ GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help build demo test check race bench clean
+.PHONY: help build demo test check race bench lab clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -38,6 +38,9 @@ race: ## all tests but the scenarios with the race detector (needs a C compiler)
 bench: ## figures of the whole system, and micro-benchmarks of the hot paths
 	$(GO) run ./test/netns/bench
 	$(GO) test -run '^$$' -bench . -benchtime 200ms ./mptcpsock/... ./proxy/... ./pathctl/...
+
+lab: ## repeat the founding experiments, stock kernel beside ours (EXP=name: one); writes docs/lab*
+	$(GO) run ./test/netns/lab -exp '$(EXP)'
 
 clean: ## remove what build made
 	rm -rf bin

@@ -2,17 +2,19 @@ package measure
 
 import (
 	"fmt"
-	"strings"
+	"regexp"
 )
 
 // Edit changes the text of a configuration file; see rig.Config.
 type Edit = func(toml string) string
 
+var pathManager = regexp.MustCompile(`(?m)^#?path_manager = .*$`)
+
 // Manager sets path_manager to "kernel" or "userspace" in a file that init or
 // join wrote.
 func Manager(name string) Edit {
 	return func(toml string) string {
-		return strings.Replace(toml, `#path_manager = "kernel"`, fmt.Sprintf("path_manager = %q", name), 1)
+		return pathManager.ReplaceAllString(toml, fmt.Sprintf("path_manager = %q", name))
 	}
 }
 

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"mpproxy/test/netns/rig"
+)
+
+// experiment is one part of the laboratory.
+type experiment struct {
+	name  string // for -exp, and of its files
+	title string
+	// takes is about how long it lasts on two cores.
+	takes time.Duration
+	run   func(context.Context, *lab) (result, error)
+}
+
+func experiments() []experiment {
+	return []experiment{
+		streamingExperiment,
+	}
+}
+
+func names() []string {
+	var all []string
+	for _, e := range experiments() {
+		all = append(all, e.name)
+	}
+	return all
+}
+
+// result is what an experiment has found.
+type result struct {
+	rows    []row
+	figures []figure
+	samples []sheet
+}
+
+// options are the command line.
+type options struct {
+	bin, out, only, filter string
+	runs                   int
+	verbose                bool
+}
+
+// lab is what experiments work with.
+type lab struct {
+	options
+	progress *progress
+	name     string // of the experiment at work
+}
+
+// rig completes a configuration.
+func (l *lab) rig(ctx context.Context, c rig.Config) (*rig.Rig, error) {
+	c.Bin = l.bin
+	if l.verbose {
+		c.Logf = func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+	}
+	return rig.New(ctx, c)
+}
+
+// count is the number of runs of a case: n unless the command line says
+// otherwise.
+func (l *lab) count(n int) int {
+	if l.runs > 0 {
+		return l.runs
+	}
+	return n
+}
+
+// wants reports whether a case is to be measured.
+func (l *lab) wants(name string) bool { return strings.Contains(name, l.filter) }
+
+func run(ctx context.Context, o options) error {
+	chosen := experiments()
+	if o.only != "" {
+		wanted := strings.Split(o.only, ",")
+		for _, w := range wanted {
+			if !slices.Contains(names(), w) {
+				return fmt.Errorf("there is no experiment %q: there are %s", w, strings.Join(names(), ", "))
+			}
+		}
+		chosen = slices.DeleteFunc(chosen, func(e experiment) bool { return !slices.Contains(wanted, e.name) })
+	}
+	l := &lab{options: o, progress: newProgress(os.Stderr, chosen)}
+	for _, e := range chosen {
+		l.name = e.name
+		l.progress.begin(e)
+		res, err := e.run(ctx, l)
+		l.progress.end()
+		if err != nil {
+			return fmt.Errorf("%s: %w", e.name, err)
+		}
+		for i := range res.rows {
+			res.rows[i].Experiment = e.name
+		}
+		printRows(os.Stdout, e, res.rows)
+		if o.filter != "" {
+			continue
+		}
+		if err := publish(o.out, e.name, res); err != nil {
+			return fmt.Errorf("%s: %w", e.name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+// Command lab is the laboratory: it repeats the experiments on which this
+// design rests (SMAPP, CoNEXT'15, section 4; the kernel's simult_flows; pairs of
+// links that harm each other) with the built programs over emulated links, the
+// stock kernel's path manager and ours side by side in one run.
+//
+//	go run ./test/netns/lab                  all experiments
+//	go run ./test/netns/lab -exp streaming   one of them
+//	go run ./test/netns/lab -runs 2          fewer runs, to try it out
+//
+// Samples go to docs/lab/*.csv, plots to docs/lab/*.svg, the table with both
+// columns to docs/lab.md. Progress is shown on standard error. It needs root or
+// a user namespace and touches nothing outside of the namespaces that it makes.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"mpproxy/test/netns/rig"
+)
+
+func main() {
+	var o options
+	flag.StringVar(&o.only, "exp", "", "experiments, separated by commas (default: all): "+strings.Join(names(), ", "))
+	flag.IntVar(&o.runs, "runs", 0, "runs of each case; 0 is each experiment's own number, 10 or more")
+	flag.StringVar(&o.out, "out", "docs", "directory of lab.md and of lab/ with CSV and plots")
+	flag.StringVar(&o.filter, "case", "", "only cases whose name contains this; nothing is written then")
+	flag.BoolVar(&o.verbose, "v", false, "show the output of the programs")
+	role := flag.Bool("role", false, "play a role of the load (internal)")
+	flag.Parse()
+	if *role {
+		if err := play(flag.Args()); err != nil {
+			fail(err)
+		}
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	bin, remove, err := rig.Enter(ctx)
+	if err == nil {
+		o.bin = bin
+		err = run(ctx, o)
+	}
+	if err = errors.Join(err, remove()); err != nil {
+		fail(err)
+	}
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, "lab:", err)
+	os.Exit(1)
+}

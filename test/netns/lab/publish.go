@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Between these lines of docs/lab.md stands the table. The rest of the file is
+// written by people.
+const (
+	tableBegin = "<!-- table: written by make lab -->\n"
+	tableEnd   = "<!-- end of the table -->\n"
+)
+
+// publish writes an experiment's samples, figures and rows below a directory.
+func publish(out, name string, res result) error {
+	dir := filepath.Join(out, "lab")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, s := range res.samples {
+		var b bytes.Buffer
+		if err := s.write(&b); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, fileName(name, s.name)+".csv"), b.Bytes(), 0o644); err != nil {
+			return err
+		}
+	}
+	for _, f := range res.figures {
+		if err := f.save(filepath.Join(dir, fileName(name, f.name)+".svg")); err != nil {
+			return fmt.Errorf("figure %s: %w", f.name, err)
+		}
+	}
+	return publishRows(out, name, res.rows)
+}
+
+func fileName(experiment, part string) string {
+	if part == "" {
+		return experiment
+	}
+	return experiment + "-" + part
+}
+
+// publishRows puts the rows of an experiment in the place of its old ones, in
+// summary.csv and in the table of lab.md.
+func publishRows(out, name string, fresh []row) error {
+	summary := filepath.Join(out, "lab", "summary.csv")
+	rows, err := readSummaryFile(summary)
+	if err != nil {
+		return err
+	}
+	kernel, err := kernelRelease()
+	if err != nil {
+		return err
+	}
+	for i := range fresh {
+		fresh[i].When, fresh[i].Kernel = time.Now().UTC().Format(time.DateOnly), kernel
+	}
+	rows = merge(rows, name, fresh)
+	var b bytes.Buffer
+	if err := summarySheet(rows).write(&b); err != nil {
+		return err
+	}
+	if err := os.WriteFile(summary, b.Bytes(), 0o644); err != nil {
+		return err
+	}
+	return rewriteTable(filepath.Join(out, "lab.md"), markdown(rows))
+}
+
+// merge replaces the rows of an experiment; experiments stay in the order in
+// which they are run.
+func merge(old []row, name string, fresh []row) []row {
+	rows := slices.DeleteFunc(slices.Clone(old), func(r row) bool { return r.Experiment == name })
+	rows = append(rows, fresh...)
+	order := names()
+	slices.SortStableFunc(rows, func(a, b row) int {
+		return slices.Index(order, a.Experiment) - slices.Index(order, b.Experiment)
+	})
+	return rows
+}
+
+// rewriteTable replaces what stands between the marks.
+func rewriteTable(path, table string) error {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		text, err = []byte("# The laboratory\n\n"+tableBegin+tableEnd), nil
+	}
+	if err != nil {
+		return err
+	}
+	fresh, err := between(string(text), table)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return os.WriteFile(path, []byte(fresh), 0o644)
+}
+
+func between(text, table string) (string, error) {
+	before, rest, ok := strings.Cut(text, tableBegin)
+	_, after, ok2 := strings.Cut(rest, tableEnd)
+	if !ok || !ok2 {
+		return "", fmt.Errorf("the lines %q and %q are not there: the table has no place", strings.TrimSpace(tableBegin), strings.TrimSpace(tableEnd))
+	}
+	return before + tableBegin + table + tableEnd + after, nil
+}
+
+// kernelRelease is what uname -r prints.
+func kernelRelease() (string, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "", err
+	}
+	return unix.ByteSliceToString(u.Release[:]), nil
+}

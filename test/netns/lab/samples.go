@@ -1,0 +1,30 @@
+package main
+
+import "sync"
+
+// scaled returns samples times a factor.
+func scaled(samples []float64, factor float64) []float64 {
+	out := make([]float64, len(samples))
+	for i, v := range samples {
+		out[i] = v * factor
+	}
+	return out
+}
+
+// tally collects the samples of cases from jobs that run at the same time.
+type tally[T any] struct {
+	mu    sync.Mutex
+	cases map[string][]T
+}
+
+func (t *tally[T]) add(name string, v ...T) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.cases == nil {
+		t.cases = make(map[string][]T)
+	}
+	t.cases[name] = append(t.cases[name], v...)
+}
+
+// of returns what a case has. The jobs must have ended.
+func (t *tally[T]) of(name string) []T { return t.cases[name] }
