@@ -96,11 +96,8 @@ func examine(sys system, l link, sels []Selector, known bool) (found, bool) {
 
 // uplinksOf returns the usable addresses of an interface, or why there is none.
 func uplinksOf(sys system, l link, sel Selector) ([]uplink, string) {
-	switch {
-	case l.flags&unix.IFF_UP == 0:
-		return nil, "link down"
-	case l.flags&unix.IFF_RUNNING == 0:
-		return nil, "no carrier"
+	if fault := linkFault(l); fault != "" {
+		return nil, fault
 	}
 	var ups []uplink
 	reason := "no address"

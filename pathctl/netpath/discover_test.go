@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const upFlags = unix.IFF_UP | unix.IFF_RUNNING
+const upFlags = unix.IFF_UP | unix.IFF_RUNNING | unix.IFF_LOWER_UP
 
 func testLink(index int, name string) link { return link{index: index, name: name, flags: upFlags} }
 

@@ -160,7 +160,7 @@ func TestInterfaceComesBack(t *testing.T) {
 	l.host.must("delete wan1", l.host.h.LinkDel(l.host.link("wan1")))
 	gone := find(r.wait("lte down", func(ps []Path) bool { return find(ps, "lte").State == Down }), "lte")
 	diff(t, "reason", "not found", gone.Reason)
-	diff(t, "rules for a missing interface", 6, len(l.host.own().rules))
+	l.host.waitFor("the rules of a missing interface to go", func() bool { return len(l.host.own().rules) == 6 })
 
 	l.host.stub("other") // takes an index
 	l.host.veth("wan1", l.router, "up1")

@@ -18,8 +18,9 @@ type Config struct {
 
 	// Notify is called from Run's goroutine with the first snapshot and with
 	// each one in which something relevant changed; Compare says what. Source
-	// routing is in place by then. It must not block for long; the paths are
-	// the callee's to keep. Nil: nobody is told.
+	// routing is in place by then for what has come; what has gone is told at
+	// once. It must not block for long; the paths are the callee's to keep.
+	// Nil: nobody is told.
 	Notify func([]Path)
 
 	// NetNS is an open descriptor of the network namespace to work in, 0 for
@@ -70,10 +71,10 @@ func (m *Monitor) Run(ctx context.Context) error {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	hints := make(chan struct{}, 1)
+	n := newNews()
 	var watching sync.WaitGroup
 	watching.Add(1)
-	go watchLoop(ctx, &watching, w, m.cfg.NetNS, hints, m.log)
+	go watchLoop(ctx, &watching, w, m.cfg.NetNS, n, m.log)
 	defer watching.Wait()
 	defer cancel()
 
@@ -82,7 +83,7 @@ func (m *Monitor) Run(ctx context.Context) error {
 	if err := r.start(ctx); err != nil {
 		return err
 	}
-	r.loop(ctx, hints)
+	r.loop(ctx, n)
 	return r.router.stop(ctx)
 }
 

@@ -51,8 +51,9 @@ func (r *runner) start(ctx context.Context) error {
 	return err
 }
 
-// loop refreshes on hints, on retries that are due, and at intervals.
-func (r *runner) loop(ctx context.Context, hints <-chan struct{}) {
+// loop refreshes on hints, on retries that are due, and at intervals; losses it
+// acts on at once.
+func (r *runner) loop(ctx context.Context, n news) {
 	var pending coalescer
 	timer := time.NewTimer(r.again)
 	defer timer.Stop()
@@ -66,7 +67,11 @@ func (r *runner) loop(ctx context.Context, hints <-chan struct{}) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-hints:
+		case l := <-n.losses:
+			r.lose(ctx, l)
+			timer.Reset(pending.hint(time.Now()))
+			continue
+		case <-n.hints:
 			timer.Reset(pending.hint(time.Now()))
 			continue
 		case now := <-tick.C:
@@ -122,11 +127,11 @@ func (r *runner) publish(paths []Path) {
 		return
 	}
 	r.told = true
-	for _, c := range cs {
-		r.log.Info("path changed", "path", c.Path, "change", c.Kind.String(), "detail", c.Detail)
-	}
 	if r.m.cfg.Notify != nil {
 		r.m.cfg.Notify(clonePaths(paths))
+	}
+	for _, c := range cs {
+		r.log.Info("path changed", "path", c.Path, "change", c.Kind.String(), "detail", c.Detail)
 	}
 }
 

@@ -38,20 +38,30 @@ func openWatch(nsFD int) (*netlink.Conn, error) {
 	return conn, nil
 }
 
-// watchLoop turns notifications into hints until ctx ends. Whatever goes wrong
+// news is what the watcher tells the runner.
+type news struct {
+	hints  chan struct{} // something changed: look soon
+	losses chan loss     // look now
+}
+
+func newNews() news {
+	return news{make(chan struct{}, 1), make(chan loss, maxLosses)}
+}
+
+// watchLoop turns notifications into news until ctx ends. Whatever goes wrong
 // is a hint too: ENOBUFS says that messages were lost, and a new socket means
 // that some may have been missed.
-func watchLoop(ctx context.Context, done *sync.WaitGroup, conn *netlink.Conn, nsFD int, hints chan<- struct{}, log *slog.Logger) {
+func watchLoop(ctx context.Context, done *sync.WaitGroup, conn *netlink.Conn, nsFD int, n news, log *slog.Logger) {
 	defer done.Done()
 	for ctx.Err() == nil {
 		if conn != nil {
-			err := readHints(ctx, conn, hints)
+			err := readNews(ctx, conn, n)
 			_ = conn.Close() // only read from
 			conn = nil
 			if ctx.Err() != nil {
 				return
 			}
-			giveHint(hints)
+			n.hint()
 			log.Warn("network change notifications failed, opening them again", "error", err)
 		}
 		select {
@@ -63,15 +73,15 @@ func watchLoop(ctx context.Context, done *sync.WaitGroup, conn *netlink.Conn, ns
 		if conn, err = openWatch(nsFD); err != nil {
 			log.Warn("no network change notifications, trying again", "error", err)
 		}
-		giveHint(hints)
+		n.hint()
 	}
 	if conn != nil {
 		_ = conn.Close()
 	}
 }
 
-// readHints returns when ctx ends or the socket is of no more use.
-func readHints(ctx context.Context, conn *netlink.Conn, hints chan<- struct{}) error {
+// readNews returns when ctx ends or the socket is of no more use.
+func readNews(ctx context.Context, conn *netlink.Conn, n news) error {
 	expire := func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) }
 	defer context.AfterFunc(ctx, expire)()
 	for {
@@ -79,16 +89,31 @@ func readHints(ctx context.Context, conn *netlink.Conn, hints chan<- struct{}) e
 		if err != nil && !errors.Is(err, unix.ENOBUFS) {
 			return err
 		}
+		for _, m := range msgs {
+			n.lost(m)
+		}
 		if err != nil || anyRelevant(msgs) {
-			giveHint(hints)
+			n.hint()
 		}
 	}
 }
 
-// giveHint does not wait: a hint that has not been taken yet says it all.
-func giveHint(hints chan<- struct{}) {
+// hint does not wait: a hint that has not been taken yet says it all.
+func (n news) hint() {
 	select {
-	case hints <- struct{}{}:
+	case n.hints <- struct{}{}:
+	default:
+	}
+}
+
+// lost passes a loss on. It does not wait: a hint follows.
+func (n news) lost(m netlink.Message) {
+	l, ok := lossOf(m)
+	if !ok {
+		return
+	}
+	select {
+	case n.losses <- l:
 	default:
 	}
 }

@@ -32,7 +32,7 @@ func (s *scriptedSocket) ReceiveIter() iter.Seq2[netlink.Message, error] {
 
 func (s *scriptedSocket) Close() error { return nil }
 
-func TestReadHints(t *testing.T) {
+func TestReadNews(t *testing.T) {
 	end := scripted{err: errors.New("end of script")}
 	plain := route{
 		family: IPv4, table: unix.RT_TABLE_MAIN, dst: defaultPrefix(IPv4), oif: 1, kind: unix.RTN_UNICAST,
@@ -63,12 +63,12 @@ func TestReadHints(t *testing.T) {
 		{"somebody's route by a gateway", scripted{msg: routeMessage(specific)}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			hints := make(chan struct{}, 1)
+			n := newNews()
 			conn := netlink.NewConn(&scriptedSocket{script: []scripted{tt.step, end}}, 1)
-			if err := readHints(context.Background(), conn, hints); !errors.Is(err, end.err) {
-				t.Errorf("readHints returned %v: it ended early", err)
+			if err := readNews(context.Background(), conn, n); !errors.Is(err, end.err) {
+				t.Errorf("readNews returned %v: it ended early", err)
 			}
-			diff(t, "hint", tt.hint, len(hints) == 1)
+			diff(t, "hint", tt.hint, len(n.hints) == 1)
 		})
 	}
 }
@@ -93,7 +93,7 @@ func TestResyncWithoutNotifications(t *testing.T) {
 	l.host.delDefault("wan1", "198.51.100.1", 200)
 	l.host.delDefault("wan1", "2001:db8:2::1", 200)
 	done := make(chan struct{})
-	go func() { defer close(done); r.loop(ctx, nil) }()
+	go func() { defer close(done); r.loop(ctx, news{}) }()
 	for down := false; !down; {
 		select {
 		case ps := <-got:
