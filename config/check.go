@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"mpproxy/pathctl/policy"
 )
 
 // span is the legal range of a duration.
@@ -104,10 +102,6 @@ func quotedList(words []string) string {
 		fmt.Fprintf(&b, "%q", w)
 	}
 	return b.String()
-}
-
-func (c check) mode(f field[string]) policy.Mode {
-	return oneOf(c, f, policy.Default, policy.Modes()...)
 }
 
 // PathManager says who creates subflows.

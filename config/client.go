@@ -14,12 +14,14 @@ import (
 
 // Client is the configuration of mpproxy-client.
 type Client struct {
-	Link         Link        // zero when neither file nor flag gave one
-	Mode         policy.Mode // of connections whose SOCKS user name asks for none
+	Link         Link   // zero when neither file nor flag gave one
+	Mode         string // of connections for which nothing else is asked: the name of one of Modes
 	PathManager  PathManager
 	RequireMPTCP bool // refuse an upstream leg that came up as plain TCP
 	Socks        Socks
 	Paths        []Path // empty: every usable interface
+	Rules        []policy.Rule
+	Modes        []policy.Spec // the built-in ones, and behind them the user's by name
 	Limits       Limits
 	Admin        Admin
 	Log          Log
@@ -55,8 +57,9 @@ func DefaultClient() Client {
 	limits.ConnectTimeout = 20 * time.Second // more than the server's, so that its answer arrives
 	limits.DrainTimeout = 5 * time.Second
 	return Client{
-		Mode:        policy.Default,
+		Mode:        string(policy.Default),
 		PathManager: PathManagerKernel,
+		Modes:       policy.BuiltIn(),
 		Socks: Socks{
 			Listen:           []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1080")},
 			HandshakeTimeout: 10 * time.Second,
@@ -68,11 +71,13 @@ func DefaultClient() Client {
 
 type rawClient struct {
 	Link         field[string] `toml:"link" secret:"yes"`
-	Mode         field[string] `toml:"mode"`
+	Mode         field[string] `toml:"mode" table:"modes.NAME"`
 	PathManager  field[string] `toml:"path_manager"`
 	RequireMPTCP field[bool]   `toml:"require_mptcp"`
 	Socks        rawSocks      `toml:"socks"`
 	Paths        []rawPath     `toml:"path"`
+	Rules        []rawRule     `toml:"rule"`
+	Modes        rawModes      `toml:"modes"`
 	Limits       rawLimits     `toml:"limits"`
 	Admin        rawAdmin      `toml:"admin"`
 	Log          rawLog        `toml:"log"`
@@ -116,15 +121,16 @@ func ParseClient(data []byte, filename string) (Client, error) {
 	if err := r.errs.err(); err != nil {
 		return Client{}, err
 	}
-	client.Warnings = adminFindings(client.Admin.HTTP)
+	client.Warnings = append(adminFindings(client.Admin.HTTP), client.ruleFindings()...)
 	return client, nil
 }
 
 func (c check) client(raw rawClient) Client {
 	d := DefaultClient()
-	return Client{
+	modes := c.modes(raw.Modes, policy.Client)
+	client := Client{
 		Link:         c.link(raw.Link),
-		Mode:         c.mode(raw.Mode),
+		Mode:         c.modeName(raw.Mode, d.Mode, modes),
 		PathManager:  c.pathManager(raw.PathManager),
 		RequireMPTCP: raw.RequireMPTCP.or(d.RequireMPTCP),
 		Socks: Socks{
@@ -134,10 +140,13 @@ func (c check) client(raw rawClient) Client {
 			Users:            c.socksUsers(raw.Socks.Users),
 		},
 		Paths:  c.paths(raw.Paths),
+		Modes:  modes,
 		Limits: c.limits(raw.Limits, d.Limits),
 		Admin:  Admin{Socket: c.adminSocket(raw.Admin.Socket), HTTP: c.adminHTTP(raw.Admin.HTTP)},
 		Log:    c.log(raw.Log, d.Log),
 	}
+	client.Rules = c.rules(raw.Rules, client)
+	return client
 }
 
 func (c check) link(f field[string]) Link {
@@ -283,6 +292,7 @@ func (c Client) Validate() error {
 		add("socks.listen", "there is no address to listen on")
 	}
 	c.checkOpen(add)
+	c.checkRulePaths(add)
 	return r.errs.err()
 }
 

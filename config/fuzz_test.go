@@ -55,6 +55,8 @@ func reports(err error, text []byte) string {
 func FuzzParseClient(f *testing.F) {
 	f.Add([]byte(fullClient))
 	f.Add([]byte(ReferenceClient()))
+	f.Add([]byte(someModes))
+	f.Add([]byte(someRules))
 	for _, m := range clientMistakes {
 		f.Add([]byte(m.text))
 	}

@@ -1,5 +1,10 @@
 package config
 
+const (
+	allModes = `"aggregate", "handover", "interactive", "lazy", "streaming", "refresh", "backup", "ndiffports", "single" or "calls"`
+	noPort   = ` is no port: write a number from 1 to 65535, or a range in quotes such as "5060-5061", the lower one first`
+)
+
 var clientMistakes = []mistake{
 	{
 		"misspelt key",
@@ -62,20 +67,144 @@ idle_timeout = "1m"
 	},
 	{
 		"unknown table",
-		`[modes.handover]
-rto_threshold = "500ms"
+		`[rules]
+ports = [22]
+[paths]
 `,
 		[]string{
-			"f.toml:1: modes: unknown table; the tables here are admin, limits, log, path, socks",
+			`f.toml:1: rules: unknown table; did you mean "rule"?`,
+			`f.toml:3: paths: unknown table; did you mean "path"?`,
 		},
 	},
 	{
-		"rule is not in this version",
-		`[[rule]]
-ports = [22]
+		"modes",
+		`[mode.handover]
+rto_threshold = "1s"
+[modes.handovr]
+rto_threshold = "1s"
+[modes.handover]
+rto_treshold = "1s"
+block = "1MB"
+hold = 500
+stall_rtts = "2"
+stall_burst = 2.5
+rto_threshold = "1ms"
+zebra = 1
+base = "single"
+[modes.calls]
+base = "interctive"
+[modes.video]
+base = 7
+[modes.Calls]
+base = "interactive"
+[modes.slow]
+base = "streaming"
+period = "400ms"
+loss_threshold = 0.02
+[modes]
+fast = 1
 `,
 		[]string{
-			"f.toml:1: rule: unknown table; the tables here are admin, limits, log, path, socks",
+			`f.toml:1: mode: expected a string in quotes, found a table; the table is called [modes.NAME]`,
+			`f.toml:3: modes.handovr: no mode has this name, and one of your own needs a base: add base = "…", one of the built-in modes; did you mean "handover"?`,
+			`f.toml:6: modes.handover.rto_treshold: unknown key; did you mean "rto_threshold"?`,
+			`f.toml:7: modes.handover.block: "handover" does not use this number: it is one of streaming`,
+			`f.toml:8: modes.handover.hold: expected a duration in quotes such as "8s", found a number 500`,
+			`f.toml:9: modes.handover.stall_rtts: expected a number such as 2, found a string "2"`,
+			`f.toml:10: modes.handover.stall_burst: expected a whole number such as 5, found a number 2.5`,
+			`f.toml:11: modes.handover.rto_threshold: "1ms" is not allowed: use 100ms to 2m`,
+			`f.toml:12: modes.handover.zebra: unknown key; the keys of a mode with the base "handover" are base, stall_timeout, stall_rtts, stall_burst, stall_proof, rto_threshold, loss_threshold, loss_time, loss_advantage, probe_timeout, doubt_rate, join_timeout, join_patience, hold, hold_max, forgive, max_subflows, return_after, linger`,
+			`f.toml:13: modes.handover.base: "handover" is built in: it has no base; give a mode of your own another name`,
+			`f.toml:15: modes.calls.base: "interctive" is not allowed here: use "aggregate", "handover", "interactive", "lazy", "streaming", "refresh", "backup", "ndiffports" or "single"; did you mean "interactive"?`,
+			`f.toml:17: modes.video.base: expected a string in quotes such as "handover", found a number 7`,
+			`f.toml:18: modes.Calls: mode name "Calls": use 1 to 32 of a-z, 0-9 and '-', a letter first`,
+			`f.toml:20: modes.slow.block_check: 500ms does not fit the mode's other numbers: use less than period`,
+			`f.toml:25: modes.fast: expected a table, found a number 1: write [modes.fast] on a line of its own and its keys below`,
+		},
+	},
+	{
+		"rules",
+		`mode = "cals"
+[modes.calls]
+base = "interactive"
+[[rule]]
+port = 22
+[[rule]]
+ports = [0,
+  70000, "10-5", "x", 1.5, "1-2-3"]
+hosts = ["192.0.2.1", "a.*.com"]
+cidrs = ["192.0.2.1/24"]
+listeners = ["127.0.0.1:1081", "x"]
+users = ["handover", "a+b"]
+mode = "callls"
+paths = ["wifii", "lte", "lte"]
+[[rule]]
+name = "a b"
+enforce = true
+[[rule]]
+name = "x"
+mode = "single"
+[[rule]]
+name = "x"
+paths = []
+[[rule]]
+ports = 22
+modes = "single"
+[[path]]
+interface = "wlan0"
+name = "wifi"
+[[path]]
+interface = "lte"
+`,
+		[]string{
+			`f.toml:1: mode: "cals" is not allowed here: use ` + allModes + `; did you mean "calls"?`,
+			`f.toml:4: rule: the rule changes nothing: add mode = "…", paths = ["…"] or both`,
+			`f.toml:5: rule.port: unknown key; did you mean "ports"?`,
+			`f.toml:7: rule.ports: 0` + noPort,
+			`f.toml:8: rule.ports: 70000` + noPort,
+			`f.toml:8: rule.ports: "10-5"` + noPort,
+			`f.toml:8: rule.ports: "x"` + noPort,
+			`f.toml:8: rule.ports: 1.5` + noPort,
+			`f.toml:8: rule.ports: "1-2-3"` + noPort,
+			`f.toml:9: rule.hosts: "192.0.2.1" is an address: write it in cidrs = ["192.0.2.1"]`,
+			`f.toml:9: rule.hosts: host "a.*.com": use a name such as "example.com"; it matches what is below it, too`,
+			`f.toml:10: rule.cidrs: "192.0.2.1/24" has bits set behind its length: write "192.0.2.0/24" for the block or "192.0.2.1" for the one address`,
+			`f.toml:11: rule.listeners: "127.0.0.1:1081" is not listened on: the addresses in [socks] listen are ["127.0.0.1:1080"]; did you mean "127.0.0.1:1080"?`,
+			`f.toml:11: rule.listeners: "x" is no address to listen on: write ADDRESS:PORT with a numeric address and a port from 0 to 65535, such as "127.0.0.1:1080" or "[::1]:1080"`,
+			`f.toml:12: rule.users: "handover" is a mode: without [[socks.user]] a user name that is a mode asks for it; choose another name`,
+			`f.toml:12: rule.users: the user name "a+b" must not contain '+' (it separates the mode) or ':' (it separates the token)`,
+			`f.toml:13: rule.mode: "callls" is not allowed here: use ` + allModes + `; did you mean "calls"?`,
+			`f.toml:14: rule.paths: there is no path "wifii": the paths are "wifi" and "lte"; did you mean "wifi"?`,
+			`f.toml:14: rule.paths: "lte" is listed twice`,
+			`f.toml:15: rule: the rule changes nothing: add mode = "…", paths = ["…"] or both`,
+			`f.toml:16: rule.name: "a b" is not a rule's name: allowed are 1 to 32 letters, digits, '.', '_' and '-'`,
+			`f.toml:17: rule.enforce: there is no mode to enforce: add mode = "…"; paths always hold`,
+			`f.toml:22: rule.name: "x" is already in line 19: give each rule a name of its own`,
+			`f.toml:23: rule.paths: the list is empty: name the paths that are allowed, the preferred one first, or remove the key`,
+			`f.toml:24: rule: the rule changes nothing: add mode = "…", paths = ["…"] or both`,
+			`f.toml:25: rule.ports: expected a list such as [22, "5060-5061"], found a number 22`,
+			`f.toml:26: rule.modes: unknown key; did you mean "mode"?`,
+		},
+	},
+	{
+		"rule for a user that there is not",
+		`[[socks.user]]
+name = "alice"
+password = "x"
+[[rule]]
+users = ["alcie"]
+mode = "single"
+`,
+		[]string{
+			`f.toml:5: rule.users: there is no [[socks.user]] "alcie"; did you mean "alice"?`,
+		},
+	},
+	{
+		"number outside its mode",
+		`rto_threshold = "1s"
+`,
+		[]string{
+			`f.toml:1: rto_threshold: unknown key here; "rto_threshold" belongs in [modes.NAME]`,
 		},
 	},
 	{
@@ -414,6 +543,25 @@ path = [1]
 }
 
 var serverMistakes = []mistake{
+	{
+		"modes",
+		`[modes.interactive]
+rtt_hold = "1s"
+[modes.aggregate]
+guard_loss = 0.5
+join_patience = "1s"
+hold_mx = "1m"
+[[rule]]
+mode = "single"
+`,
+		[]string{
+			`f.toml:2: modes.interactive.rtt_hold: the client decides about this: it belongs in the file of mpproxy-client`,
+			`f.toml:4: modes.aggregate.guard_loss: 0.5 does not fit the mode's other numbers: use at most loss_threshold`,
+			`f.toml:5: modes.aggregate.join_patience: the client decides about this: it belongs in the file of mpproxy-client`,
+			`f.toml:6: modes.aggregate.hold_mx: unknown key; did you mean "hold_max"?`,
+			`f.toml:7: rule: unknown table here; "rule" belongs in the file of mpproxy-client: is this the right file?`,
+		},
+	},
 	{
 		"misspelt",
 		`lisen = []

@@ -17,7 +17,7 @@ func (c Client) encode(link func(Link) string, secret func(Secret) string) []byt
 	if !c.Link.IsZero() {
 		w.str("link", link(c.Link))
 	}
-	w.str("mode", string(c.Mode))
+	w.str("mode", c.Mode)
 	w.str("path_manager", string(c.PathManager))
 	w.bool("require_mptcp", c.RequireMPTCP)
 	w.table("socks")
@@ -38,6 +38,10 @@ func (c Client) encode(link func(Link) string, secret func(Secret) string) []byt
 	w.str("socket", c.Admin.Socket)
 	w.http(c.Admin.HTTP)
 	w.log(c.Log)
+	for _, r := range c.Rules {
+		w.rule(r)
+	}
+	w.modes(c.Modes)
 	return w.bytes()
 }
 
@@ -60,7 +64,7 @@ func (s Server) encode() []byte {
 	}
 	w.str("users", s.Users)
 	w.str("token_key", s.TokenKey)
-	w.str("mode", string(s.Mode))
+	w.str("mode", s.Mode)
 	w.str("path_manager", string(s.PathManager))
 	w.table("destinations")
 	w.raw("allow", quoteList(s.Destinations.Allow))
@@ -75,6 +79,7 @@ func (s Server) encode() []byte {
 	w.table("admin")
 	w.http(s.Admin.HTTP)
 	w.log(s.Log)
+	w.modes(s.Modes)
 	return w.bytes()
 }
 

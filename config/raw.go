@@ -45,6 +45,12 @@ type element struct {
 	value string
 }
 
+// item is one value of a list that has values of several types.
+type item struct {
+	mark
+	value any
+}
+
 // word is a string that may be written as a list of strings, too.
 type word struct {
 	single string
@@ -71,6 +77,8 @@ func (f *field[T]) bind(path string, m mark, v any, b *binding, tag reflect.Stru
 		ok, want = assign(to, v), "a date and time such as 2026-01-31T12:00:00Z"
 	case *[]element:
 		ok, want = b.elements(to, path, m, v), "a list of strings"
+	case *[]item:
+		ok, want = b.items(to, path, m, v), "a list"
 	case *word:
 		if ok = assign(&to.single, v); !ok {
 			to.isList = true
@@ -103,21 +111,34 @@ func assign[T any](to *T, v any) bool {
 
 // elements reads a list of strings, each with its line.
 func (b *binding) elements(to *[]element, path string, m mark, v any) bool {
+	var items []item
+	if !b.items(&items, path, m, v) {
+		return false
+	}
+	*to = make([]element, 0, len(items))
+	for _, it := range items {
+		s, ok := it.value.(string)
+		if !ok {
+			return false
+		}
+		*to = append(*to, element{it.mark, s})
+	}
+	return true
+}
+
+// items reads a list of anything, each with its line.
+func (b *binding) items(to *[]item, path string, m mark, v any) bool {
 	list, ok := v.([]any)
 	if !ok {
 		return false
 	}
-	*to = make([]element, 0, len(list))
-	for i, item := range list {
-		s, ok := item.(string)
-		if !ok {
-			return false
-		}
-		at := mark{m.key, m.line}
+	*to = make([]item, 0, len(list))
+	for i, v := range list {
+		at := m
 		if n := b.lines[elementKey(path, i)]; n > 0 {
 			at.line = n
 		}
-		*to = append(*to, element{at, s})
+		*to = append(*to, item{at, v})
 	}
 	return true
 }
@@ -210,13 +231,8 @@ type binding struct {
 // table binds m to the raw struct v. path has array indices and is for finding
 // lines, key has none and is for people.
 func (b *binding) table(v reflect.Value, m map[string]any, path, key string) {
-	names := make([]string, 0, len(m))
-	for name := range m {
-		names = append(names, name)
-	}
-	slices.Sort(names)
 	fields := fieldsOf(v)
-	for _, name := range names {
+	for _, name := range sortedKeys(m) {
 		at := mark{joinKey(key, name), b.lines[joinKey(path, name)]}
 		if f, ok := fields[name]; ok {
 			b.entry(f, m[name], joinKey(path, name), at)
@@ -228,7 +244,11 @@ func (b *binding) table(v reflect.Value, m map[string]any, path, key string) {
 
 func (b *binding) entry(f rawField, v any, path string, at mark) {
 	if to, ok := f.Addr().Interface().(binder); ok {
-		if problem := to.bind(path, at, v, b, f.tag); problem != "" {
+		problem := to.bind(path, at, v, b, f.tag)
+		if _, isTable := v.(map[string]any); isTable && f.tag.Get("table") != "" {
+			problem += fmt.Sprintf("; the table is called [%s]", f.tag.Get("table"))
+		}
+		if problem != "" {
 			b.at(at, "%s", problem)
 		}
 		return
@@ -240,6 +260,10 @@ func (b *binding) entry(f rawField, v any, path string, at mark) {
 	m, ok := v.(map[string]any)
 	if !ok {
 		b.at(at, "expected a table, found %s: write [%s] on a line of its own and its keys below", describe(v, true), at.key)
+		return
+	}
+	if to, ok := f.Addr().Interface().(tableBinder); ok {
+		to.bindTable(path, m, b, at)
 		return
 	}
 	setMark(f.Value, at)
@@ -368,6 +392,9 @@ func eachKey(t reflect.Type, path string, f func(key string, isLeaf bool)) {
 		case isPart(sf):
 			eachKey(sf.Type, path, f)
 		case name == "":
+		case sf.Type == rawModesType:
+			f(joinKey(path, name), false)
+			eachModeKey(joinKey(path, name), roleOf(t), f)
 		case reflect.PointerTo(sf.Type).Implements(binderType):
 			f(joinKey(path, name), true)
 		default:

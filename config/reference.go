@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"net/netip"
 	"strings"
+
+	"mpproxy/pathctl/policy"
 )
 
 //go:embed reference_client.toml
@@ -14,15 +16,15 @@ var referenceServer string
 
 // ReferenceClient returns a client file with every key, its default and what it
 // means. Parsed, it equals DefaultClient.
-func ReferenceClient() string { return referenceClient }
+func ReferenceClient() string { return referenceClient + referenceModes(policy.Client) }
 
 // ReferenceServer returns a server file with every key, its default and what it
 // means. Parsed, it equals DefaultServer.
-func ReferenceServer() string { return referenceServer }
+func ReferenceServer() string { return referenceServer + referenceModes(policy.Concentrator) }
 
-// ClientTOML returns the file that join writes: the reference with the link
-// filled in, everything else commented out, so that later versions' defaults
-// apply. It holds the token: write it with WritePrivate.
+// ClientTOML returns the file that join writes: the reference, without the long
+// part about the modes' numbers, with the link filled in and everything else
+// commented out, so that later versions' defaults apply. It holds the token: write it with WritePrivate.
 func ClientTOML(link Link) []byte {
 	return fill(referenceClient, map[string]string{"link": quote(link.URL())})
 }
@@ -34,8 +36,8 @@ type ServerInit struct {
 	Security Security         // empty: SecurityTLS
 }
 
-// ServerTOML returns the file that init writes: the reference with these values
-// filled in, everything else commented out. Other files have their default names.
+// ServerTOML returns the file that init writes: as ClientTOML, with these values
+// filled in. Other files have their default names.
 func ServerTOML(v ServerInit) []byte {
 	d := DefaultServer()
 	if len(v.Listen) == 0 {

@@ -16,15 +16,16 @@ type Server struct {
 	Listen       []netip.AddrPort // at least one; port 0 lets the kernel choose
 	Public       HostPort         // what clients connect to, for links; zero when not set
 	Security     Security
-	Certificate  string      // PEM file; for SecurityTLS
-	Key          string      // PEM file; for SecurityTLS
-	Users        string      // users file
-	TokenKey     string      // file of the key that tokens are derived from
-	Mode         policy.Mode // of connections whose user name asks for none
+	Certificate  string // PEM file; for SecurityTLS
+	Key          string // PEM file; for SecurityTLS
+	Users        string // users file
+	TokenKey     string // file of the key that tokens are derived from
+	Mode         string // of connections whose user name asks for none: the name of one of Modes
 	PathManager  PathManager
 	Destinations Destinations
 	Limits       ServerLimits
 	Announce     Announce
+	Modes        []policy.Spec // the built-in ones, and behind them the operator's by name
 	Admin        ServerAdmin
 	Log          Log
 	Warnings     []string // findings that do not keep the program from running
@@ -67,8 +68,9 @@ func DefaultServer() Server {
 		Key:         "server.key",
 		Users:       "users.toml",
 		TokenKey:    "token.key",
-		Mode:        policy.Default,
+		Mode:        string(policy.Default),
 		PathManager: PathManagerKernel,
+		Modes:       policy.BuiltIn(),
 		Limits: ServerLimits{
 			Limits:                limits,
 			MaxConnectionsPerUser: 1024,
@@ -88,11 +90,12 @@ type rawServer struct {
 	Key          field[string]    `toml:"key"`
 	Users        field[string]    `toml:"users"`
 	TokenKey     field[string]    `toml:"token_key"`
-	Mode         field[string]    `toml:"mode"`
+	Mode         field[string]    `toml:"mode" table:"modes.NAME"`
 	PathManager  field[string]    `toml:"path_manager"`
 	Destinations rawDestinations  `toml:"destinations"`
 	Limits       rawServerLimits  `toml:"limits"`
 	Announce     rawAnnounce      `toml:"announce"`
+	Modes        rawModes         `toml:"modes"`
 	Admin        rawServerAdmin   `toml:"admin"`
 	Log          rawLog           `toml:"log"`
 }
@@ -133,6 +136,7 @@ func ParseServer(data []byte, filename string) (Server, error) {
 
 func (c check) server(raw rawServer) Server {
 	d := DefaultServer()
+	modes := c.modes(raw.Modes, policy.Concentrator)
 	return Server{
 		Listen:      c.listen(raw.Listen, d.Listen),
 		Public:      c.public(raw.Public),
@@ -141,7 +145,8 @@ func (c check) server(raw rawServer) Server {
 		Key:         c.path(raw.Key, d.Key),
 		Users:       c.path(raw.Users, d.Users),
 		TokenKey:    c.path(raw.TokenKey, d.TokenKey),
-		Mode:        c.mode(raw.Mode),
+		Mode:        c.modeName(raw.Mode, d.Mode, modes),
+		Modes:       modes,
 		PathManager: c.pathManager(raw.PathManager),
 		Destinations: Destinations{
 			Allow: c.prefixes(raw.Destinations.Allow),

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"mpproxy/pathctl/policy"
 )
 
 const fullServer = `
@@ -53,7 +51,7 @@ func TestParseServer(t *testing.T) {
 	want.Public = HostPort{"2001:db8::1", 443}
 	want.Certificate, want.Key = "/etc/mpproxy/tls/cert.pem", "/etc/ssl/key.pem"
 	want.Users, want.TokenKey = "/etc/users.toml", "/etc/mpproxy/k"
-	want.Mode = policy.Single
+	want.Mode = "single"
 	want.Destinations.Allow = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::1/128")}
 	want.Destinations.Deny = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
 	want.Limits.MaxConnections, want.Limits.MaxConnectionsPerUser = 100, 0

@@ -25,6 +25,7 @@ type Decision struct {
 	Token       string    `json:"token,omitempty"`
 	Destination string    `json:"destination,omitempty"`
 	Mode        string    `json:"mode,omitempty"`
+	Rule        string    `json:"rule,omitempty"`
 	Action      Action    `json:"action"`
 	Path        string    `json:"path"`
 	Reason      Reason    `json:"reason"` // its class

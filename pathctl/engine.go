@@ -529,7 +529,7 @@ func (e *engine) publish(now time.Time) {
 func (e *engine) decide(c *connection, a Action, path string, reason Reason, why string) {
 	d := &Decision{When: time.Now(), Action: a, Path: path, Reason: reason, Why: why}
 	if c != nil {
-		d.Token, d.Destination, d.Mode = c.reg.Token.String(), c.reg.Destination, c.reg.Mode.Name
+		d.Token, d.Destination, d.Mode, d.Rule = c.reg.Token.String(), c.reg.Destination, c.reg.Mode.Name, c.reg.Rule
 		c.last = fmt.Sprintf("%s %s: %s", a, path, why)
 	}
 	e.decisions.add(*d)

@@ -15,6 +15,7 @@ type Registration struct {
 	Mode        policy.Spec
 	Destination string   // for people
 	User        string   // for people
+	Rule        string   // for people: what the rule is called that held
 	Paths       []string // the only paths that it may use; nil: all
 	Reader      Reader
 }

@@ -97,7 +97,7 @@ func (s *Concentrator) handle(leg *mptcpsock.Conn, full bool, release func()) {
 	}
 	s.table.add(c)
 	s.log.Debug("connection opened", "id", c.ID, "user", c.User, "destination", c.Destination, "mode", c.Mode, "peer", c.Peer)
-	ended := observe(s.cfg.Observer, leg, Stream{c.Destination, c.Mode, c.User})
+	ended := observe(s.cfg.Observer, leg, Stream{c.Destination, c.User, Choice{Mode: c.Mode}})
 	go s.pump(ctx, c, stream, dest, func() { ended(); release() })
 }
 

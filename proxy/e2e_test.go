@@ -54,7 +54,7 @@ func TestOpen(t *testing.T) {
 		conc, at := startConcentrator(t, l.conc)
 		up := upstreamTo(at.addr, l.up)
 		for range 3 { // the second time on, TLS sessions are resumed
-			got, err := up.Open(within(t), to(dest), "handover")
+			got, err := up.Open(within(t), Stream{Destination: to(dest), Choice: Choice{Mode: "handover"}})
 			must(t, err)
 			if !got.Bound.Addr().IsLoopback() || got.Bound.Port() == 0 {
 				t.Errorf("bound to %v", got.Bound)
@@ -110,7 +110,7 @@ func TestTokenRefused(t *testing.T) {
 		if err := up.Check(within(t), ""); !errors.Is(err, ErrTokenRefused) {
 			t.Errorf("Check: %v", err)
 		}
-		if _, err := up.Open(within(t), to(v4), ""); !errors.Is(err, ErrTokenRefused) {
+		if _, err := up.Open(within(t), Stream{Destination: to(v4)}); !errors.Is(err, ErrTokenRefused) {
 			t.Errorf("Open: %v", err)
 		}
 		if h := up.Health(); h.State != ServerTokenRefused || h.Advice == "" {
@@ -125,7 +125,7 @@ func TestUnreachable(t *testing.T) {
 	if err := up.Check(within(t), ""); !errors.Is(err, ErrUnreachable) {
 		t.Errorf("Check: %v", err)
 	}
-	if _, err := up.Open(within(t), to(v4), ""); !errors.Is(err, ErrUnreachable) || replyFor(err) != ReplyNetworkUnreachable {
+	if _, err := up.Open(within(t), Stream{Destination: to(v4)}); !errors.Is(err, ErrUnreachable) || replyFor(err) != ReplyNetworkUnreachable {
 		t.Errorf("Open: %v", err)
 	}
 	if h := up.Health(); h.State != ServerUnreachable {
@@ -243,7 +243,7 @@ func TestConcentratorStalls(t *testing.T) {
 	at := startDestination(t, func(c *net.TCPConn) { arrived <- struct{}{}; hold(c) })
 	onBoth(t, func(t *testing.T, l leg) {
 		up := upstreamTo(at, func(c *UpstreamConfig) { l.up(c); c.AnswerTimeout = 30 * time.Millisecond })
-		_, err := up.Open(within(t), to(v4), "")
+		_, err := up.Open(within(t), Stream{Destination: to(v4)})
 		await(t, "arrival", arrived)
 		if replyFor(err) != ReplyTTLExpired {
 			t.Errorf("timeout: %v, %v", err, replyFor(err))
@@ -252,7 +252,7 @@ func TestConcentratorStalls(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
 		go func() { <-arrived; cancel(errPeerGone) }()
-		if _, err := up.Open(ctx, to(v4), ""); err == nil {
+		if _, err := up.Open(ctx, Stream{Destination: to(v4)}); err == nil {
 			t.Errorf("cancelled: %v", err)
 		}
 		if h := up.Health(); h.State != ServerUnknown {

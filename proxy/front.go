@@ -18,6 +18,7 @@ import (
 type FrontConfig struct {
 	Listen           []netip.AddrPort
 	Auth             Authenticator
+	Rules            Chooser // nil: the mode asked for, and all paths
 	Upstream         *Upstream
 	MaxConnections   int           // > 0
 	HandshakeTimeout time.Duration // from accept to a complete request
@@ -102,7 +103,7 @@ func (f *Front) handle(app *net.TCPConn, full bool, release func()) {
 	}
 	c.stop = stop
 	f.table.add(c)
-	f.log.Debug("connection opened", "id", c.ID, "destination", c.Destination, "mode", c.Mode, "path", c.Path)
+	f.log.Debug("connection opened", "id", c.ID, "destination", c.Destination, "mode", c.Mode, "rule", c.Rule, "path", c.Path)
 	// A goroutine of its own: the handshake has grown this one's stack, and an
 	// idle connection should not hold it.
 	go f.pump(ctx, c, app, leg, release)
@@ -130,8 +131,9 @@ func (f *Front) open(ctx context.Context, app *net.TCPConn, full bool) (*Connect
 		}
 		return nil, nil, err
 	}
+	choice := choose(f.cfg.Rules, req.to, addrPort(app.LocalAddr()), req.Identity)
 	c := &Connection{
-		Opened: time.Now(), User: req.User, Mode: req.Mode, Destination: req.to,
+		Opened: time.Now(), User: req.User, Mode: choice.Mode, Rule: choice.Rule, Destination: req.to,
 		Peer: addrPort(app.RemoteAddr()),
 	}
 	if full {
@@ -141,7 +143,7 @@ func (f *Front) open(ctx context.Context, app *net.TCPConn, full bool) (*Connect
 	dialCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	unwatch := watchPeer(app, len(req.early) > 0, func() { cancel(errPeerGone) })
-	leg, err := f.cfg.Upstream.Open(dialCtx, req.to, req.Mode)
+	leg, err := f.cfg.Upstream.Open(dialCtx, Stream{req.to, req.User, choice})
 	unwatch()
 	if cause := context.Cause(dialCtx); err != nil && errors.Is(cause, errPeerGone) {
 		return c, nil, cause
@@ -202,6 +204,9 @@ func logClosed(log *slog.Logger, c *Connection, r relay.Result) {
 	}
 	if c.User != "" {
 		attrs = append(attrs, "user", c.User)
+	}
+	if c.Rule != "" {
+		attrs = append(attrs, "rule", c.Rule)
 	}
 	if r.Err != nil {
 		attrs = append(attrs, "error", r.Err)

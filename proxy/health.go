@@ -81,7 +81,7 @@ func (s *health) failed(err error) {
 func judge(err error) (ServerState, string) {
 	var coded *replyError
 	switch {
-	case errors.As(err, &coded):
+	case errors.As(err, &coded), errors.Is(err, ErrNoPath):
 		return "", ""
 	case errors.Is(err, ErrUnreachable):
 		return ServerUnreachable, "check that the server runs and that its port is open in every firewall on the way"

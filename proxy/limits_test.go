@@ -23,11 +23,11 @@ func TestConcentratorFull(t *testing.T) {
 		up := upstreamTo(at.addr, l.up)
 		var open []*Leg
 		for range 2 {
-			got, err := up.Open(within(t), to(dest), "")
+			got, err := up.Open(within(t), Stream{Destination: to(dest)})
 			must(t, err)
 			open = append(open, got)
 		}
-		if _, err := up.Open(within(t), to(dest), ""); replyOf(err) != ReplyGeneralFailure {
+		if _, err := up.Open(within(t), Stream{Destination: to(dest)}); replyOf(err) != ReplyGeneralFailure {
 			t.Errorf("beyond the limit: %v", err)
 		}
 		if n := conc.Table().Totals.Refused.Load(); n != 1 {
@@ -35,7 +35,7 @@ func TestConcentratorFull(t *testing.T) {
 		}
 		must(t, open[0].Stream.Close())
 		eventually(t, "there is room again", func() bool {
-			got, err := up.Open(within(t), to(dest), "")
+			got, err := up.Open(within(t), Stream{Destination: to(dest)})
 			if err == nil {
 				open[0] = got
 			}
@@ -57,7 +57,7 @@ func TestUserLimits(t *testing.T) {
 		up := upstreamTo(at.addr, func(c *UpstreamConfig) {
 			c.Credentials = func(string) (string, string) { return user, "token" }
 		})
-		got, err := up.Open(within(t), to(dest), "")
+		got, err := up.Open(within(t), Stream{Destination: to(dest)})
 		if err == nil {
 			t.Cleanup(func() { _ = got.Stream.Close() })
 		}
@@ -91,7 +91,7 @@ func TestFailedDialGivesBack(t *testing.T) {
 	up := upstreamTo(at.addr, nil)
 	for range 5 {
 		eventually(t, "the destination refuses", func() bool {
-			_, err := up.Open(within(t), to(closed), "")
+			_, err := up.Open(within(t), Stream{Destination: to(closed)})
 			return replyOf(err) == ReplyConnectionRefused
 		})
 	}
@@ -264,17 +264,17 @@ func TestUserRemoved(t *testing.T) {
 	onBoth(t, func(t *testing.T, l leg) {
 		conc, at := startConcentrator(t, l.conc)
 		up := upstreamTo(at.addr, l.up)
-		live, err := up.Open(within(t), to(dest), "")
+		live, err := up.Open(within(t), Stream{Destination: to(dest)})
 		must(t, err)
 		defer live.Stream.Close()
 		other, err := upstreamTo(at.addr, func(c *UpstreamConfig) {
 			l.up(c)
 			c.Credentials = func(string) (string, string) { return "bob", "token" }
-		}).Open(within(t), to(dest), "")
+		}).Open(within(t), Stream{Destination: to(dest)})
 		must(t, err)
 		defer other.Stream.Close()
 		failed := make(chan error, 1)
-		go func() { _, err := up.Open(within(t), to(slow), ""); failed <- err }()
+		go func() { _, err := up.Open(within(t), Stream{Destination: to(slow)}); failed <- err }()
 		eventually(t, "all are there", func() bool { return conc.Table().Len() == 2 && openingIn(conc.Table()) == 1 })
 
 		if n := conc.Table().StopWhere(func(c *Connection) bool { return c.User == "alice" }); n != 2 {
@@ -310,7 +310,7 @@ func TestDrain(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			conc, at := startConcentrator(t, func(c *ConcentratorConfig) { c.DrainTimeout = tt.drain })
 			up := upstreamTo(at.addr, nil)
-			l, err := up.Open(within(t), to(dest), "")
+			l, err := up.Open(within(t), Stream{Destination: to(dest)})
 			must(t, err)
 			defer l.Conn.Close()
 			waitLive(t, conc.Table(), 1)
@@ -363,7 +363,7 @@ func (a askedAuth) Authenticate(user, password string) (Identity, error) {
 func TestIdleTimeoutReachesRelay(t *testing.T) {
 	dest := startDestination(t, hold)
 	conc, at := startConcentrator(t, func(c *ConcentratorConfig) { c.Relay = relay.Config{IdleTimeout: 20 * time.Millisecond} })
-	l, err := upstreamTo(at.addr, nil).Open(within(t), to(dest), "")
+	l, err := upstreamTo(at.addr, nil).Open(within(t), Stream{Destination: to(dest)})
 	must(t, err)
 	defer l.Stream.Close()
 	eventually(t, "it is ended", func() bool { return conc.Table().Totals.Opened.Load() == 1 && conc.Table().Len() == 0 })

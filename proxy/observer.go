@@ -9,8 +9,8 @@ import (
 // its paths.
 type Stream struct {
 	Destination Destination
-	Mode        string
-	User        string
+	User        string // local user on the client, the link's on the concentrator
+	Choice
 }
 
 // Observer learns of the legs that are Multipath TCP, by their token in the

@@ -46,7 +46,7 @@ type attempt struct {
 // way names what may be dead: the path, or the address beyond it.
 func (a attempt) way() string { return a.Path + " to " + a.to.Addr().String() }
 
-// plan orders the attempts: by rank, ways that failed lately last, and for
+// plan orders the attempts: as the candidates are, ways that failed lately last, and for
 // each path the addresses that its source address can reach. Without any path
 // the kernel's routing decides.
 func plan(cands []Candidate, addrs []netip.Addr, port uint16, avoided func(attempt) bool) []attempt {
@@ -77,18 +77,22 @@ type outcome struct {
 	err   error
 }
 
-// connect reaches the concentrator over the first way that answers and says
-// over which path.
-func (u *Upstream) connect(ctx context.Context) (*mptcpsock.Conn, string, error) {
+// connect reaches the concentrator over the first way that answers, of those
+// that the choice allows, and says over which path.
+func (u *Upstream) connect(ctx context.Context, choice Choice) (*mptcpsock.Conn, string, error) {
+	var cands []Candidate
+	if u.cfg.Paths != nil {
+		cands = u.cfg.Paths.Candidates()
+	}
+	cands, err := choice.allowed(cands)
+	if err != nil {
+		return nil, "", err
+	}
 	ctx, cancel := context.WithTimeout(ctx, u.cfg.ConnectTimeout)
 	defer cancel()
 	addrs, err := u.names.lookup(ctx)
 	if err != nil {
 		return nil, "", fmt.Errorf("%w: %w", ErrUnreachable, err)
-	}
-	var cands []Candidate
-	if u.cfg.Paths != nil {
-		cands = u.cfg.Paths.Candidates()
 	}
 	attempts := plan(cands, addrs, u.cfg.Port, u.avoided)
 	if len(attempts) == 0 {

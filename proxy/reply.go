@@ -59,7 +59,7 @@ func replyFor(err error) Reply {
 		return coded.reply
 	case errors.Is(err, ErrDestinationRefused):
 		return ReplyNotAllowed
-	case errors.Is(err, ErrUnreachable):
+	case errors.Is(err, ErrUnreachable), errors.Is(err, ErrNoPath):
 		return ReplyNetworkUnreachable
 	case errors.Is(err, ErrPinMismatch), errors.Is(err, ErrTokenRefused), errors.Is(err, ErrNotMultipath):
 		return ReplyGeneralFailure

@@ -41,6 +41,8 @@ func (d Destination) Host() string {
 type Identity struct {
 	User string
 	Mode string // never empty: the authenticator fills in the default
+	// Asked is set when the peer named the mode itself.
+	Asked bool
 }
 
 // Authenticator decides who may use a listener. Implementations are safe for

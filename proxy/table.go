@@ -22,6 +22,7 @@ type Connection struct {
 	Opened      time.Time
 	User        string // whom the peer authenticated as; empty on an open listener
 	Mode        string
+	Rule        string // what the rule is called that held for it; empty: none did
 	Destination Destination
 	Peer        netip.AddrPort // the application (client) or the client (concentrator)
 	Path        string         // the path of the first subflow, where known

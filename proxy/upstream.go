@@ -34,6 +34,7 @@ type Candidate struct {
 	Source    netip.Addr // local address to bind; invalid: the kernel chooses
 	Interface string     // device to bind, where source routing is not available; may be empty
 	Metered   bool
+	Troubled  bool // subflows fail on it just now: no place to begin if there is another
 }
 
 // Paths tells which ways there are, the best-ranked first. The controller
@@ -108,12 +109,13 @@ type Leg struct {
 
 // Open asks the concentrator for a stream to the destination. An error that
 // wraps a refusal of the concentrator carries its reply code; the other errors
-// wrap ErrUnreachable, ErrPinMismatch, ErrTokenRefused or ErrNotMultipath.
-func (u *Upstream) Open(ctx context.Context, to Destination, mode string) (*Leg, error) {
-	cred := u.credentials(mode)
+// wrap ErrUnreachable, ErrNoPath, ErrPinMismatch, ErrTokenRefused or
+// ErrNotMultipath.
+func (u *Upstream) Open(ctx context.Context, s Stream) (*Leg, error) {
+	cred := u.credentials(s.Mode)
 	ctx, cancel := context.WithTimeout(ctx, u.cfg.AnswerTimeout)
 	defer cancel()
-	leg, err := u.converse(ctx, &Stream{to, mode, cred.user}, cred.flight(to), func(leg *Leg) error {
+	leg, err := u.converse(ctx, &s, cred.flight(s.Destination), func(leg *Leg) error {
 		if err := cred.readGreeting(leg.Stream); err != nil {
 			return err
 		}
@@ -176,7 +178,11 @@ func (u *Upstream) note(ctx context.Context, err error) {
 // under ctx. On error nothing is left open. stream is nil for a leg that will
 // carry none.
 func (u *Upstream) converse(ctx context.Context, stream *Stream, opening []byte, read func(*Leg) error) (*Leg, error) {
-	conn, path, err := u.connect(ctx)
+	var choice Choice
+	if stream != nil {
+		choice = stream.Choice
+	}
+	conn, path, err := u.connect(ctx, choice)
 	if err != nil {
 		return nil, err
 	}

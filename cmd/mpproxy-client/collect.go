@@ -39,7 +39,7 @@ func (c *collector) status(ctx context.Context) (status.Status, error) {
 	table := c.front.Table()
 	s := status.Status{
 		Version: buildinfo.Version(), Started: c.started, Taken: time.Now(),
-		Mode: string(c.conf.Mode), Server: c.server(),
+		Mode: c.conf.Mode, Server: c.server(),
 		Paths: []status.Path{}, Connections: []status.Connection{}, Missing: []status.Missing{},
 		Totals: status.Totals{
 			Connections: table.Totals.Opened.Load(), Live: table.Len(),
@@ -103,7 +103,7 @@ func backend(k pathctl.KernelStatus) string {
 
 func connectionStatus(c *proxy.Connection, names map[netip.Addr]string, steered map[uapi.Token]pathctl.ConnectionStatus) status.Connection {
 	out := status.Connection{
-		ID: c.ID, Destination: c.Destination.String(), User: c.User, Mode: c.Mode, Opened: c.Opened,
+		ID: c.ID, Destination: c.Destination.String(), User: c.User, Mode: c.Mode, Rule: c.Rule, Opened: c.Opened,
 		Protocol: "mptcp", SentBytes: c.Counters.AToB.Load(), ReceivedBytes: c.Counters.BToA.Load(),
 		Subflows: []status.Subflow{},
 	}

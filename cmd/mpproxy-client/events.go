@@ -45,6 +45,9 @@ func printDecision(w io.Writer, raw json.RawMessage, asJSON bool) error {
 	if about != "" {
 		about = fmt.Sprintf("  (%s, %s)", d.Destination, d.Mode)
 	}
+	if d.Rule != "" {
+		about = fmt.Sprintf("  (%s, %s, %s)", d.Destination, d.Mode, d.Rule)
+	}
 	_, err := fmt.Fprintf(w, "%s  %s %s: %s%s\n", d.When.Local().Format(time.TimeOnly+".000"), d.Action, d.Path, d.Why, about)
 	return err
 }

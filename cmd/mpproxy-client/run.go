@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"slices"
 
 	"mpproxy/config"
 	"mpproxy/internal/access"
@@ -53,11 +52,12 @@ func (c runCmd) Run() error {
 	up := upstreamConfig(conf)
 	up.Paths, up.Log = candidates{controller}, log
 	up.FellBack = func(string) { front.Table().Totals.FellBack.Add(1) }
-	up.Observer = steer.Observer{Controller: controller, Role: policy.Client, Modes: policy.BuiltIn()}
+	up.Observer = steer.Observer{Controller: controller, Role: policy.Client, Modes: conf.Modes}
 	upstream := proxy.NewUpstream(up)
 	front = proxy.NewFront(proxy.FrontConfig{
 		Listen:   conf.Socks.Listen,
-		Auth:     access.Local{Users: conf.Socks.Users, Default: conf.Mode},
+		Auth:     access.Local{Users: conf.Socks.Users, Default: conf.Mode, Modes: conf.Modes, Names: ruleUsers(conf.Rules)},
+		Rules:    steer.Rules(conf.Rules),
 		Upstream: upstream, MaxConnections: maxConns,
 		HandshakeTimeout: conf.Socks.HandshakeTimeout,
 		DrainTimeout:     conf.Limits.DrainTimeout,
@@ -67,7 +67,7 @@ func (c runCmd) Run() error {
 	return daemon.Run(context.Background(), daemon.Config{Log: log},
 		controller, // first to start and last to stop: connections that finish need their paths
 		admin.NewServer(admin.Config{Socket: socket, Status: collect.status, Events: decisions(controller), Log: log}),
-		front, newChecker(upstream, string(conf.Mode)))
+		front, newChecker(upstream, conf.Mode))
 }
 
 // merged returns the file's configuration with the flags laid over it.
@@ -82,9 +82,11 @@ func (c runCmd) merged() (config.Client, error) {
 		}
 	}
 	if c.Mode != "" {
-		if conf.Mode, err = policy.ParseMode(c.Mode); err != nil {
+		mode, err := config.ModeNamed(conf.Modes, c.Mode)
+		if err != nil {
 			return conf, &config.Error{Key: "--mode", Message: err.Error()}
 		}
+		conf.Mode = mode.Name
 	}
 	if len(c.Socks) > 0 {
 		conf.Socks.Listen = nil
@@ -110,6 +112,23 @@ func (c runCmd) merged() (config.Client, error) {
 	return conf, conf.Validate()
 }
 
+// baseOf returns the name under which the concentrator knows a mode: it knows
+// the built-in ones.
+func baseOf(modes []policy.Spec, name string) string {
+	if spec, err := config.ModeNamed(modes, name); err == nil {
+		return string(spec.Base)
+	}
+	return name
+}
+
+// ruleUsers returns the user names that rules are about.
+func ruleUsers(rules []policy.Rule) (names []string) {
+	for _, r := range rules {
+		names = append(names, r.Users...)
+	}
+	return names
+}
+
 func selectors(paths []config.Path) []netpath.Selector {
 	var out []netpath.Selector
 	for _, p := range paths {
@@ -130,7 +149,7 @@ func upstreamConfig(conf config.Client) proxy.UpstreamConfig {
 			if link.User == "" {
 				return "", ""
 			}
-			return config.JoinUserMode(link.User, mode), link.Token.Reveal()
+			return config.JoinUserMode(link.User, baseOf(conf.Modes, mode)), link.Token.Reveal()
 		},
 	}
 	if link.Security == config.SecurityTLS {
@@ -152,23 +171,12 @@ func (c candidates) Candidates() []proxy.Candidate {
 			continue
 		}
 		for _, a := range p.Addrs {
-			cand := proxy.Candidate{Path: p.Name, Source: a.Addr, Metered: p.Metered}
+			cand := proxy.Candidate{Path: p.Name, Source: a.Addr, Metered: p.Metered, Troubled: c.controller.Troubled(p.Name)}
 			if !routed {
 				cand.Interface = p.Interface
 			}
 			out = append(out, cand)
 		}
 	}
-	// A path on which subflows fail just now is no place to begin.
-	slices.SortStableFunc(out, func(a, b proxy.Candidate) int {
-		return boolInt(c.controller.Troubled(a.Path)) - boolInt(c.controller.Troubled(b.Path))
-	})
 	return out
-}
-
-func boolInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }

@@ -48,7 +48,7 @@ func (c runCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	auth := access.NewRemote(users, conf.Mode)
+	auth := access.NewRemote(users, conf.Mode, conf.Modes)
 	controller := pathctl.NewConcentrator(pathctl.ConcentratorConfig{
 		Announce: conf.Announce.Addresses, AnnounceAuto: conf.Announce.Auto,
 		StateDir: cli.StateDir(), UserSpace: conf.PathManager == config.PathManagerUserSpace,
@@ -68,7 +68,7 @@ func (c runCmd) Run() error {
 		DrainTimeout:     conf.Limits.DrainTimeout,
 		ReceiveBuffer:    cli.ReceiveBuffer(conf.Limits.ReceiveBuffer),
 		Relay:            cli.RelayConfig(conf.Limits.Limits), Log: log,
-		Observer: steer.Observer{Controller: controller, Role: policy.Concentrator, Modes: policy.BuiltIn()},
+		Observer: steer.Observer{Controller: controller, Role: policy.Concentrator, Modes: conf.Modes},
 	})
 	watch := newUserWatch(conf.Users, read, auth, concentrator, log)
 	return daemon.Run(context.Background(), daemon.Config{Log: log, Reload: watch.reload},

@@ -15,6 +15,9 @@ import (
 	"mpproxy/proxy"
 )
 
+// modes are the built-in ones and one of the user's own.
+var modes = append(policy.BuiltIn(), policy.Spec{Name: "calls", Base: policy.Interactive, Params: policy.DefaultParams(policy.Interactive)})
+
 // attempt is one try to get in.
 type attempt struct {
 	name, user, secret string
@@ -57,16 +60,19 @@ func try(t *testing.T, auth interface {
 }
 
 func TestLocalWithoutUsers(t *testing.T) {
-	l := Local{Default: policy.Lazy}
+	l := Local{Default: "lazy", Modes: modes, Names: []string{"torrent"}}
 	if !l.Open() {
 		t.Error("not open without users")
 	}
 	try(t, l, []attempt{
 		{name: "nobody", want: proxy.Identity{Mode: "lazy"}},
-		{name: "mode", user: "handover", want: proxy.Identity{Mode: "handover"}},
-		{name: "mode with any password", user: "single", secret: "x", want: proxy.Identity{Mode: "single"}},
-		{name: "user and mode", user: "alice+interactive", want: proxy.Identity{User: "alice", Mode: "interactive"}},
-		{name: "plus and mode", user: "+backup", want: proxy.Identity{Mode: "backup"}},
+		{name: "mode", user: "handover", want: proxy.Identity{Mode: "handover", Asked: true}},
+		{name: "mode with any password", user: "single", secret: "x", want: proxy.Identity{Mode: "single", Asked: true}},
+		{name: "user and mode", user: "alice+interactive", want: proxy.Identity{User: "alice", Mode: "interactive", Asked: true}},
+		{name: "plus and mode", user: "+backup", want: proxy.Identity{Mode: "backup", Asked: true}},
+		{name: "user of a rule", user: "torrent", want: proxy.Identity{User: "torrent", Mode: "lazy"}},
+		{name: "user of a rule and mode", user: "torrent+single", want: proxy.Identity{User: "torrent", Mode: "single", Asked: true}},
+		{name: "mode of the user's own", user: "calls", want: proxy.Identity{Mode: "calls", Asked: true}},
 		{name: "no mode", user: "alice", refused: true, says: `unknown mode "alice"`},
 		{name: "unknown mode", user: "alice+fast", refused: true, says: `unknown mode "fast"`},
 		{name: "mode in another case", user: "Handover", refused: true, says: `unknown mode "Handover"`},
@@ -74,7 +80,7 @@ func TestLocalWithoutUsers(t *testing.T) {
 }
 
 func TestLocalWithUsers(t *testing.T) {
-	l := Local{Default: policy.Aggregate, Users: []config.SocksUser{
+	l := Local{Default: "aggregate", Modes: modes, Users: []config.SocksUser{
 		{Name: "alice", Password: config.NewSecret("open-sesame")},
 		{Name: "bob", Password: config.NewSecret("swordfish")},
 	}}
@@ -84,7 +90,7 @@ func TestLocalWithUsers(t *testing.T) {
 	try(t, l, []attempt{
 		{name: "first", user: "alice", secret: "open-sesame", want: proxy.Identity{User: "alice", Mode: "aggregate"}},
 		{name: "last", user: "bob", secret: "swordfish", want: proxy.Identity{User: "bob", Mode: "aggregate"}},
-		{name: "with a mode", user: "bob+single", secret: "swordfish", want: proxy.Identity{User: "bob", Mode: "single"}},
+		{name: "with a mode", user: "bob+single", secret: "swordfish", want: proxy.Identity{User: "bob", Mode: "single", Asked: true}},
 		{name: "empty mode", user: "bob+", secret: "swordfish", want: proxy.Identity{User: "bob", Mode: "aggregate"}},
 		{name: "wrong password", user: "alice", secret: "swordfish", refused: true, says: `"alice"`},
 		{name: "no password", user: "alice", refused: true},
@@ -115,13 +121,13 @@ func users(t *testing.T, names ...string) config.Users {
 }
 
 func TestRemote(t *testing.T) {
-	r := NewRemote(users(t, "alice", "bob"), policy.Handover)
+	r := NewRemote(users(t, "alice", "bob"), "handover", modes)
 	if r.Open() {
 		t.Error("the concentrator is open")
 	}
 	try(t, r, []attempt{
 		{name: "token", user: "alice", secret: "alice-token", want: proxy.Identity{User: "alice", Mode: "handover"}},
-		{name: "with a mode", user: "bob+refresh", secret: "bob-token", want: proxy.Identity{User: "bob", Mode: "refresh"}},
+		{name: "with a mode", user: "bob+refresh", secret: "bob-token", want: proxy.Identity{User: "bob", Mode: "refresh", Asked: true}},
 		{name: "token of another", user: "bob", secret: "alice-token", refused: true, says: `"bob"`},
 		{name: "hash for a token", user: "bob", secret: hashOf("bob-token"), refused: true},
 		{name: "unknown user", user: "carol", secret: "carol-token", refused: true, says: `"carol"`},
@@ -137,11 +143,11 @@ func TestDisabledUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	try(t, NewRemote(us, policy.Default), []attempt{{name: "right token", user: "alice", secret: "alice-token", refused: true}})
+	try(t, NewRemote(us, "aggregate", modes), []attempt{{name: "right token", user: "alice", secret: "alice-token", refused: true}})
 }
 
 func TestReplaceUsers(t *testing.T) {
-	r := NewRemote(users(t, "alice"), policy.Default)
+	r := NewRemote(users(t, "alice"), "aggregate", modes)
 	r.Replace(users(t, "bob"))
 	try(t, r, []attempt{
 		{name: "removed", user: "alice", secret: "alice-token", refused: true},
@@ -156,7 +162,7 @@ func TestReplaceUsers(t *testing.T) {
 // may be refused in between.
 func TestReplaceWhileInUse(t *testing.T) {
 	lists := []config.Users{users(t, "alice"), users(t, "bob", "alice")}
-	r := NewRemote(lists[0], policy.Default)
+	r := NewRemote(lists[0], "aggregate", modes)
 	var replacing sync.WaitGroup
 	replacing.Go(func() {
 		for i := range 200 {

@@ -149,7 +149,7 @@ func (p *printer) connection(s Status, c Connection) {
 	if c.Protocol != "mptcp" {
 		proto = "plain TCP (" + c.FellBack + ")"
 	}
-	p.printf("  #%d %s  mode %s, %s, open %s, sent %s, received %s\n", c.ID, c.Destination, c.Mode, proto,
+	p.printf("  #%d %s  mode %s%s, %s, open %s, sent %s, received %s\n", c.ID, c.Destination, c.Mode, rule(c), proto,
 		age(s.Taken.Sub(c.Opened)), Bytes(c.SentBytes), Bytes(c.ReceivedBytes))
 	if c.Decision != "" {
 		p.printf("      last decision: %s\n", c.Decision)
@@ -158,6 +158,13 @@ func (p *printer) connection(s Status, c Connection) {
 		p.printf("      %-8s %s → %s  RTT %.1f ms, sent %s, received %s, retransmitted %s%s\n", f.Path, f.Local, f.Remote,
 			f.RTTMillis, Bytes(f.SentBytes), Bytes(f.ReceivedBytes), Bytes(f.Retransmitted), backup(f))
 	}
+}
+
+func rule(c Connection) string {
+	if c.Rule != "" {
+		return " (" + c.Rule + ")"
+	}
+	return ""
 }
 
 func backup(f Subflow) string {

@@ -74,6 +74,7 @@ type Connection struct {
 	Destination   string    `json:"destination"`
 	User          string    `json:"user,omitempty"`
 	Mode          string    `json:"mode"`
+	Rule          string    `json:"rule,omitempty"` // the one that held for it
 	Opened        time.Time `json:"opened"`
 	Protocol      string    `json:"protocol"` // "mptcp" or "tcp"
 	FellBack      string    `json:"fell_back,omitempty"`

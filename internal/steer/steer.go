@@ -36,7 +36,7 @@ func (o Observer) Opened(token uapi.Token, leg *mptcpsock.Conn, s proxy.Stream) 
 	ctx, cancel := context.WithTimeout(context.Background(), handOver)
 	defer cancel()
 	o.Controller.Register(ctx, pathctl.Registration{
-		Token: token, Role: o.Role, Mode: o.mode(s.Mode),
+		Token: token, Role: o.Role, Mode: o.mode(s.Mode), Paths: s.Paths, Rule: s.Rule,
 		Destination: s.Destination.String(), User: s.User, Reader: reader{leg},
 	})
 }

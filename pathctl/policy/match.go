@@ -13,6 +13,7 @@ import (
 // CIDRs are one kind, the destination: a request names a host or an address,
 // never both. A rule without conditions holds for all.
 type Rule struct {
+	Name  string // for people
 	Ports []PortRange
 	// Hosts are names that match themselves and everything below them:
 	// "example.com" matches "www.example.com", not "badexample.com".
@@ -24,6 +25,8 @@ type Rule struct {
 	Users     []string // local user names, without "+mode"
 	// Mode is the name of a mode; "" leaves what was asked for.
 	Mode string
+	// Enforce makes Mode hold also for an application that asked for another.
+	Enforce bool
 	// Paths are the names of the paths allowed, the preferred one first
 	// (Conn.Prefer); empty leaves them all.
 	Paths []string
