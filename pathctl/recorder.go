@@ -14,6 +14,7 @@ type Look struct {
 	Token       uapi.Token
 	Destination string
 	Mode        string // as the user named it
+	Rule        string // that chose it; empty: none
 	// Number counts the looks at this connection, from 1.
 	Number uint64
 	Conn   policy.Conn
@@ -41,6 +42,7 @@ func (e *engine) record(c *connection, l Look) {
 		return
 	}
 	c.looks++
-	l.Token, l.Destination, l.Mode, l.Number = c.reg.Token, c.reg.Destination, c.reg.Mode.Name, c.looks
+	l.Token, l.Number = c.reg.Token, c.looks
+	l.Destination, l.Mode, l.Rule = c.reg.Destination, c.reg.Mode.Name, c.reg.Rule
 	e.recorder.Looked(l)
 }

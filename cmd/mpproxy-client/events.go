@@ -7,9 +7,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"time"
 
 	"mpproxy/internal/admin"
+	"mpproxy/internal/report"
 	"mpproxy/pathctl"
 )
 
@@ -28,11 +28,11 @@ func (c eventsCmd) Run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	return admin.Events(ctx, socket, c.Follow, func(raw json.RawMessage) error {
-		return printDecision(os.Stdout, raw, c.JSON)
+		return printEvent(os.Stdout, raw, c.JSON)
 	})
 }
 
-func printDecision(w io.Writer, raw json.RawMessage, asJSON bool) error {
+func printEvent(w io.Writer, raw json.RawMessage, asJSON bool) error {
 	if asJSON {
 		_, err := fmt.Fprintf(w, "%s\n", raw)
 		return err
@@ -41,15 +41,7 @@ func printDecision(w io.Writer, raw json.RawMessage, asJSON bool) error {
 	if err := json.Unmarshal(raw, &d); err != nil {
 		return fmt.Errorf("reading an event: %w", err)
 	}
-	about := d.Destination
-	if about != "" {
-		about = fmt.Sprintf("  (%s, %s)", d.Destination, d.Mode)
-	}
-	if d.Rule != "" {
-		about = fmt.Sprintf("  (%s, %s, %s)", d.Destination, d.Mode, d.Rule)
-	}
-	_, err := fmt.Fprintf(w, "%s  %s %s: %s%s\n", d.When.Local().Format(time.TimeOnly+".000"), d.Action, d.Path, d.Why, about)
-	return err
+	return report.PrintDecision(w, d, false)
 }
 
 // decisions shows the controller's decisions to the admin API.

@@ -9,6 +9,7 @@ import (
 
 	"mpproxy/config"
 	"mpproxy/internal/cli"
+	"mpproxy/internal/report"
 )
 
 const description = `A SOCKS5 proxy that uses all your ways to the Internet at once.
@@ -24,13 +25,14 @@ An application asks for a mode with its SOCKS user name:
   curl --proxy socks5h://interactive@127.0.0.1:1080 https://www.example.org/`
 
 type grammar struct {
-	Run         runCmd         `cmd:"" help:"Run the proxy."`
-	Join        joinCmd        `cmd:"" help:"Check a link against its server and keep it."`
-	Status      statusCmd      `cmd:"" help:"Show server, paths, connections and their subflows."`
-	Events      eventsCmd      `cmd:"" help:"Show what was done to subflows and paths, and why."`
-	CheckConfig checkConfigCmd `cmd:"" help:"Say what is wrong with a configuration file."`
-	PrintConfig printConfigCmd `cmd:"" help:"Print the configuration in effect, or every key and its default."`
-	Version     cli.VersionCmd `cmd:"" help:"Print the version."`
+	Run         runCmd           `cmd:"" help:"Run the proxy."`
+	Join        joinCmd          `cmd:"" help:"Check a link against its server and keep it."`
+	Status      statusCmd        `cmd:"" help:"Show server, paths, connections and their subflows."`
+	Events      eventsCmd        `cmd:"" help:"Show what was done to subflows and paths, and why."`
+	Replay      report.ReplayCmd `cmd:"" help:"Decide again what was recorded with run --trace, and say what differs."`
+	CheckConfig checkConfigCmd   `cmd:"" help:"Say what is wrong with a configuration file."`
+	PrintConfig printConfigCmd   `cmd:"" help:"Print the configuration in effect, or every key and its default."`
+	Version     cli.VersionCmd   `cmd:"" help:"Print the version."`
 }
 
 func main() { cli.Main("mpproxy-client", description, &grammar{}) }

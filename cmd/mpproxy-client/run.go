@@ -12,6 +12,7 @@ import (
 	"mpproxy/internal/buildinfo"
 	"mpproxy/internal/cli"
 	"mpproxy/internal/daemon"
+	"mpproxy/internal/report"
 	"mpproxy/internal/steer"
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/netpath"
@@ -25,6 +26,7 @@ type runCmd struct {
 	Socks []string `short:"s" placeholder:"ADDR:PORT" help:"Listen here for applications (repeatable; default 127.0.0.1:1080)."`
 	Mode  string   `short:"m" placeholder:"MODE" help:"Mode of connections that ask for none (default aggregate)."`
 	Path  []string `short:"p" placeholder:"IFACE[:metered]" help:"Use this interface, the best first (repeatable; patterns such as 'wlan*' work; default: every interface with a global address and a default route)."`
+	report.TraceFlags
 }
 
 func (c runCmd) Run() error {
@@ -44,10 +46,20 @@ func (c runCmd) Run() error {
 		return err
 	}
 	socket := conf.Admin.SocketPath(os.Getuid(), os.Getenv)
-	controller := pathctl.NewClient(pathctl.ClientConfig{
+	recorder, err := c.Recorder("mpproxy-client", conf.PathManager, log)
+	if err != nil {
+		return err
+	}
+	steering := pathctl.ClientConfig{
 		Selectors: selectors(conf.Paths), StateDir: cli.StateDir(),
 		UserSpace: conf.PathManager == config.PathManagerUserSpace,
-	}, log)
+	}
+	var tasks []daemon.Task
+	if recorder != nil {
+		steering.Recorder = recorder
+		tasks = append(tasks, recorder) // it ends when the controller has
+	}
+	controller := pathctl.NewClient(steering, log)
 	var front *proxy.Front
 	up := upstreamConfig(conf)
 	up.Paths, up.Log = candidates{controller}, log
@@ -64,10 +76,11 @@ func (c runCmd) Run() error {
 		Relay:            cli.RelayConfig(conf.Limits), Log: log,
 	})
 	collect := newCollector(conf, controller, upstream, front)
-	return daemon.Run(context.Background(), daemon.Config{Log: log},
+	tasks = append(tasks,
 		controller, // first to start and last to stop: connections that finish need their paths
 		admin.NewServer(admin.Config{Socket: socket, Status: collect.status, Events: decisions(controller), Log: log}),
 		front, newChecker(upstream, conf.Mode))
+	return daemon.Run(context.Background(), daemon.Config{Log: log}, tasks...)
 }
 
 // merged returns the file's configuration with the flags laid over it.

@@ -8,6 +8,7 @@ import (
 
 	"mpproxy/config"
 	"mpproxy/internal/cli"
+	"mpproxy/internal/report"
 )
 
 const description = `The concentrator of mpproxy, for a host with a good connection.
@@ -19,12 +20,13 @@ init prints a link: give it to the user, who runs mpproxy-client join. Each
 further user gets a link of their own from mpproxy-server user add.`
 
 type grammar struct {
-	Init        initCmd        `cmd:"" help:"Make key, certificate, configuration and a first user; print the user's link."`
-	Run         runCmd         `cmd:"" help:"Run the concentrator."`
-	User        userCmd        `cmd:"" help:"Add, list and remove users, and print their links."`
-	CheckConfig checkConfigCmd `cmd:"" help:"Say what is wrong with a configuration file and the files that it names."`
-	PrintConfig printConfigCmd `cmd:"" help:"Print the configuration in effect, or every key and its default."`
-	Version     cli.VersionCmd `cmd:"" help:"Print the version."`
+	Init        initCmd          `cmd:"" help:"Make key, certificate, configuration and a first user; print the user's link."`
+	Run         runCmd           `cmd:"" help:"Run the concentrator."`
+	User        userCmd          `cmd:"" help:"Add, list and remove users, and print their links."`
+	Replay      report.ReplayCmd `cmd:"" help:"Decide again what was recorded with run --trace, and say what differs."`
+	CheckConfig checkConfigCmd   `cmd:"" help:"Say what is wrong with a configuration file and the files that it names."`
+	PrintConfig printConfigCmd   `cmd:"" help:"Print the configuration in effect, or every key and its default."`
+	Version     cli.VersionCmd   `cmd:"" help:"Print the version."`
 }
 
 func main() { cli.Main("mpproxy-server", description, &grammar{}) }

@@ -10,13 +10,17 @@ import (
 	"mpproxy/internal/buildinfo"
 	"mpproxy/internal/cli"
 	"mpproxy/internal/daemon"
+	"mpproxy/internal/report"
 	"mpproxy/internal/steer"
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/policy"
 	"mpproxy/proxy"
 )
 
-type runCmd struct{ configFile }
+type runCmd struct {
+	configFile
+	report.TraceFlags
+}
 
 func (c runCmd) Run() error {
 	conf, err := config.LoadServer(c.Config)
@@ -49,10 +53,20 @@ func (c runCmd) Run() error {
 		return err
 	}
 	auth := access.NewRemote(users, conf.Mode, conf.Modes)
-	controller := pathctl.NewConcentrator(pathctl.ConcentratorConfig{
+	recorder, err := c.Recorder("mpproxy-server", conf.PathManager, log)
+	if err != nil {
+		return err
+	}
+	steering := pathctl.ConcentratorConfig{
 		Announce: conf.Announce.Addresses, AnnounceAuto: conf.Announce.Auto,
 		StateDir: cli.StateDir(), UserSpace: conf.PathManager == config.PathManagerUserSpace,
-	}, log)
+	}
+	var tasks []daemon.Task
+	if recorder != nil {
+		steering.Recorder = recorder
+		tasks = append(tasks, recorder) // it ends when the controller has
+	}
+	controller := pathctl.NewConcentrator(steering, log)
 	concentrator := proxy.NewConcentrator(proxy.ConcentratorConfig{
 		Listen: conf.Listen, TLS: tlsConfig, Auth: auth,
 		Rules:                 proxy.DestinationRules(conf.Destinations),
@@ -71,6 +85,6 @@ func (c runCmd) Run() error {
 		Observer: steer.Observer{Controller: controller, Role: policy.Concentrator, Modes: conf.Modes},
 	})
 	watch := newUserWatch(conf.Users, read, auth, concentrator, log)
-	return daemon.Run(context.Background(), daemon.Config{Log: log, Reload: watch.reload},
-		controller, watch, concentrator)
+	tasks = append(tasks, controller, watch, concentrator)
+	return daemon.Run(context.Background(), daemon.Config{Log: log, Reload: watch.reload}, tasks...)
 }

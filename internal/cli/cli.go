@@ -19,6 +19,7 @@ import (
 
 	"mpproxy/config"
 	"mpproxy/internal/buildinfo"
+	"mpproxy/pathctl/trace"
 	"mpproxy/proxy/relay"
 )
 
@@ -59,7 +60,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.As(err, &mistakes), errors.As(err, &mistake), errors.As(err, &link):
+	case errors.As(err, &mistakes), errors.As(err, &mistake), errors.As(err, &link), errors.Is(err, trace.ErrCorrupt):
 		return Usage
 	}
 	return Failure

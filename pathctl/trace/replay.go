@@ -1,0 +1,246 @@
+package trace
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+
+	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl"
+	"mpproxy/pathctl/policy"
+)
+
+// Handler gets what a replay finds, in the order of the trace. Either may be nil.
+type Handler struct {
+	// Decision gets each decision as the present code takes it. An error ends the
+	// replay.
+	Decision func(pathctl.Decision) error
+	// Difference gets each look at which the present code decides or remembers
+	// otherwise than was recorded.
+	Difference func(Difference)
+}
+
+// Difference is a look at which recorded and replayed are not the same.
+type Difference struct {
+	Line        int
+	Token       uapi.Token
+	Destination string
+	What        string // what differs
+	Recorded    string
+	Replayed    string
+}
+
+func (d Difference) String() string {
+	return fmt.Sprintf("line %d, connection %v to %s: %s\n  recorded: %s\n  replayed: %s", d.Line, d.Token, d.Destination, d.What, d.Recorded, d.Replayed)
+}
+
+// Summary counts what a replay met.
+type Summary struct {
+	Looks       int
+	Connections int
+	Decisions   int
+	Differences int
+	// Dropped counts entries that the recorder had to leave out, and Gaps the
+	// looks before which something of their connection is missing: there the
+	// replay goes on with the memory that was recorded.
+	Dropped uint64
+	Gaps    int
+}
+
+// Replay runs what was recorded through the policies of this program. Each
+// connection's memory is carried on from its first recorded look. What the kernel
+// answered to a step is taken from the trace.
+//
+// The error is that of reading (a *LineError where the text is wrong), or of the
+// handler; the summary counts what came before.
+func Replay(r io.Reader, h Handler) (Summary, error) {
+	p := player{h: h, conns: make(map[uapi.Token]*memory)}
+	in := NewReader(r)
+	for {
+		e, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			return p.sum, nil
+		}
+		if err == nil {
+			err = p.play(e)
+		}
+		if err != nil {
+			return p.sum, err
+		}
+	}
+}
+
+// player is a replay under way.
+type player struct {
+	h     Handler
+	conns map[uapi.Token]*memory
+	sum   Summary
+}
+
+// memory is what is carried on for one connection.
+type memory struct {
+	number uint64 // of the last look
+	value  policy.Memory
+}
+
+func (p *player) play(e Entry) error {
+	switch {
+	case e.Look != nil:
+		return p.look(e.Line, *e.Look)
+	case e.Told != nil:
+		return p.decision(*e.Told)
+	}
+	p.sum.Dropped += e.Dropped
+	return nil
+}
+
+func (p *player) decision(d pathctl.Decision) error {
+	p.sum.Decisions++
+	if p.h.Decision == nil {
+		return nil
+	}
+	return p.h.Decision(d)
+}
+
+func (p *player) differ(d Difference) {
+	p.sum.Differences++
+	if p.h.Difference != nil {
+		p.h.Difference(d)
+	}
+}
+
+// look decides about a connection anew.
+func (p *player) look(line int, l pathctl.Look) error {
+	p.sum.Looks++
+	differ := func(what, recorded, replayed string) {
+		p.differ(Difference{line, l.Token, l.Destination, what, recorded, replayed})
+	}
+	m := p.before(l)
+	if !same(l.Memory, m.value) {
+		differ("the policy remembers something else", text(l.Memory), text(m.value))
+		// What follows from this is not reported again and again.
+		m.value = l.Memory
+	}
+	plan, after := policy.Decide(l.Conn, l.Paths, m.value)
+	m.number, m.value = l.Number, after
+	steps := pathctl.Steps(l.Conn, after, plan)
+	if !same(l.Plan, plan) {
+		differ("the policy decides something else", describe(l.Plan), describe(plan))
+		return p.all(l, steps)
+	}
+	return p.outcomes(l, steps, differ)
+}
+
+// before returns what is known of a connection before a look.
+func (p *player) before(l pathctl.Look) *memory {
+	m := p.conns[l.Token]
+	switch {
+	case l.Number == 1: // also of a token that is used again
+		m = &memory{}
+	case m != nil && m.number == l.Number-1:
+		return m
+	default:
+		p.sum.Gaps++
+		m = &memory{value: l.Memory}
+	}
+	if p.conns[l.Token] == nil || l.Number == 1 {
+		p.sum.Connections++
+	}
+	p.conns[l.Token] = m
+	return m
+}
+
+// outcomes tells what came of the steps, which are those that were recorded.
+func (p *player) outcomes(l pathctl.Look, steps []pathctl.Step, differ func(what, recorded, replayed string)) error {
+	if len(l.Outcomes) != len(steps) {
+		differ("the plan leads to other steps", fmt.Sprintf("%d", len(l.Outcomes)), fmt.Sprintf("%d", len(steps)))
+		return p.all(l, steps)
+	}
+	for i, s := range steps {
+		o := l.Outcomes[i]
+		if o == nil {
+			continue // it could not be taken
+		}
+		d := *o // a refusal is the kernel's word, not ours
+		if o.Action != pathctl.ActionFailed {
+			d = decisionOf(l, s)
+			d.When = o.When
+			if !same(*o, d) {
+				differ("the step is described otherwise", text(*o), text(d))
+			}
+		}
+		if err := p.decision(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// all tells of steps for which nothing was recorded.
+func (p *player) all(l pathctl.Look, steps []pathctl.Step) error {
+	for _, s := range steps {
+		if err := p.decision(decisionOf(l, s)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decisionOf is the decision that comes of a step that is taken.
+func decisionOf(l pathctl.Look, s pathctl.Step) pathctl.Decision {
+	return pathctl.Decision{
+		When: l.When, Token: l.Token.String(), Destination: l.Destination, Mode: l.Mode, Rule: l.Rule,
+		Action: s.Action, Path: s.Path, Reason: s.Reason, Why: s.Why,
+	}
+}
+
+// same compares a value from a trace with one that was not written: the latter
+// takes the way of the former, on which an empty list may become none.
+func same[T any](recorded, replayed T) bool {
+	b, err := json.Marshal(replayed)
+	var got T
+	if err == nil {
+		err = json.Unmarshal(b, &got)
+	}
+	return err == nil && reflect.DeepEqual(recorded, got)
+}
+
+func text(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+// describe says in words what a plan is.
+func describe(plan policy.Plan) string {
+	var words []string
+	for _, w := range plan.Create {
+		words = append(words, fmt.Sprintf("create on %s%s (%s)", w.Path, backup(w.Backup), w.Why))
+	}
+	for _, k := range plan.Keep {
+		why := ""
+		if k.Why != "" {
+			why = " (" + k.Why + ")"
+		}
+		words = append(words, fmt.Sprintf("keep %d%s%s", k.ID, backup(k.Backup), why))
+	}
+	for _, d := range plan.Drop {
+		words = append(words, fmt.Sprintf("drop %d on %s: %v (%s)", d.ID, d.Path, d.Cause, d.Why))
+	}
+	for _, path := range plan.Probe {
+		words = append(words, "probe "+path)
+	}
+	return strings.Join(append(words, fmt.Sprintf("look again after %v", plan.Look)), ", ")
+}
+
+func backup(is bool) string {
+	if is {
+		return " as backup"
+	}
+	return ""
+}
