@@ -67,7 +67,7 @@ func aloneGoodput(ctx context.Context, opt options, upload bool) (float64, error
 }
 
 func (t trial) loss(ctx context.Context, opt options, on string, alone float64) error {
-	runs, err := measure.Repeat(ctx, min(opt.runs, lossRuns), opt.parallel, func(ctx context.Context, _ int) (seen, error) { return t.run(ctx, opt) })
+	runs, err := t.repeat(ctx, opt, lossRuns)
 	if err != nil {
 		return err
 	}

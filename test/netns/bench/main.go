@@ -6,6 +6,8 @@
 //	speed   goodput and CPU of raw MPTCP and of the proxy with and without TLS, small fetches
 //	silence how long nothing arrives when the path in use dies
 //	loss    what arrives when a path begins to lose much
+//	jitter  what the controllers do on a path that is shaky and well
+//	heal    when the traffic is back on a path that was dark for a while
 //	idle    memory of idle connections in both programs
 //
 // It needs root or a user namespace, and touches nothing outside of the
@@ -40,6 +42,8 @@ var sections = []section{
 	{"speed", "Goodput and CPU over an unshaped pair of links", speed},
 	{"silence", "Longest silence when the path in use dies (2 × 5 Mbit/s, 10 ms, 60 KB queues)", silence},
 	{"loss", "30 % loss from 1 s on, measured from 3 s to 13 s (2 × 5 Mbit/s, 10 ms, 60 KB queues)", loss},
+	{"heal", "The path in use is dark from 2 s to 7 s (2 × 5 Mbit/s, 10 ms, 60 KB queues)", heal},
+	{"jitter", "Nothing happens: 40 ms ± 30 ms and 1 % loss each way beside 80 ms (2 × 5 Mbit/s, 60 KB queues)", jitter},
 	{"idle", "9,000 idle connections", idle},
 }
 
@@ -51,6 +55,7 @@ type options struct {
 	rows     string // only rows that contain it
 	runs     int    // of each case
 	parallel int    // rigs at a time, where the links are slow
+	calm     time.Duration
 }
 
 func (o options) rig(cfg rig.Config) rig.Config {
@@ -64,6 +69,7 @@ func (o options) rig(cfg rig.Config) rig.Config {
 func main() {
 	var opt options
 	flag.StringVar(&opt.rows, "rows", "", "only rows whose first columns contain this")
+	flag.DurationVar(&opt.calm, "calm", 5*time.Minute, "how long section jitter waits for something to happen")
 	only := flag.String("only", "", "sections to run, separated by commas (default: all)")
 	flag.BoolVar(&opt.verbose, "v", false, "below each row print what both ends decided in its worst run")
 	flag.BoolVar(&opt.output, "output", false, "show the output of the programs")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -46,12 +47,23 @@ func (t trial) run(ctx context.Context, opt options) (seen, error) {
 	defer r.Close()
 	t.bulk.Mode = t.mode
 	run, err := t.bulk.Run(ctx, r)
-	s := seen{run, log.Decisions(run.Begun)}
+	s := seen{run, named(r, log.Decisions(run.Begun))}
 	if err != nil {
 		opt.printDecisions(s.Begun, s.decisions)
 		return s, fmt.Errorf("%s: %w", t.setting, err)
 	}
 	return s, nil
+}
+
+// repeat runs a trial, with links that lose other frames each time.
+func (t trial) repeat(ctx context.Context, opt options, most int) ([]seen, error) {
+	return measure.Repeat(ctx, min(opt.runs, most), opt.parallel, func(ctx context.Context, run int) (seen, error) {
+		links := slices.Clone(t.links)
+		for i := range links {
+			links[i].Seed = uint64(run*len(links) + i)
+		}
+		return trial{t.setting, links, t.clientArgs, t.bulk}.run(ctx, opt)
+	})
 }
 
 // newRig starts a system with a path manager at both ends, and keeps what they

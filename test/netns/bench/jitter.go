@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mpproxy/test/netns"
+	"mpproxy/test/netns/link"
+	"mpproxy/test/netns/measure"
+	"mpproxy/test/netns/rig"
+)
+
+// jitterLinks: the path in use has 40 ms ± 30 ms and loses 1 %, each way; the
+// other one is clean, but farther away, so that no mode has a reason to
+// prefer it.
+func jitterLinks() []netns.LinkConfig {
+	shaky := link.Params{Rate: 5 * link.Mbit, Delay: 10 * time.Millisecond, Jitter: 60 * time.Millisecond, Loss: 0.01, Queue: 60_000}
+	clean := link.Params{Rate: 5 * link.Mbit, Delay: 80 * time.Millisecond, Queue: 60_000}
+	return []netns.LinkConfig{{Name: "dsl0", Params: shaky, V4: true, Seed: 1}, {Name: "lte0", Params: clean, V4: true, Seed: 2}}
+}
+
+// jitter leaves all paths as they are and counts what the controllers do
+// nevertheless, which should be nothing.
+func jitter(ctx context.Context, opt options) error {
+	fmt.Printf("  %-12s %-12s %-22s %10s   %s\n", "path manager", "mode", "traffic", "evictions", "aim: none")
+	all := []setting{{"userspace", "handover"}, {"userspace", "aggregate"}, {"userspace", "interactive"}}
+	lines, err := measure.Repeat(ctx, len(all), opt.parallel, func(ctx context.Context, i int) (shaken, error) {
+		if !opt.wanted(all[i].String()) {
+			return shaken{}, nil
+		}
+		return shake(ctx, opt, all[i])
+	})
+	for _, l := range lines {
+		if l.line != "" {
+			fmt.Println(l.line)
+			opt.printDecisions(l.begun, l.decisions)
+		}
+	}
+	return err
+}
+
+type shaken struct {
+	line      string
+	begun     time.Time
+	decisions []measure.Decision
+}
+
+// shake runs traffic of a mode for a while: bulk both ways, and for
+// interactive an echo.
+func shake(ctx context.Context, opt options, s setting) (shaken, error) {
+	r, log, err := newRig(ctx, opt, s.manager, jitterLinks())
+	if err != nil {
+		return shaken{}, err
+	}
+	defer r.Close()
+	begun := time.Now()
+	traffic := "bulk up and down"
+	g, ctx := errgroup.WithContext(ctx)
+	if s.mode == "interactive" {
+		traffic = "200 bytes per 100 ms"
+		g.Go(func() error {
+			_, err := measure.Echo{Mode: s.mode, Every: 100 * time.Millisecond, Size: 200, For: opt.calm}.Run(ctx, r)
+			return err
+		})
+	} else {
+		for _, upload := range []bool{true, false} {
+			g.Go(func() error {
+				_, err := measure.Bulk{Mode: s.mode, Upload: upload, For: opt.calm}.Run(ctx, r)
+				return err
+			})
+		}
+	}
+	err = g.Wait()
+	ds := named(r, log.Decisions(begun))
+	n := 0
+	for _, d := range ds {
+		// That the standby of a mode is backup is no eviction.
+		if evicts(d) && (s.mode == "aggregate" || d.Path == "dsl0") {
+			n++
+		}
+	}
+	return shaken{fmt.Sprintf("  %-12s %-12s %-22s %10d   in %s", s.manager, s.mode, traffic, n, opt.calm), begun, ds}, err
+}
+
+// evicts reports whether a decision took a subflow out of use.
+func evicts(d measure.Decision) bool {
+	return d.Action == "destroy" || d.Action == "make backup" || d.Action == "failed"
+}
+
+// named gives the paths of the concentrator's decisions, which are addresses,
+// the names of the links.
+func named(r *rig.Rig, ds []measure.Decision) []measure.Decision {
+	for i, d := range ds {
+		for _, l := range r.Links {
+			if d.Path == l.Client4.String() {
+				ds[i].Path = l.Name
+			}
+		}
+	}
+	return ds
+}
