@@ -116,11 +116,21 @@ func run(ctx context.Context, opt options, only string) error {
 			return fmt.Errorf("there is no section %q: the sections are %s", w, strings.Join(names, ", "))
 		}
 		fmt.Printf("\n%s: %s\n", sections[i].name, sections[i].what)
-		begun := time.Now()
-		if err := sections[i].run(ctx, opt); err != nil {
+		if err := sections[i].watched(ctx, opt); err != nil {
 			return fmt.Errorf("%s: %w", w, err)
 		}
-		fmt.Printf("  (%s)\n", time.Since(begun).Round(time.Second))
 	}
 	return nil
+}
+
+// watched runs a section and says how long it took and how quiet the machine was.
+func (s section) watched(ctx context.Context, opt options) error {
+	begun := time.Now()
+	watching, stop := context.WithCancel(ctx)
+	late := make(chan lateness, 1)
+	go watchLateness(watching, late)
+	err := s.run(ctx, opt)
+	stop()
+	fmt.Printf("  (%s; %s)\n", time.Since(begun).Round(time.Second), <-late)
+	return err
 }
