@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -17,7 +18,18 @@ import (
 // with net.ErrClosed after Close.
 type Conn struct {
 	*net.TCPConn
-	local FallbackReason // why there was no MPTCP socket; FallbackNone if there was one
+	local    FallbackReason // why there was no MPTCP socket; FallbackNone if there was one
+	accepted bool
+	attached atomic.Pointer[attachment] // nil: no Controller
+	numbers  numbering
+}
+
+// Close closes the connection. Its Controller forgets it.
+func (c *Conn) Close() error {
+	if a := c.attached.Load(); a != nil {
+		a.closing.Do(func() { a.ctl.detach(a.rec) })
+	}
+	return c.TCPConn.Close()
 }
 
 // IsMultipath reports whether the connection is Multipath TCP now. A connection

@@ -3,25 +3,38 @@ package mptcpsock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mpproxy/pathctl/netpath"
 )
 
 // A Dialer opens Multipath TCP connections. The zero value is lenient and lets
 // the kernel choose the source. Methods may be called from several goroutines
-// at once.
+// at once, but for AddAddrs and RemoveAddrs.
 type Dialer struct {
 	// LocalAddr is the source address of the initial subflow; when invalid,
-	// the kernel chooses.
+	// the kernel chooses, or LocalAddrs say it.
 	LocalAddr netip.Addr
+	// LocalAddrs are the local addresses that the connection may use, with
+	// the port to bind or 0 (TCP_MULTIPATH_ADD of RFC 6897 before the
+	// connection). It begins on the first one that leads to the peer; the
+	// Controller, which more than one address needs, opens a subflow on each
+	// of the others, or leaves that to the mode. With a Controller no other
+	// address is used, and neither is one beside LocalAddr or Interface.
+	LocalAddrs []netip.AddrPort
 	// Interface is the name of the network interface that the initial
 	// subflow is bound to (SO_BINDTODEVICE); when empty, routing decides.
 	Interface string
+	// Disable does without Multipath TCP (TCP_MULTIPATH_ENABLE false).
+	Disable bool
 	// Strict makes Dial fail rather than return a plain TCP connection.
 	Strict bool
 	// ReceiveBuffer is the receive buffer in bytes, which bounds the data
@@ -33,6 +46,26 @@ type Dialer struct {
 	// KeepAlive is the idle time before keep-alive probes, in whole
 	// seconds; 0 stands for DefaultKeepAlive, a negative value for none.
 	KeepAlive time.Duration
+
+	// Controller makes the subflows of the connections; what changes them
+	// needs one.
+	Controller *Controller
+	// Service, Profile and Hints say what the application wants, from the
+	// most exact to the least; the first that is set chooses the mode.
+	// Steering comes before them: any mode, with its numbers and paths.
+	// All of them need a Controller, which starts the connection on the best
+	// path that answers.
+	Service  ServiceType
+	Profile  Profile
+	Hints    Hints
+	Steering Steering
+	// FateSharing closes the connection when its initial subflow ends (RFC
+	// 6897 REQ13). It needs a Controller.
+	FateSharing bool
+
+	// Resolver finds the addresses of names for DialHost; nil is
+	// net.DefaultResolver.
+	Resolver *net.Resolver
 }
 
 // Dial connects to an address, until ctx ends. To an IPv4 address it uses a
@@ -43,16 +76,14 @@ type Dialer struct {
 // Errors are *net.OpError with Net "mptcp". errors.Is tells ECONNREFUSED,
 // ENETUNREACH and the like, context.Canceled and context.DeadlineExceeded, and
 // when Strict: ErrNotMultipath after a handshake without MPTCP, and
-// ErrNotSupported, ErrDisabled or ErrDenied where there are no MPTCP sockets.
-// A connect that fails is not tried again as plain TCP.
+// ErrNotSupported, ErrDisabled or ErrDenied where there are no MPTCP sockets;
+// ErrNoController when a field needs one. A connect that fails is not tried
+// again as plain TCP.
 func (d *Dialer) Dial(ctx context.Context, to netip.AddrPort) (*Conn, error) {
 	if err := d.check(to); err != nil {
 		return nil, d.opError(to, err)
 	}
-	c, err := d.dialMapped(ctx, to)
-	if err == nil && d.Strict {
-		err = c.mustBeMultipath()
-	}
+	c, err := d.dialAny(ctx, []netip.AddrPort{to})
 	if err != nil {
 		return nil, d.opError(to, err)
 	}
@@ -71,27 +102,119 @@ func (d *Dialer) check(to netip.AddrPort) error {
 	return nil
 }
 
+// disabled reports whether plain TCP was asked for.
+func (d *Dialer) disabled() bool { return d.Disable || d.Service == ServiceNone }
+
+// checkWishes refuses fields that contradict each other or need what is not
+// there.
+func (d *Dialer) checkWishes(st Steering) error {
+	switch {
+	case int(d.Service) >= len(services):
+		return fmt.Errorf("%w: %v", ErrInvalid, d.Service)
+	case int(d.Profile) >= len(profiles):
+		return fmt.Errorf("%w: %v", ErrInvalid, d.Profile)
+	case d.disabled() && d.Strict:
+		return fmt.Errorf("%w: Multipath TCP is both disabled and demanded (Strict)", ErrInvalid)
+	case d.disabled():
+		return nil
+	case d.Controller == nil && (!st.manual() || d.FateSharing || len(d.LocalAddrs) > 1):
+		return ErrNoController
+	case !st.manual():
+		if err := st.Mode.Validate(); err != nil {
+			return fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+	}
+	return nil
+}
+
+// dialAny connects to one of several addresses of a peer and hands the
+// connection to the Controller.
+func (d *Dialer) dialAny(ctx context.Context, to []netip.AddrPort) (*Conn, error) {
+	st := d.steering()
+	if err := d.checkWishes(st); err != nil {
+		return nil, err
+	}
+	ways := attempts(d.sources(!st.manual() && !d.disabled()), to)
+	if len(ways) == 0 {
+		return nil, fmt.Errorf("%w: no source address has the family of %v", ErrAddressFamily, to)
+	}
+	c, err := d.race(ctx, ways, d.Strict)
+	if err != nil {
+		return nil, err
+	}
+	if d.Strict {
+		if err := c.mustBeMultipath(); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.handOver(c, st); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// handOver attaches a new connection to the Controller. One that fell back has
+// no use for it.
+func (d *Dialer) handOver(c *Conn, st Steering) error {
+	if d.Controller == nil {
+		return nil
+	}
+	if multipath, err := c.IsMultipath(); err != nil || !multipath {
+		return err
+	}
+	allowed := slices.Clone(d.LocalAddrs)
+	if d.LocalAddr.IsValid() {
+		allowed = append([]netip.AddrPort{netip.AddrPortFrom(d.LocalAddr.Unmap(), 0)}, allowed...)
+	}
+	if len(st.Paths) == 0 && !st.manual() {
+		st.Paths = d.allowedPaths(allowed)
+	}
+	return d.Controller.attach(c, birth{Steering: st, allowed: allowed, fate: d.FateSharing})
+}
+
+// allowedPaths names the paths that the fields restrict the connection to; none
+// for no restriction.
+func (d *Dialer) allowedPaths(allowed []netip.AddrPort) []string {
+	if d.Interface != "" {
+		for _, p := range d.Controller.Paths() {
+			if p.Interface == d.Interface {
+				return []string{p.Name}
+			}
+		}
+	}
+	if len(allowed) == 0 {
+		return nil
+	}
+	return d.Controller.pathsOf(func(a netpath.Addr) bool {
+		return slices.ContainsFunc(allowed, func(b netip.AddrPort) bool { return a.Addr == b.Addr().Unmap() })
+	})
+}
+
 // dialMapped connects with a dual-stack socket. To an IPv4 address it tries an
 // AF_INET one next, where the host has no IPv6, or no MPTCP over it (CONFIG_IPV6
 // built as a module), before it takes plain TCP.
-func (d *Dialer) dialMapped(ctx context.Context, to netip.AddrPort) (*Conn, error) {
+func (d *Dialer) dialMapped(ctx context.Context, way attempt, strict bool) (*Conn, error) {
+	to := way.to
 	is4 := to.Addr().Unmap().Is4()
-	c, err := d.dial(ctx, "tcp6", mapped(to), d.Strict || is4)
+	way.to = mapped(to)
+	c, err := d.dial(ctx, "tcp6", way, strict || is4 && !d.disabled())
 	if is4 && (unavailable(err) || errors.Is(err, unix.EAFNOSUPPORT)) {
-		return d.dial(ctx, "tcp4", netip.AddrPortFrom(to.Addr().Unmap(), to.Port()), d.Strict)
+		way.to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
+		return d.dial(ctx, "tcp4", way, strict)
 	}
 	return c, err
 }
 
 // dial connects with a socket of one network, "tcp4" or "tcp6".
-func (d *Dialer) dial(ctx context.Context, network string, to netip.AddrPort, strict bool) (*Conn, error) {
+func (d *Dialer) dial(ctx context.Context, network string, way attempt, strict bool) (*Conn, error) {
 	o := sockopts{
 		family:        familyOf(network),
-		iface:         d.Interface,
+		iface:         way.iface,
 		receiveBuffer: d.ReceiveBuffer,
 		keepAlive:     d.KeepAlive,
 		strict:        strict,
-		bindNoPort:    true, // DialTCP binds in any case
+		plain:         d.disabled(),
+		bindNoPort:    way.source.Port() == 0, // DialTCP binds in any case
 	}
 	var reason FallbackReason
 	nd := net.Dialer{
@@ -102,22 +225,22 @@ func (d *Dialer) dial(ctx context.Context, network string, to netip.AddrPort, st
 		},
 	}
 	nd.SetMultipathTCP(false) // prepare does it, without a second try
-	c, err := nd.DialTCP(ctx, network, d.local(network), to)
+	c, err := nd.DialTCP(ctx, network, sourceFor(network, way.source), way.to)
 	if err != nil {
 		return nil, err
 	}
 	return &Conn{TCPConn: c, local: reason}, nil
 }
 
-// local returns the address to bind in the form that network takes.
-func (d *Dialer) local(network string) netip.AddrPort {
+// sourceFor returns the address to bind in the form that network takes.
+func sourceFor(network string, source netip.AddrPort) netip.AddrPort {
 	switch {
-	case !d.LocalAddr.IsValid():
+	case !source.IsValid():
 		return netip.AddrPort{}
 	case network == "tcp4":
-		return netip.AddrPortFrom(d.LocalAddr.Unmap(), 0)
+		return unmapPort(source)
 	}
-	return mapped(netip.AddrPortFrom(d.LocalAddr, 0))
+	return mapped(source)
 }
 
 // mapped turns an IPv4 address into an IPv4-mapped IPv6 address.
@@ -131,10 +254,7 @@ func mapped(a netip.AddrPort) netip.AddrPort {
 // opError gives err the addresses that the caller knows, instead of the mapped
 // ones of the socket.
 func (d *Dialer) opError(to netip.AddrPort, err error) error {
-	var inner *net.OpError
-	if errors.As(err, &inner) {
-		err = inner.Err
-	}
+	err = reasonOfOp(err)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		// The poller noticed the deadline of ctx before ctx did.
 		err = context.DeadlineExceeded
@@ -144,4 +264,42 @@ func (d *Dialer) opError(to netip.AddrPort, err error) error {
 		e.Source = net.TCPAddrFromAddrPort(netip.AddrPortFrom(d.LocalAddr, 0))
 	}
 	return e
+}
+
+// AddAddrs is TCP_MULTIPATH_ADD before the connection: it adds to LocalAddrs.
+func (d *Dialer) AddAddrs(addrs ...netip.AddrPort) error {
+	return addAddrs(&d.LocalAddrs, addrs)
+}
+
+// RemoveAddrs is TCP_MULTIPATH_REMOVE before the connection: it takes addresses
+// off LocalAddrs, whatever their port. ErrUnknownAddress says that one is not
+// there; the others are removed.
+func (d *Dialer) RemoveAddrs(addrs ...netip.AddrPort) error {
+	return removeAddrs(&d.LocalAddrs, addrs)
+}
+
+func addAddrs(list *[]netip.AddrPort, addrs []netip.AddrPort) error {
+	for _, a := range addrs {
+		if err := checkLocal(a.Addr()); err != nil {
+			return err
+		}
+	}
+	for _, a := range addrs {
+		if a = unmapPort(a); !slices.Contains(*list, a) {
+			*list = append(*list, a)
+		}
+	}
+	return nil
+}
+
+func removeAddrs(list *[]netip.AddrPort, addrs []netip.AddrPort) error {
+	var errs []error
+	for _, a := range addrs {
+		before := len(*list)
+		*list = slices.DeleteFunc(*list, func(b netip.AddrPort) bool { return a.Addr().Unmap() == b.Addr() })
+		if len(*list) == before {
+			errs = append(errs, fmt.Errorf("%w: %v", ErrUnknownAddress, a.Addr()))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -23,6 +23,8 @@ const (
 	FallbackDisabled
 	// FallbackDenied says that a security policy denies MPTCP sockets.
 	FallbackDenied
+	// FallbackNotWanted says that the application did without MPTCP.
+	FallbackNotWanted
 )
 
 var fallbackNames = [...]string{
@@ -31,6 +33,7 @@ var fallbackNames = [...]string{
 	FallbackNoKernelSupport: "kernel without MPTCP",
 	FallbackDisabled:        "MPTCP switched off (net.mptcp.enabled=0)",
 	FallbackDenied:          "MPTCP denied by a security policy",
+	FallbackNotWanted:       "MPTCP not wanted by the application",
 }
 
 // String says the reason in words.

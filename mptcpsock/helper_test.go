@@ -16,9 +16,14 @@ import (
 	"github.com/vishvananda/netns"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	lab "mpproxy/test/netns"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	_ = lab.Enter() // lab.Require repeats the error
+	goleak.VerifyTestMain(m)
+}
 
 // testContext bounds every wait of a test; it is no performance claim.
 func testContext(t testing.TB) context.Context {

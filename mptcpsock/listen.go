@@ -3,8 +3,10 @@ package mptcpsock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
@@ -21,6 +23,25 @@ type ListenConfig struct {
 	ReceiveBuffer int
 	// KeepAlive is that of accepted connections, as in Dialer.
 	KeepAlive time.Duration
+	// Disable listens for plain TCP (TCP_MULTIPATH_ENABLE false).
+	Disable bool
+	// Controller makes the subflows of accepted connections; what changes
+	// them needs one.
+	Controller *Controller
+	// LocalAddrs are further addresses of this host that peers are told
+	// (ADD_ADDR), so that they can join there; with a port where the
+	// application listens on another one. It needs a Controller.
+	LocalAddrs []netip.AddrPort
+}
+
+// AddAddrs is TCP_MULTIPATH_ADD before the connection: it adds to LocalAddrs.
+func (lc *ListenConfig) AddAddrs(addrs ...netip.AddrPort) error {
+	return addAddrs(&lc.LocalAddrs, addrs)
+}
+
+// RemoveAddrs is TCP_MULTIPATH_REMOVE before the connection, as Dialer's.
+func (lc *ListenConfig) RemoveAddrs(addrs ...netip.AddrPort) error {
+	return removeAddrs(&lc.LocalAddrs, addrs)
 }
 
 // Listen announces on a local address. [::] accepts IPv4 and IPv6 peers, 0.0.0.0
@@ -28,9 +49,15 @@ type ListenConfig struct {
 // destination, of whatever family the initial subflow was: a listener on an IPv4
 // address alone leaves the peer nothing to join over IPv6.
 //
-// Errors are *net.OpError with Net "mptcp"; when Strict, errors.Is tells
-// ErrNotSupported, ErrDisabled and ErrDenied.
+// Errors are *net.OpError with Net "mptcp"; errors.Is tells ErrNoController, and
+// when Strict: ErrNotSupported, ErrDisabled and ErrDenied.
 func (lc *ListenConfig) Listen(ctx context.Context, on netip.AddrPort) (*Listener, error) {
+	switch {
+	case lc.Controller == nil && len(lc.LocalAddrs) > 0:
+		return nil, listenError(on, ErrNoController)
+	case lc.Disable && lc.Strict:
+		return nil, listenError(on, fmt.Errorf("%w: Multipath TCP is both disabled and demanded (Strict)", ErrInvalid))
+	}
 	l, err := lc.listen(ctx, on)
 	if errors.Is(err, unix.EAFNOSUPPORT) && on.Addr() == netip.IPv6Unspecified() {
 		// A host without IPv6: all addresses there are IPv4 ones.
@@ -54,6 +81,7 @@ func (lc *ListenConfig) listen(ctx context.Context, on netip.AddrPort) (*Listene
 		receiveBuffer: lc.ReceiveBuffer,
 		keepAlive:     lc.KeepAlive,
 		strict:        lc.Strict,
+		plain:         lc.Disable,
 		listen:        true,
 	}
 	var reason FallbackReason
@@ -69,7 +97,7 @@ func (lc *ListenConfig) listen(ctx context.Context, on netip.AddrPort) (*Listene
 	if err != nil {
 		return nil, err
 	}
-	return &Listener{tcp: l.(*net.TCPListener), local: reason}, nil
+	return &Listener{tcp: l.(*net.TCPListener), local: reason, ctl: lc.Controller, addrs: slices.Clone(lc.LocalAddrs)}, nil
 }
 
 func listenError(on netip.AddrPort, err error) error {
@@ -84,6 +112,8 @@ func listenError(on netip.AddrPort, err error) error {
 type Listener struct {
 	tcp   *net.TCPListener
 	local FallbackReason
+	ctl   *Controller
+	addrs []netip.AddrPort
 }
 
 // Accept waits for the next connection. After Close it fails with
@@ -93,7 +123,20 @@ func (l *Listener) Accept() (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{TCPConn: c, local: l.local}, nil
+	conn := &Conn{TCPConn: c, local: l.local, accepted: true}
+	if l.ctl != nil {
+		l.handOver(conn)
+	}
+	return conn, nil
+}
+
+// handOver attaches a connection that was accepted. Where that fails, because
+// the peer speaks plain TCP, is gone again, or the Controller is closed, the
+// connection is without: its methods say so.
+func (l *Listener) handOver(c *Conn) {
+	if multipath, err := c.IsMultipath(); err == nil && multipath {
+		_ = l.ctl.attach(c, birth{allowed: l.addrs})
+	}
 }
 
 // Close stops listening and ends a waiting Accept. Accepted connections stay;

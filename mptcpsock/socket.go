@@ -49,6 +49,7 @@ type sockopts struct {
 	receiveBuffer int           // bytes; 0 default, negative autotuning
 	keepAlive     time.Duration // 0 default, negative off
 	strict        bool
+	plain         bool // no MPTCP is wanted
 	listen        bool
 	bindNoPort    bool
 }
@@ -63,6 +64,9 @@ type sockopts struct {
 // Where there is no MPTCP, prepare returns the reason and configures the plain
 // socket instead, or, when strict, fails.
 func (o *sockopts) prepare(fd int) (FallbackReason, error) {
+	if o.plain {
+		return FallbackNotWanted, o.setCommon(fd)
+	}
 	s, err := newSocket(o.family)
 	if err != nil {
 		if o.strict || !unavailable(err) {
@@ -214,6 +218,16 @@ func familyOf(network string) int {
 		return unix.AF_INET
 	}
 	return unix.AF_INET6
+}
+
+// familyOfSocket returns the address family of a socket, 0 when it cannot be
+// told.
+func familyOfSocket(fd int) int {
+	family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil {
+		return 0
+	}
+	return family
 }
 
 // controlled runs prepare on the descriptor of c.

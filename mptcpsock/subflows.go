@@ -16,8 +16,8 @@ import (
 
 // A Subflow is one TCP connection under a Multipath TCP connection.
 type Subflow struct {
-	// ID is the kernel's number of the subflow, valid if IDKnown, which
-	// takes Linux 6.5. Before, only the addresses tell subflows apart.
+	// ID names the subflow for its life. It is the kernel's number if
+	// IDKnown, which takes Linux 6.5, else one that this Conn has given it.
 	ID      uapi.SubflowID
 	IDKnown bool
 	// Local and Remote are the two ends, IPv4 addresses unmapped.
@@ -41,10 +41,13 @@ func (c *Conn) Subflows() ([]Subflow, error) {
 		subflows, err = c.subflowsTwoCalls()
 	}
 	if errors.Is(err, ErrNotMultipath) {
-		return c.onlySubflow()
+		subflows, err = c.onlySubflow()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("mptcpsock: read the subflows: %w", err)
+	}
+	if len(subflows) > 0 && !subflows[0].IDKnown {
+		c.numbers.number(subflows)
 	}
 	return subflows, nil
 }

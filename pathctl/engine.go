@@ -73,6 +73,8 @@ type engine struct {
 	health map[string]*health
 	// announce lists the addresses that a concentrator tells its clients.
 	announce []netip.Addr
+	// leaveStrangers leaves other programs' connections to another controller.
+	leaveStrangers bool
 
 	decisions decisionRing
 	// said is the latest decision, and reconciling whether it came of a plan.
@@ -402,6 +404,10 @@ func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
 		return
 	}
 	c.update(r, e.pathOf, now)
+	if c.reg.Manual {
+		e.queue.schedule(c, now.Add(lookIdle))
+		return
+	}
 	e.sampleRTT(c)
 	conn, paths, before := c.view(now), e.pathsFor(c, now), c.memory
 	plan, memory := policy.Decide(conn, paths, before)

@@ -17,6 +17,9 @@ type Registration struct {
 	User        string   // for people
 	Rule        string   // for people: what the rule is called that held
 	Paths       []string // the only paths that it may use; nil: all
+	// Manual leaves its subflows to the program that it belongs to: Mode means
+	// nothing.
+	Manual bool
 	Reader      Reader
 }
 

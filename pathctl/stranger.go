@@ -16,7 +16,7 @@ func (e *engine) stranger(ctx context.Context, c *connection, now time.Time) {
 		e.queue.schedule(c, c.since.Add(strangerWait))
 		return
 	}
-	if !c.established || c.served {
+	if !c.established || c.served || e.leaveStrangers {
 		e.letGo(c, now) // an event will bring it back
 		return
 	}

@@ -1,0 +1,46 @@
+package mptcpsock
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+)
+
+// spread puts the local addresses to use that a connection was given before it
+// began, as soon as subflows can join: a client opens a subflow from each, a
+// server announces each. Nobody waits for the outcome; Events tells it.
+func (ctl *Controller) spread(ctx context.Context, a *attachment) {
+	ctl.mu.Lock()
+	due := a.rec.spread && a.rec.established && a.rec.conn != nil
+	if due {
+		a.rec.spread = false
+	}
+	addrs := slices.DeleteFunc(slices.Clone(a.rec.allowed), func(l netip.AddrPort) bool { return a.rec.uses(l.Addr()) })
+	server, c := a.rec.server, a.rec.conn
+	ctl.mu.Unlock()
+	if !due {
+		return
+	}
+	op := operation{attachment: a, conn: c, name: "use local addresses"}
+	for _, l := range addrs {
+		var err error
+		if server {
+			err = op.announce(ctx, l)
+		} else {
+			err = op.start(ctx, l)
+		}
+		if err != nil {
+			ctl.log.Warn("cannot use a local address", "address", l, "token", a.rec.token.String(), "error", err)
+		}
+	}
+}
+
+// start opens a subflow from a local address and does not wait.
+func (op operation) start(ctx context.Context, l netip.AddrPort) error {
+	local, remote, err := op.ends(l, netip.AddrPort{})
+	if err != nil {
+		return err
+	}
+	_, _, err = op.create(ctx, local, remote, Normal)
+	return err
+}
