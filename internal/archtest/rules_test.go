@@ -124,7 +124,7 @@ func light(pkgs []pkg) (found []string) {
 			continue
 		}
 		for _, dep := range p.Deps {
-			heavy := ours(dep) && hits(below(dep), []string{"proxy", "config", "internal", "internal/bpfenv"})
+			heavy := ours(dep) && hits(below(dep), []string{"proxy", "config", "internal", "internal/bpfenv", "internal/journal"})
 			if heavy || strings.Contains(dep, "/toml") || strings.Contains(dep, "prometheus") {
 				found = append(found, fmt.Sprintf("%s depends on %s", p.name(), dep))
 			}

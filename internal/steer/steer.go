@@ -4,7 +4,6 @@ package steer
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"mpproxy/mptcpsock"
@@ -37,7 +36,7 @@ func (o Observer) Opened(token uapi.Token, leg *mptcpsock.Conn, s proxy.Stream) 
 	defer cancel()
 	o.Controller.Register(ctx, pathctl.Registration{
 		Token: token, Role: o.Role, Mode: o.mode(s.Mode), Paths: s.Paths, Rule: s.Rule,
-		Destination: s.Destination.String(), User: s.User, Reader: reader{leg},
+		Destination: s.Destination.String(), User: s.User, Reader: mptcpsock.Reader(leg),
 	})
 }
 
@@ -55,23 +54,4 @@ func (o Observer) mode(name string) policy.Spec {
 		}
 	}
 	return o.Modes[0]
-}
-
-// reader shows a connection's socket to the controller.
-type reader struct{ conn *mptcpsock.Conn }
-
-func (r reader) Read() (pathctl.Reading, error) {
-	info, err := r.conn.Info()
-	if err != nil {
-		return pathctl.Reading{}, fmt.Errorf("reading a connection: %w", err)
-	}
-	subflows, err := r.conn.Subflows()
-	if err != nil {
-		return pathctl.Reading{}, fmt.Errorf("reading a connection: %w", err)
-	}
-	out := pathctl.Reading{Info: info, Subflows: make([]pathctl.SubflowReading, 0, len(subflows))}
-	for _, f := range subflows {
-		out.Subflows = append(out.Subflows, pathctl.SubflowReading{Local: f.Local, Remote: f.Remote, TCP: f.TCP})
-	}
-	return out, nil
 }
