@@ -53,6 +53,25 @@ var mistakes = []mistake{
 		want: []string{":1:", `did you mean "security"`, ":2:", `did you mean "aggregate"`},
 	},
 	{
+		name: "bad rule", program: "mpproxy-client", args: []string{"check-config", "FILE"},
+		text: "[[rule]]\nprots = [22]\nmode = \"handovr\"\n\n[[rule]]\nports = [\"90-80\"]\npaths = [\"lte\"]\n[[path]]\ninterface = \"lte0\"\n",
+		want: []string{":2: rule.prots", `did you mean "ports"`, ":3: rule.mode", `did you mean "handover"`, ":6: rule.ports", "the lower one first", ":7: rule.paths", `did you mean "lte0"`},
+	},
+	{
+		name: "bad mode, at the start", program: "mpproxy-client", args: []string{"run", "--config", "FILE"},
+		text: "[modes.calls]\nbase = \"interctive\"\n[modes.handover]\nrto_treshold = \"1s\"\nrto_threshold = \"1ms\"\n",
+		want: []string{":2: modes.calls.base", `did you mean "interactive"`, ":4: modes.handover.rto_treshold", `did you mean "rto_threshold"`, ":5:", "use 100ms to 2m"},
+	},
+	{
+		name: "number of the client", program: "mpproxy-server", args: []string{"check-config", "FILE"},
+		text: "[modes.lazy]\nlazy_bytes = \"2MB\"\n", want: []string{":2: modes.lazy.lazy_bytes", "mpproxy-client"},
+	},
+	{
+		name: "rule whose path a flag took away", program: "mpproxy-client", args: []string{"run", "--config", "FILE", "--path", "eth7"},
+		text: "link = \"" + goodLink + "\"\n[[rule]]\nname = \"tv\"\npaths = [\"lte0\"]\n",
+		want: []string{"rule.paths: tv", `no path "lte0"`, `"eth7"`},
+	},
+	{
 		name: "no TOML", program: "mpproxy-client", args: []string{"check-config", "FILE"},
 		text: "mode = \"lazy\"\nlisten = [\n", want: []string{"not valid TOML"},
 	},
