@@ -261,29 +261,53 @@ func ModeNamed(specs []policy.Spec, name string) (policy.Spec, error) {
 	return policy.Spec{}, fmt.Errorf("unknown mode %q: the modes are %s%s", name, quotedList(specNames(specs)), didYouMean(name, specNames(specs)))
 }
 
-// modes writes what differs: from the defaults for a built-in mode, from the
-// base for one of the user's.
-func (w *tomlWriter) modes(specs []policy.Spec) {
+// changedMode is a mode with the numbers that differ: from the defaults for a
+// built-in mode, from the base for one of the user's.
+type changedMode struct {
+	spec    policy.Spec
+	isOwn   bool
+	numbers []changedNumber
+}
+
+type changedNumber struct {
+	param   policy.Param
+	was, is string
+}
+
+// changedModes returns the modes that are not as they are by default. specs has
+// the built-in modes first.
+func changedModes(specs []policy.Spec) (out []changedMode) {
 	builtIn := map[policy.Mode]policy.Params{}
 	for _, s := range specs {
-		from, isOwn := policy.DefaultParams(s.Base), s.Name != string(s.Base)
-		if isOwn {
+		m := changedMode{spec: s, isOwn: s.Name != string(s.Base)}
+		from := policy.DefaultParams(s.Base)
+		if m.isOwn {
 			from = builtIn[s.Base]
 		} else {
 			builtIn[s.Base] = s.Params
 		}
-		if !isOwn && s.Params == from {
-			continue
-		}
-		w.table("modes." + s.Name)
-		if isOwn {
-			w.str(baseKey, string(s.Base))
-		}
 		for _, p := range s.Base.Params() {
 			was, _ := from.Get(p.Key)
 			if is, err := s.Params.Get(p.Key); err == nil && is != was {
-				w.raw(p.Key, tomlNumber(p.Kind, is))
+				m.numbers = append(m.numbers, changedNumber{p, was, is})
 			}
+		}
+		if m.isOwn || len(m.numbers) > 0 {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// modes writes what is not as it is by default.
+func (w *tomlWriter) modes(specs []policy.Spec) {
+	for _, m := range changedModes(specs) {
+		w.table("modes." + m.spec.Name)
+		if m.isOwn {
+			w.str(baseKey, string(m.spec.Base))
+		}
+		for _, n := range m.numbers {
+			w.raw(n.param.Key, tomlNumber(n.param.Kind, n.is))
 		}
 	}
 }

@@ -68,6 +68,7 @@ func (c *collector) status(ctx context.Context) (status.Status, error) {
 		s.Connections = append(s.Connections, connectionStatus(conn, names, steered))
 	}
 	s.Missing = append(s.Missing, missing(paths, kernel, whyNot, mptcpsock.ProbeMPTCP(), s.Server.PlainTCP)...)
+	s.Missing = append(s.Missing, missingForRules(c.conf, paths, kernel)...)
 	return s, nil
 }
 

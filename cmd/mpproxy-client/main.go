@@ -81,7 +81,7 @@ func (c checkConfigCmd) Run() error {
 		fmt.Fprintln(os.Stderr, "warning:", w)
 	}
 	fmt.Printf("%s is fine.\n", c.File)
-	return nil
+	return conf.Describe(os.Stdout)
 }
 
 type printConfigCmd struct {

@@ -65,7 +65,7 @@ func (c checkConfigCmd) Run() error {
 		fmt.Fprintln(os.Stderr, "warning:", w)
 	}
 	fmt.Printf("%s is fine, with %d users.\n", c.File, users.Len())
-	return nil
+	return conf.Describe(os.Stdout)
 }
 
 type printConfigCmd struct {
