@@ -8,6 +8,7 @@
 //	loss    what arrives when a path begins to lose much
 //	jitter  what the controllers do on a path that is shaky and well
 //	heal    when the traffic is back on a path that was dark for a while
+//	interactive round trips of a conversation
 //	idle    memory of idle connections in both programs
 //
 // It needs root or a user namespace, and touches nothing outside of the
@@ -44,6 +45,7 @@ var sections = []section{
 	{"loss", "30 % loss from 1 s on, measured from 3 s to 13 s (2 × 5 Mbit/s, 10 ms, 60 KB queues)", loss},
 	{"heal", "The path in use is dark from 2 s to 7 s (2 × 5 Mbit/s, 10 ms, 60 KB queues)", heal},
 	{"jitter", "Nothing happens: 40 ms ± 30 ms and 1 % loss each way beside 80 ms (2 × 5 Mbit/s, 60 KB queues)", jitter},
+	{"interactive", "A message of 200 bytes each 100 ms over round trips of 20 and 60 ms (2 × 10 Mbit/s, 500 KB queues)", interactive},
 	{"idle", "9,000 idle connections", idle},
 }
 

@@ -69,9 +69,15 @@ func (t trial) repeat(ctx context.Context, opt options, most int) ([]seen, error
 // newRig starts a system with a path manager at both ends, and keeps what they
 // decide.
 func newRig(ctx context.Context, opt options, manager string, links []netns.LinkConfig, clientArgs ...string) (*rig.Rig, *measure.Log, error) {
+	return newRigWith(ctx, opt, manager, rig.Config{Links: links, ClientArgs: clientArgs})
+}
+
+// newRigWith is newRig for a whole configuration.
+func newRigWith(ctx context.Context, opt options, manager string, cfg rig.Config) (*rig.Rig, *measure.Log, error) {
 	log := &measure.Log{}
 	edit := measure.Edits(measure.Manager(manager), measure.LogDecisions)
-	cfg := opt.rig(rig.Config{Links: links, EditServer: edit, EditClient: edit, ClientArgs: clientArgs})
+	cfg = opt.rig(cfg)
+	cfg.EditServer, cfg.EditClient = measure.Edits(edit, cfg.EditServer), measure.Edits(edit, cfg.EditClient)
 	show := cfg.Logf
 	cfg.Logf = func(format string, args ...any) {
 		log.Logf(format, args...)
