@@ -48,7 +48,7 @@ func idleWith(ctx context.Context, opt options, security string) error {
 			return err
 		}
 	}
-	conns, err := openMany(ctx, r)
+	conns, err := openMany(ctx, r, idleConnections)
 	if err != nil {
 		return err
 	}
@@ -82,8 +82,8 @@ func idleWith(ctx context.Context, opt options, security string) error {
 // manyForOne lifts the limit of one user.
 var manyForOne = rig.Set("limits", "max_connections_per_user = 0")
 
-func openMany(ctx context.Context, r *rig.Rig) ([]net.Conn, error) {
-	conns := make([]net.Conn, idleConnections)
+func openMany(ctx context.Context, r *rig.Rig, n int) ([]net.Conn, error) {
+	conns := make([]net.Conn, n)
 	g, ctx := errgroup.WithContext(ctx)
 	for w := range idleOpeners {
 		g.Go(func() error {

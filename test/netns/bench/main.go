@@ -9,6 +9,8 @@
 //	jitter  what the controllers do on a path that is shaky and well
 //	heal    when the traffic is back on a path that was dark for a while
 //	interactive round trips of a conversation
+//	three   three paths, one of them bad, against each subset of them
+//	many    2,000 connections with little traffic when one of two paths dies
 //	idle    memory of idle connections in both programs
 //
 // It needs root or a user namespace, and touches nothing outside of the
@@ -46,6 +48,8 @@ var sections = []section{
 	{"heal", "The path in use is dark from 2 s to 7 s (2 × 5 Mbit/s, 10 ms, 60 KB queues)", heal},
 	{"jitter", "Nothing happens: 40 ms ± 30 ms and 1 % loss each way beside 80 ms (2 × 5 Mbit/s, 60 KB queues)", jitter},
 	{"interactive", "A message of 200 bytes each 100 ms over round trips of 20 and 60 ms (2 × 10 Mbit/s, 500 KB queues)", interactive},
+	{"three", "20 Mbit/s 10 ms, 10 Mbit/s 25 ms, and 2 Mbit/s 40 ms with 5 % loss: all against each subset", three},
+	{"many", "2,000 connections, 200 bytes and back each second on each; one of two paths dies (2 × 100 Mbit/s, 10 ms)", many},
 	{"idle", "9,000 idle connections", idle},
 }
 
