@@ -95,12 +95,24 @@ func (c *Client) Run(ctx context.Context) error {
 		g.Go(func() error { return s.run(ctx) })
 	}
 	g.Go(func() error { return c.monitor.Run(ctx) })
+	g.Go(func() error { return watchSleep(ctx, kernelClocks, wakeEvery, c.woke(ctx)) })
 	g.Go(func() error { return c.follow(ctx) })
 	err := g.Wait()
 	if s != nil {
 		err = errors.Join(err, s.stop())
 	}
 	return errors.Join(err, c.kernel.restore())
+}
+
+// woke is called when the machine has slept.
+func (c *Client) woke(ctx context.Context) func(time.Duration) {
+	return func(asleep time.Duration) {
+		c.log.Info("the machine has slept: reading paths and connections anew", "for", asleep)
+		c.monitor.Resync()
+		if s := c.steering.Load(); s != nil {
+			s.engine.post(ctx, s.engine.woke(asleep))
+		}
+	}
 }
 
 // Register takes a connection under control. It does nothing where the kernel

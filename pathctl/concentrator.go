@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/policy"
@@ -77,7 +79,12 @@ func (c *Concentrator) steerOrServe(ctx context.Context) error {
 	s.engine.recorder = c.cfg.Recorder
 	c.steering.Store(s)
 	close(c.ready)
-	return errors.Join(s.run(ctx), s.stop())
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.run(ctx) })
+	g.Go(func() error {
+		return watchSleep(ctx, kernelClocks, wakeEvery, func(asleep time.Duration) { s.engine.post(ctx, s.engine.woke(asleep)) })
+	})
+	return errors.Join(g.Wait(), s.stop())
 }
 
 // serve lets the kernel's path manager do the work.

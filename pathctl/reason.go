@@ -19,6 +19,7 @@ const (
 	ReasonUnreachable Reason = "unreachable"  // the network says that there is no way
 	ReasonAddressGone Reason = "address-gone" // the peer took its address back
 	ReasonRecovered   Reason = "recovered"    // the path works again
+	ReasonResumed     Reason = "resumed"      // the machine has slept
 )
 
 // Reasons returns every reason: what counts by reason is bounded by them.
@@ -26,6 +27,7 @@ func Reasons() []Reason {
 	return []Reason{
 		ReasonMode, ReasonFailover, ReasonSetAside, ReasonTimeout, ReasonLoss, ReasonNoAnswer, ReasonPathDown,
 		ReasonUnneeded, ReasonReplaced, ReasonReset, ReasonUnreachable, ReasonAddressGone, ReasonRecovered,
+		ReasonResumed,
 	}
 }
 

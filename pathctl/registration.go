@@ -20,7 +20,7 @@ type Registration struct {
 	// Manual leaves its subflows to the program that it belongs to: Mode means
 	// nothing.
 	Manual bool
-	Reader      Reader
+	Reader Reader
 }
 
 // Reader reads a connection's sockets. The owner of the connection hands it

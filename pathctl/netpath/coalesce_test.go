@@ -27,19 +27,3 @@ func TestCoalescer(t *testing.T) {
 		})
 	}
 }
-
-func TestClockJumped(t *testing.T) {
-	now := time.Now()
-	if clockJumped(now, now.Add(tickInterval)) {
-		t.Error("an ordinary tick counts as a jump")
-	}
-	if !jumpedBy(tickInterval, tickInterval+time.Hour) {
-		t.Error("a resume after an hour does not count")
-	}
-	if !jumpedBy(tickInterval, -time.Hour) {
-		t.Error("a clock set back does not count")
-	}
-	if jumpedBy(tickInterval, tickInterval+clockSlack/2) {
-		t.Error("a small correction counts")
-	}
-}

@@ -31,8 +31,9 @@ type Config struct {
 // A Monitor follows the host's paths. Its methods may be called from any
 // goroutine; Run may be called once.
 type Monitor struct {
-	cfg Config
-	log *slog.Logger
+	cfg  Config
+	log  *slog.Logger
+	news news
 
 	// What Run's goroutine publishes. It alone writes; readers get values.
 	paths   atomic.Pointer[[]Path]
@@ -49,7 +50,7 @@ func New(cfg Config, log *slog.Logger) *Monitor {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	m := &Monitor{cfg: cfg, log: log}
+	m := &Monitor{cfg: cfg, log: log, news: newNews()}
 	m.paths.Store(new([]Path))
 	m.routing.Store(&routingStatus{reason: ErrNotStarted})
 	return m
@@ -71,10 +72,9 @@ func (m *Monitor) Run(ctx context.Context) error {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	n := newNews()
 	var watching sync.WaitGroup
 	watching.Add(1)
-	go watchLoop(ctx, &watching, w, m.cfg.NetNS, n, m.log)
+	go watchLoop(ctx, &watching, w, m.cfg.NetNS, m.news, m.log)
 	defer watching.Wait()
 	defer cancel()
 
@@ -83,9 +83,13 @@ func (m *Monitor) Run(ctx context.Context) error {
 	if err := r.start(ctx); err != nil {
 		return err
 	}
-	r.loop(ctx, n)
+	r.loop(ctx, m.news)
 	return r.router.stop(ctx)
 }
+
+// Resync makes Run look at everything soon, whether or not the kernel has told
+// of a change: after a suspend, say. It does not wait.
+func (m *Monitor) Resync() { m.news.hint() }
 
 // Paths returns the latest snapshot, nothing before the first.
 func (m *Monitor) Paths() []Path { return clonePaths(*m.paths.Load()) }

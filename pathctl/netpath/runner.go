@@ -10,11 +10,6 @@ import (
 const (
 	// resyncInterval is how long a lost notification can stay unnoticed.
 	resyncInterval = 30 * time.Second
-	// tickInterval is how often the clocks are compared.
-	tickInterval = 5 * time.Second
-	// clockSlack is by how much wall clock and monotonic clock may drift
-	// apart within one tick before that counts as a jump or a resume.
-	clockSlack = 2 * time.Second
 	// retryInterval is the wait after something failed.
 	retryInterval = time.Second
 )
@@ -27,17 +22,16 @@ type runner struct {
 	names  map[string]string // interface → path name
 	last   []Path
 	told   bool // Notify was called once
-	synced time.Time
 
 	again time.Duration // when to look after start, 0: when something happens
 
-	resync, tick time.Duration // resyncInterval, tickInterval
+	resync time.Duration // resyncInterval
 }
 
 func newRunner(m *Monitor) *runner {
 	return &runner{
 		m: m, log: m.log, router: newRouter(m), names: make(map[string]string),
-		resync: resyncInterval, tick: tickInterval,
+		resync: resyncInterval,
 	}
 }
 
@@ -60,9 +54,8 @@ func (r *runner) loop(ctx context.Context, n news) {
 	if r.again == 0 {
 		timer.Stop()
 	}
-	tick := time.NewTicker(r.tick)
+	tick := time.NewTicker(r.resync)
 	defer tick.Stop()
-	before := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -74,12 +67,7 @@ func (r *runner) loop(ctx context.Context, n news) {
 		case <-n.hints:
 			timer.Reset(pending.hint(time.Now()))
 			continue
-		case now := <-tick.C:
-			jumped := clockJumped(before, now)
-			before = now
-			if !jumped && now.Sub(r.synced) < r.resync {
-				continue
-			}
+		case <-tick.C:
 			r.router.retryLock(ctx)
 		case <-timer.C:
 		}
@@ -112,7 +100,6 @@ func (r *runner) refresh(ctx context.Context) (again time.Duration, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("read network configuration: %w", err)
 	}
-	r.synced = time.Now()
 	paths, ups := discover(sys, r.m.cfg.Selectors, r.names)
 	again = r.router.update(s, paths, ups, plan{rules: sys.ownRules, routes: sys.ownRoutes})
 	r.publish(warn(paths, sys))
@@ -134,12 +121,3 @@ func (r *runner) publish(paths []Path) {
 		r.log.Info("path changed", "path", c.Path, "change", c.Kind.String(), "detail", c.Detail)
 	}
 }
-
-// clockJumped reports whether the wall clock and the monotonic clock, which
-// stands still while the machine sleeps, disagree about the time between two
-// moments.
-func clockJumped(before, now time.Time) bool {
-	return jumpedBy(now.Sub(before), now.Round(0).Sub(before.Round(0))) // Round(0) strips the monotonic reading
-}
-
-func jumpedBy(monotonic, wall time.Duration) bool { return (wall - monotonic).Abs() > clockSlack }

@@ -80,7 +80,7 @@ func TestResyncWithoutNotifications(t *testing.T) {
 	l := newLab(t)
 	got := make(chan []Path, 100)
 	r := newRunner(New(Config{NetNS: l.host.fd, Notify: func(ps []Path) { got <- ps }}, testLog(t)))
-	r.resync, r.tick = time.Nanosecond, 5*time.Millisecond
+	r.resync = 5 * time.Millisecond
 	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	if err := r.start(ctx); err != nil {
