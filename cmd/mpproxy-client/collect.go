@@ -173,6 +173,12 @@ func missing(paths []netpath.Path, kernel pathctl.KernelStatus, noRouting, noMPT
 			Advice: "see the log for when this began",
 		})
 	}
+	if kernel.NoEBPF != nil {
+		out = append(out, status.Missing{
+			What: "eBPF", Effect: "timeouts are noticed later, by reading the sockets (" + kernel.NoEBPF.Error() + ")",
+			Advice: "run as root, or give the program CAP_BPF and CAP_PERFMON: setcap cap_net_admin,cap_bpf,cap_perfmon+ep mpproxy-client",
+		})
+	}
 	if noRouting != nil && up > 1 {
 		out = append(out, status.Missing{
 			What: "source routing", Effect: "subflows of the second path may leave over the first (" + noRouting.Error() + ")",

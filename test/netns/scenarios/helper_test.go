@@ -33,6 +33,7 @@ const (
 // Restrictions of helperConfine.
 const (
 	restrictNetAdmin = "no-net-admin" // as in a container without --cap-add
+	restrictBPF      = "no-bpf"       // as setcap cap_net_admin+ep gives it
 	restrictUser     = "uid="         // an ordinary user
 	restrictFiles    = "nofile="      // descriptors
 )
@@ -104,11 +105,11 @@ func confine(args []string) error {
 }
 
 func restrict(how string) error {
-	if how == restrictNetAdmin {
-		// What execve(2) gives to root is limited by the bounding set. It is
-		// that of the calling thread, which is the one that calls execve: the
-		// program has not started goroutines.
-		return unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_NET_ADMIN, 0, 0, 0)
+	switch how {
+	case restrictNetAdmin:
+		return drop(unix.CAP_NET_ADMIN)
+	case restrictBPF:
+		return drop(unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYS_ADMIN) // which stands for both
 	}
 	name, value, _ := strings.Cut(how, "=")
 	n, err := strconv.Atoi(value)
@@ -122,4 +123,15 @@ func restrict(how string) error {
 		return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: uint64(n), Max: uint64(n)})
 	}
 	return errors.New("unknown restriction")
+}
+
+// drop takes capabilities out of the bounding set, which limits what execve(2)
+// gives to root. It is that of the calling thread, which is the one that calls
+// execve: the program has not started goroutines.
+func drop(capabilities ...uintptr) error {
+	var errs []error
+	for _, c := range capabilities {
+		errs = append(errs, unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0))
+	}
+	return errors.Join(errs...)
 }

@@ -83,11 +83,8 @@ func TestSteeredPathGoesDark(t *testing.T) {
 			up.gate.next()
 			down.finish(t)
 			up.finish(t)
-			out, err := r.Client.Command(t.Context(), r.ClientBinary(), "events", "--config", r.ClientConfig()).Output()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !strings.Contains(string(out), "dsl0: ") || !strings.Contains(string(out), "("+netns.DestinationName+":80, "+mode+")") {
+			out := eventsOf(t, r)
+			if !strings.Contains(out, "dsl0: ") || !strings.Contains(out, "("+netns.DestinationName+":80, "+mode+")") {
 				t.Errorf("events do not say what became of dsl0:\n%s", out)
 			}
 		})
