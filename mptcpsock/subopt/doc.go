@@ -12,11 +12,17 @@
 //	v, err := s.Get(ctx, local, remote, subopt.Mark)
 //	fmt.Println(v.Number())
 //
-// Set and Get walk over the TCP sockets of the network namespace inside the
-// kernel (a bpf_iter program), until they meet the subflow: about a millisecond.
+//	// A subflow to come, before its SYN is sent:
+//	rule, err := s.SetOnConnect(subopt.Match{Cookie: cookie, Remote: lte}, subopt.TOS, subopt.Number(0x28))
+//	defer rule.Remove()
 //
-// It takes Linux 6.1 with CONFIG_DEBUG_INFO_BTF, and CAP_BPF, CAP_PERFMON and
-// CAP_NET_ADMIN of the initial user namespace.
+// Set and Get walk over the TCP sockets of the network namespace inside the
+// kernel (a bpf_iter program), until they meet the subflow: about a millisecond,
+// more on a host with much memory, whose table is larger. SetOnConnect leaves rules for a sock_ops program on the process's cgroup, which
+// looks at each subflow of the cgroup once.
+//
+// It takes Linux 6.1 with CONFIG_DEBUG_INFO_BTF, and CAP_BPF and CAP_PERFMON of
+// the initial user namespace; SetOnConnect also CAP_NET_ADMIN and a cgroup v2.
 //
 // What it does not do: it opens no sockets, finds no subflows and remembers no
 // values. An option that the application sets on the connection afterwards is

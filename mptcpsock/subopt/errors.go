@@ -19,6 +19,9 @@ var (
 	// ErrNotSupported says that the kernel lacks what this takes, or that no
 	// kernel can do it. It is an errors.ErrUnsupported.
 	ErrNotSupported = bpfenv.ErrNotSupported
+	// ErrNoCgroup2 says that SetOnConnect finds no cgroup v2 in which the
+	// process is. It is an errors.ErrUnsupported.
+	ErrNoCgroup2 = bpfenv.ErrNoCgroup2
 	// ErrNoSubflow says that there is no TCP socket between the two ends in
 	// the network namespace: it has ended, or never was.
 	ErrNoSubflow = errors.New("no such subflow")
@@ -43,7 +46,8 @@ type Error struct {
 	// Op is "set", "get" or "set on connect".
 	Op     string
 	Option Option
-	// Local and Remote are the ends as they were given.
+	// Local and Remote are the ends as they were given; those of a rule may
+	// be invalid.
 	Local, Remote netip.AddrPort
 	// Err is the reason, one of this package's.
 	Err error
@@ -51,14 +55,21 @@ type Error struct {
 
 // Error says what failed, on what, and why.
 func (e *Error) Error() string {
-	return fmt.Sprintf("subopt: %s %v of subflow %v→%v: %v", e.Op, e.Option, e.Local, e.Remote, e.Err)
+	return fmt.Sprintf("subopt: %s %v of subflow %s→%s: %v", e.Op, e.Option, endName(e.Local), endName(e.Remote), e.Err)
+}
+
+func endName(a netip.AddrPort) string {
+	if a == (netip.AddrPort{}) {
+		return "any"
+	}
+	return a.String()
 }
 
 // Unwrap returns the reason.
 func (e *Error) Unwrap() error { return e.Err }
 
 // needs goes with errors of Open: what has to be there.
-const needs = "needs Linux 6.1 with CONFIG_DEBUG_INFO_BTF, and CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN"
+const needs = "needs Linux 6.1 with CONFIG_DEBUG_INFO_BTF, CAP_BPF and CAP_PERFMON, and CAP_NET_ADMIN for those to come"
 
 // explain says in words what the kernel answered to an option: 0 is nil, errors
 // are negative.
@@ -68,7 +79,7 @@ func explain(o Option, level uint32, answer int32) error {
 	case answer >= 0:
 		return nil
 	case level == unix.IPPROTO_IP && errno == unix.EINVAL: // sol_ip_sockopt, net/core/filter.c
-		return fmt.Errorf("%w: the subflow runs over IPv4 on an IPv6 socket, of which no kernel lets a program set IP_TOS; set it on the whole connection: %w", ErrNotSupported, errno)
+		return fmt.Errorf("%w: it does not let IP_TOS be set on this subflow, which runs over IPv4 on an IPv6 socket; set it on the whole connection, or use a newer kernel: %w", ErrNotSupported, errno)
 	case o == Congestion && errno == unix.ENOENT:
 		return fmt.Errorf("%w: %w", ErrUnknownCongestion, errno)
 	case errno == unix.EINVAL:

@@ -21,10 +21,10 @@ const (
 	Mark
 	// TOS is the type of service of IPv4 or the traffic class of IPv6, a
 	// Number of 0 to 252 without the two lowest bits, which are the kernel's
-	// (IP_TOS, IPV6_TCLASS). It can be read of any subflow, but not be set on
-	// one over IPv4 whose socket is an IPv6 one: an IPv4 subflow of a
-	// dual-stack dialer, or that a dual-stack listener has accepted. Then the
-	// error matches ErrNotSupported.
+	// (IP_TOS, IPV6_TCLASS). Older kernels, 6.1 and 6.8 among them, do not let
+	// it be set over IPv4 on an IPv6 socket, which a dual-stack dialer's first
+	// subflow is and what a dual-stack listener accepts: the error then
+	// matches ErrNotSupported. It can be read there.
 	TOS
 	// MinRTO is the least retransmission timeout, a Duration of 2 ticks
 	// (2 to 20 ms, by CONFIG_HZ) to 200 ms, rounded up to ticks

@@ -14,16 +14,16 @@ import (
 // thread that called Open. Its methods may be called from many goroutines; walks
 // take place one at a time.
 type Setter struct {
-	ns     *namespace
-	tick   time.Duration
-	fields fields
+	ns   *namespace
+	tick time.Duration
 	// turn holds one token, which whoever walks has; Close keeps it.
 	turn   chan struct{}
 	closed chan struct{}
 	walker walker
+	hook   hook
 }
 
-// Open loads the program that Set and Get use. The
+// Open loads the program that Set and Get use; SetOnConnect loads its own. The
 // error matches ErrNotPermitted or ErrNotSupported where that is the reason.
 func Open() (_ *Setter, err error) {
 	s := &Setter{turn: make(chan struct{}, 1), closed: make(chan struct{})}
@@ -43,10 +43,15 @@ func Open() (_ *Setter, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.fields, err = fieldsOf(types); err != nil {
+	f, err := fieldsOf(types)
+	if err != nil {
 		return nil, err
 	}
-	if err := s.walker.open(s.fields); err != nil {
+	s.hook = hook{fields: f, lists: make(map[scope][]entry)}
+	if s.hook.cookie, err = bpfenv.NetnsCookie(); err != nil {
+		return nil, err
+	}
+	if err := s.walker.open(f); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -135,7 +140,8 @@ func (s *Setter) take(ctx context.Context) error {
 
 func (s *Setter) give() { <-s.turn }
 
-// Close takes the program away; options that are set stay. It waits for a walk that is under way. A second Close returns ErrClosed.
+// Close takes the programs away, and with them the rules; options that are set
+// stay. It waits for a walk that is under way. A second Close returns ErrClosed.
 func (s *Setter) Close() error {
 	if err := s.take(context.Background()); err != nil {
 		return err
@@ -146,7 +152,7 @@ func (s *Setter) Close() error {
 
 // release undoes what Open did, as far as it came.
 func (s *Setter) release() error {
-	errs := []error{s.walker.close()}
+	errs := []error{s.hook.close(), s.walker.close()}
 	if s.ns != nil {
 		errs = append(errs, s.ns.close())
 	}
