@@ -356,13 +356,15 @@ func (e *engine) subflowDown(c *connection, ev mptcppm.Event, now time.Time) {
 	if !ok {
 		return // we destroyed it
 	}
-	why := "the subflow ended: " + failureOf(ev.Errno).String()
+	// Closed in good order while the connection goes on: the peer's sending on
+	// this path fails.
+	why, kind := "the peer closed the subflow", failedPoor
 	if ev.Errno != 0 {
-		why = "the subflow ended: " + ev.Errno.Error()
+		why, kind = "the subflow ended: "+ev.Errno.Error(), failureOf(ev.Errno)
 	}
 	e.decide(c, ActionFailed, path, failureOf(ev.Errno).reason(), why)
 	if c.ours { // another program's peer says nothing about our path to the concentrator
-		e.pathFailed(path, failureOf(ev.Errno), since, now)
+		e.pathFailed(path, kind, since, now)
 	}
 }
 

@@ -142,6 +142,10 @@ func (o *observation) view(f policy.Subflow, now time.Time) policy.Subflow {
 	f.Backoff = int(t.Backoff)
 	f.Stalled, f.Timeouts = o.stalled(now), o.timeouts
 	f.LossRate, f.LossKnown = o.lossRate, o.lossKnown
+	f.Fresh = int(t.DataSegsOut - o.lossInfo.DataSegsOut) // modulo 2³²
+	if sent := t.BytesSent - o.lossInfo.BytesSent; sent > 0 {
+		f.FreshLoss = float64(t.BytesRetrans-o.lossInfo.BytesRetrans) / float64(sent)
+	}
 	f.Delivery, f.Pacing, f.Arrival = o.delivery, t.PacingRate, o.arrival
 	f.Unacked, f.Quiet = int(t.Unacked), t.LastDataReceived
 	f.Sent, f.Received, f.Busy = t.BytesAcked, t.BytesReceived, o.busy

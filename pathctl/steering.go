@@ -36,7 +36,7 @@ func startSteering(role policy.Role, k *kernel, announce []netip.Addr, log *slog
 	if s.events, err = mptcppm.DialEvents(nil); err != nil {
 		return s, fmt.Errorf("listening to the kernel's MPTCP events: %w", err)
 	}
-	if s.watch, err = rtowatch.Open(rtowatch.Config{}, log); err != nil {
+	if s.watch, err = rtowatch.Open(rtowatch.Config{Backlog: true}, log); err != nil {
 		return s, fmt.Errorf("watching for timeouts: %w", err)
 	}
 	before, err := takePathManager(k.journal)

@@ -96,6 +96,7 @@ func (v *view) byRank() (int, string) {
 		if next == nowhere {
 			return now, ""
 		}
+		v.blameLost(now)
 		return next, v.failure(now)
 	}
 	for k := range v.paths[:now] {
@@ -120,6 +121,15 @@ func (v *view) firstReady() int {
 		}
 	}
 	return last
+}
+
+// blameLost holds it against a path that is up that its subflow is gone,
+// without our doing: the peer, who sees its own losses, has closed it.
+func (v *view) blameLost(path int) {
+	if path == nowhere || !v.paths[path].Up || v.occupied(path) {
+		return
+	}
+	v.blame(v.paths[path].Name, v.failure(path), true)
 }
 
 // failure says why a path does not carry the data any more.

@@ -11,11 +11,16 @@ func TestFailure(t *testing.T) {
 	with := func(change func(*Subflow)) []Subflow { s := on(1, "wifi"); change(&s); return two(s) }
 	lost := Memory{Watches: []Watch{{1, SignLoss, 29 * time.Second}}}
 	noise := Memory{Watches: []Watch{{1, SignLoss, 29900 * ms}}}
+	blamed := Memory{Notes: []Note{{Path: "wifi", Failures: 1, Until: 29 * time.Second}}}
+	fresh := func(s Subflow, n int, rate float64) []Subflow { s.Fresh, s.FreshLoss = n, rate; return two(s) }
 	const fine, gone = "1 2", "2 -1 failed"
 	run(t, Aggregate, []row{
-		{name: "progress", subs: two(stalled(on(1, "wifi"), 150*ms)), want: fine},
+		{name: "progress", subs: two(stalled(on(1, "wifi"), 140*ms)), want: fine},
 		{name: "stall", subs: two(stalled(on(1, "wifi"), 240*ms)), want: gone, why: "no progress for 240 ms on wifi"},
 		{name: "stall of a long path", subs: two(stalled(estab(1, "wifi", 300*ms), 700*ms)), want: fine},
+		{name: "loss on trial in too few segments", subs: fresh(on(1, "wifi"), 19, 0.3), memory: blamed, want: fine},
+		{name: "loss on trial", subs: fresh(on(1, "wifi"), 20, 0.15), memory: blamed, want: gone, why: "loss 15 %"},
+		{name: "loss of a path without a past", subs: fresh(on(1, "wifi"), 20, 0.3), want: fine},
 		{name: "long stall of a long path", subs: two(stalled(estab(1, "wifi", 300*ms), 800*ms)), want: gone, why: "no progress for 800 ms"},
 		{name: "one packet lost", subs: with(func(s *Subflow) { s.Stalled, s.Unacked = 260*ms, 1 }), want: fine},
 		{name: "one packet lost, timer expired", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.Timeouts, s.RTO = 460*ms, 1, 1, 540*ms }), want: fine},

@@ -85,6 +85,12 @@ func (v *view) probation(path string) time.Duration {
 	return max(0, n.Until-v.c.Age)
 }
 
+// onTrial reports whether a path has given trouble that is not forgiven yet.
+func (v *view) onTrial(path string) bool {
+	n, known := v.note(path)
+	return known && v.c.Age-n.Until <= v.p.Forgive
+}
+
 // blame notes that a path gave trouble. Trouble of a kind that a successful
 // join does not disprove (loss, queues) puts the path on probation at once;
 // failure in itself does when it repeats. Each further time doubles it.

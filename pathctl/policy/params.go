@@ -59,9 +59,11 @@ type Params struct {
 // DefaultParams returns the numbers of a built-in mode.
 func DefaultParams(mode Mode) Params {
 	p := Params{
-		// 200 ms is the kernel's own lowest retransmission timeout
-		// (TCP_RTO_MIN): a healthy path with data in flight is heard of before.
-		StallTimeout: 200 * time.Millisecond,
+		// Below the kernel's lowest retransmission timeout of 200 ms on top of
+		// the round trip (TCP_RTO_MIN), so that we move before it backs off. It
+		// is a floor for quiet paths: where round trips vary their variation
+		// rules, as with stall_rtts.
+		StallTimeout: 150 * time.Millisecond,
 		// One round trip for the answer and one to spare. Three, the time after
 		// which a tail loss probe (2 RTT, RFC 8985 §7.2) is unanswered, would
 		// wait longer than the kernel's own timer on a full 60 KB queue at

@@ -97,6 +97,10 @@ type Subflow struct {
 	// says that enough was sent to tell: 50 segments.
 	LossRate  float64
 	LossKnown bool
+	// FreshLoss is the same for the window that is still open, in which Fresh
+	// segments were sent so far.
+	FreshLoss float64
+	Fresh     int
 	// Delivery is the rate of acknowledged bytes in the last window, in bytes
 	// a second; Pacing is the kernel's pacing rate.
 	Delivery, Pacing uint64

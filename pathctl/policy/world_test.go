@@ -142,6 +142,9 @@ func (w *world) moveFlows() {
 			w.timer(f, alive)
 		}
 		w.closeWindow(f)
+		if f.Fresh, f.FreshLoss = f.sent, 0; f.sent > 0 {
+			f.FreshLoss = float64(f.lost) / float64(f.sent)
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ const (
 	ctxSRTT         = 80
 	ctxCbFlags      = 84
 	ctxState        = 88
+	ctxMSS          = 112
 	ctxPacketsOut   = 128
 	ctxRetransOut   = 132
 	ctxTotalRetrans = 136
@@ -71,6 +72,7 @@ type program struct {
 	fields
 	ring, lost int // descriptors of the maps
 	rtt        bool
+	backlog    bool // limitBacklog
 	// filter, when set, leaves out what is not of the namespace or not in
 	// the map of tokens.
 	filter *filter
@@ -115,7 +117,7 @@ func (p program) selectOperation() asm.Instructions {
 		asm.LoadMem(asm.R2, asm.R6, ctxOp, asm.Word),
 	}
 	ops := []int32{opConnect, opActiveEstablished, opPassiveEstablished, opRTO, opRetrans, opState}
-	if p.rtt {
+	if p.rtt || p.backlog {
 		ops = append(ops, opRTT)
 	}
 	for _, op := range ops {
@@ -151,7 +153,7 @@ func (p program) selectSocket() asm.Instructions {
 // another program on the socket has asked for.
 func (p program) subscribe() asm.Instructions {
 	want := int32(flagRTO | flagRetrans | flagState)
-	if p.rtt {
+	if p.rtt || p.backlog {
 		want |= flagRTT
 	}
 	return asm.Instructions{
@@ -168,6 +170,9 @@ func (p program) subscribe() asm.Instructions {
 // report puts a record into the ring, or counts it as lost.
 func (p program) report() asm.Instructions {
 	ins := p.selectToken()
+	if p.backlog {
+		ins = append(ins, p.limitBacklog()...)
+	}
 	ins = append(ins,
 		asm.LoadMapPtr(asm.R1, p.ring),
 		asm.Mov.Imm(asm.R2, recordSize),

@@ -31,6 +31,8 @@ func TestVerifierAcceptsProgram(t *testing.T) {
 		{"own cgroup", Config{}, false},
 		{"with round-trip times", Config{RTT: true}, false},
 		{"filtered", Config{RTT: true}, true},
+		{"short backlog", Config{Backlog: true}, false},
+		{"all, filtered", Config{RTT: true, Backlog: true}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, err := loadSensor(tt.config, tt.filtered, nil)
@@ -64,7 +66,7 @@ func TestContextMatchesKernel(t *testing.T) {
 		"op": ctxOp, "family": ctxFamily, "remote_ip4": ctxRemote4, "local_ip4": ctxLocal4,
 		"remote_ip6": ctxRemote6, "local_ip6": ctxLocal6, "remote_port": ctxRemotePort, "local_port": ctxLocalPort,
 		"is_fullsock": ctxIsFullsock, "snd_cwnd": ctxCwnd, "srtt_us": ctxSRTT, "bpf_sock_ops_cb_flags": ctxCbFlags,
-		"state": ctxState, "packets_out": ctxPacketsOut, "retrans_out": ctxRetransOut,
+		"state": ctxState, "mss_cache": ctxMSS, "packets_out": ctxPacketsOut, "retrans_out": ctxRetransOut,
 		"total_retrans": ctxTotalRetrans, "lost_out": ctxLostOut,
 	} {
 		if f, err := bpfenv.FindField(spec, "bpf_sock_ops", name); err != nil || f.Offset != want {
