@@ -8,15 +8,7 @@ import (
 )
 
 // window is how long bytes are counted before rates are computed anew.
-//
-// A loss rate means something when lossSample segments were sent. A subflow
-// that loses much sends less than that in one window, so loss is counted on
-// until there are as many, for lossWindow at most.
-const (
-	window     = 500 * time.Millisecond
-	lossSample = 50
-	lossWindow = 2 * time.Second
-)
+const window = 500 * time.Millisecond
 
 // observation turns successive readings of one subflow into what a policy
 // wants to know: how long nothing was acknowledged, how much was lost lately.
@@ -25,14 +17,12 @@ type observation struct {
 	last       uapi.TCPInfo
 	at         time.Time
 	inFlightAt time.Time // since when something has been in flight all the time
+	progressAt time.Time // when the peer last acknowledged something new
 	timeouts   int
 
 	windowAt   time.Time // begin of the window
 	windowInfo uapi.TCPInfo
-	lossAt     time.Time // begin of the window for loss
-	lossInfo   uapi.TCPInfo
-	lossRate   float64
-	lossKnown  bool
+	loss       lossCount
 	delivery   uint64
 	arrival    uint64
 	busy       bool
@@ -55,6 +45,9 @@ func (o *observation) add(t uapi.TCPInfo, now time.Time) {
 			o.inFlightAt = o.at
 		}
 	}
+	if t.Delivered != o.last.Delivered || t.BytesAcked > o.last.BytesAcked {
+		o.progressAt = now.Add(-t.LastAckReceived)
+	}
 	if t.BytesAcked > o.last.BytesAcked {
 		o.timeouts = 0
 	}
@@ -66,9 +59,7 @@ func (o *observation) add(t uapi.TCPInfo, now time.Time) {
 	if now.Sub(o.windowAt) >= window {
 		o.closeWindow(t, now)
 	}
-	if now.Sub(o.lossAt) >= window {
-		o.countLoss(t, now)
-	}
+	o.loss.add(t, now)
 }
 
 // restarted reports whether t is of another socket than before: one with the
@@ -90,24 +81,8 @@ func (o *observation) begin(t uapi.TCPInfo, now time.Time) {
 	}
 	*o = observation{
 		known: true, last: t, at: now, inFlightAt: now, timeouts: timeouts,
-		windowAt: now, windowInfo: t, lossAt: now, lossInfo: t,
+		windowAt: now, windowInfo: t, loss: lossCount{at: now, info: t},
 	}
-}
-
-// countLoss closes the window for loss when enough was sent or time is up. The
-// rate includes what was sent again needlessly: of the duplicates that the peer
-// reports (DSACK) the kernel counts segments (tcpi_dsack_dups), not bytes, and
-// package uapi does not pass that on.
-func (o *observation) countLoss(t uapi.TCPInfo, now time.Time) {
-	known := t.DataSegsOut-o.lossInfo.DataSegsOut >= lossSample // modulo 2³²
-	if !known && now.Sub(o.lossAt) < lossWindow {
-		return
-	}
-	o.lossKnown, o.lossRate = known, 0
-	if sent := t.BytesSent - o.lossInfo.BytesSent; known && sent > 0 {
-		o.lossRate = float64(t.BytesRetrans-o.lossInfo.BytesRetrans) / float64(sent)
-	}
-	o.lossAt, o.lossInfo = now, t
 }
 
 func (o *observation) closeWindow(t uapi.TCPInfo, now time.Time) {
@@ -125,14 +100,18 @@ func (o *observation) closeWindow(t uapi.TCPInfo, now time.Time) {
 // next reading.
 func (o *observation) timeout(retransmits int) { o.timeouts = max(o.timeouts, retransmits, 1) }
 
-// stalled is how long data has waited for an acknowledgement, selective ones
-// included. The kernel's own stamp is exact where readings are far apart; what
-// was in flight for less long cannot have waited longer.
+// stalled is how long data has waited for an acknowledgement of anything new,
+// selective ones included. The kernel's stamp of the last acknowledgement is
+// exact where readings are far apart, but data that arrives renews it, too: it
+// counts where there was progress.
 func (o *observation) stalled(now time.Time) time.Duration {
-	if o.last.Unacked == 0 {
+	switch {
+	case o.last.Unacked == 0:
 		return 0
+	case o.progressAt.After(o.inFlightAt):
+		return now.Sub(o.progressAt)
 	}
-	return min(now.Sub(o.inFlightAt), o.last.LastAckReceived+now.Sub(o.at))
+	return now.Sub(o.inFlightAt)
 }
 
 // view fills in what the observation knows of a subflow.
@@ -141,11 +120,9 @@ func (o *observation) view(f policy.Subflow, now time.Time) policy.Subflow {
 	f.RTT, f.RTTVar, f.MinRTT, f.RTO = t.RTT, t.RTTVar, t.MinRTT, t.RTO
 	f.Backoff = int(t.Backoff)
 	f.Stalled, f.Timeouts = o.stalled(now), o.timeouts
-	f.LossRate, f.LossKnown = o.lossRate, o.lossKnown
-	f.Fresh = int(t.DataSegsOut - o.lossInfo.DataSegsOut) // modulo 2³²
-	if sent := t.BytesSent - o.lossInfo.BytesSent; sent > 0 {
-		f.FreshLoss = float64(t.BytesRetrans-o.lossInfo.BytesRetrans) / float64(sent)
-	}
+	f.LossRate, f.LossKnown = o.loss.rate, o.loss.known
+	f.FreshLoss, f.Fresh = o.loss.since(t)
+	f.Starting = o.loss.starting
 	f.Delivery, f.Pacing, f.Arrival = o.delivery, t.PacingRate, o.arrival
 	f.Unacked, f.Quiet = int(t.Unacked), t.LastDataReceived
 	f.Sent, f.Received, f.Busy = t.BytesAcked, t.BytesReceived, o.busy

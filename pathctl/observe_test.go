@@ -47,8 +47,12 @@ func TestObservationStalled(t *testing.T) {
 		}, 0, 100},
 		{"acknowledged in between", []at{
 			{0, uapi.TCPInfo{Unacked: 9}},
-			{500, uapi.TCPInfo{Unacked: 9, LastAckReceived: ms(20)}},
+			{500, uapi.TCPInfo{Unacked: 9, Delivered: 1, LastAckReceived: ms(20)}},
 		}, 5, 25},
+		{"only data of the peer arrived in between", []at{
+			{0, uapi.TCPInfo{Unacked: 9}},
+			{500, uapi.TCPInfo{Unacked: 9, LastAckReceived: ms(20)}},
+		}, 5, 505},
 		{"not acknowledged", []at{
 			{0, uapi.TCPInfo{}},
 			{100, uapi.TCPInfo{Unacked: 9, LastAckReceived: ms(90), LastDataSent: ms(80)}},
@@ -107,7 +111,20 @@ func TestObservationTimeouts(t *testing.T) {
 // sent is a reading after a number of segments of 1,000 bytes, some of them
 // sent again.
 func sent(segments, again uint64) uapi.TCPInfo {
-	return uapi.TCPInfo{DataSegsOut: uint32(segments), BytesSent: 1000 * segments, BytesRetrans: 1000 * again, BytesAcked: 1000 * (segments - again)}
+	return uapi.TCPInfo{DataSegsOut: uint32(segments), TotalRetrans: uint32(again), SndSsthresh: 100, BytesSent: 1000 * segments, BytesRetrans: 1000 * again, BytesAcked: 1000 * (segments - again)}
+}
+
+// again is a reading after segments of which some were sent again, some of
+// those needlessly.
+func again(segments, again, needlessly uint32) uapi.TCPInfo {
+	return uapi.TCPInfo{DataSegsOut: segments, TotalRetrans: again, DsackDups: needlessly, SndSsthresh: 100}
+}
+
+// slow is a reading in slow start.
+func slow(segments, again uint64) uapi.TCPInfo {
+	t := sent(segments, again)
+	t.SndSsthresh = noThreshold
+	return t
 }
 
 func TestObservationLoss(t *testing.T) {
@@ -132,13 +149,18 @@ func TestObservationLoss(t *testing.T) {
 		{"unknown again when little is sent", []at{{0, sent(0, 0)}, {500, sent(100, 50)}, {2500, sent(110, 50)}}, loss{}},
 		{"counters that start again", []at{{0, sent(1000, 500)}, {500, sent(100, 10)}}, loss{}},
 		{"and what comes then", []at{{0, sent(1000, 500)}, {500, sent(100, 10)}, {1000, sent(200, 30)}}, loss{true, 0.2}},
+		{"reordering is no loss", []at{{0, sent(0, 0)}, {500, again(100, 20, 15)}}, loss{true, 0.05}},
+		{"reports from before", []at{{0, sent(0, 0)}, {500, again(100, 20, 30)}}, loss{true, 0}},
+		{"slow start", []at{{0, slow(0, 0)}, {500, slow(100, 50)}, {1000, slow(200, 90)}}, loss{}},
+		{"until it is mended", []at{{0, slow(10, 0)}, {500, slow(100, 50)}, {600, sent(200, 90)}, {700, sent(250, 99)}, {850, sent(300, 110)}, {1400, sent(400, 115)}}, loss{true, 0.05}},
+		{"slow start does not last for ever", []at{{0, slow(0, 0)}, {100, slow(10, 0)}, {3100, slow(100, 50)}, {3400, slow(200, 100)}, {3900, slow(300, 120)}}, loss{true, 0.2}},
 		{"the count of segments turns over", []at{
-			{0, uapi.TCPInfo{DataSegsOut: 1<<32 - 20}}, {500, uapi.TCPInfo{DataSegsOut: 40, BytesSent: 60_000, BytesRetrans: 6000}},
+			{0, uapi.TCPInfo{DataSegsOut: 1<<32 - 20}}, {500, uapi.TCPInfo{DataSegsOut: 40, SndSsthresh: 100, TotalRetrans: 6, BytesSent: 60_000}},
 		}, loss{true, 0.1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o, _ := observed(tt.readings)
-			if diff := cmp.Diff(tt.want, loss{o.lossKnown, o.lossRate}); diff != "" {
+			if diff := cmp.Diff(tt.want, loss{o.loss.known, o.loss.rate}); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -179,7 +201,7 @@ func TestObservationView(t *testing.T) {
 		{0, uapi.TCPInfo{}},
 		{500, uapi.TCPInfo{
 			RTT: ms(40), RTTVar: ms(4), MinRTT: ms(30), RTO: ms(400), Backoff: 1, Unacked: 7, PacingRate: 99,
-			DataSegsOut: 60, BytesSent: 60_000, BytesRetrans: 6000, BytesAcked: 50_000, BytesReceived: 1000,
+			DataSegsOut: 60, TotalRetrans: 6, SndSsthresh: 100, BytesSent: 60_000, BytesAcked: 50_000, BytesReceived: 1000,
 			LastDataSent: ms(20), LastAckReceived: ms(60), LastDataReceived: ms(70),
 		}},
 	})

@@ -90,7 +90,7 @@ func (e *engine) drop(ctx context.Context, c *connection, d Step, now time.Time)
 		return
 	}
 	gone := e.destroy
-	if d.Cause == policy.PathDown {
+	if e.role == policy.Client && (d.Cause == policy.PathDown || d.Cause == policy.Failed) {
 		gone = e.takeBack
 	}
 	if !gone(ctx, c, k, f, d.Reason, d.Why, now) {

@@ -132,16 +132,16 @@ func TestReconcileDrop(t *testing.T) {
 		retry time.Duration
 	}{
 		{"unneeded", policy.Unneeded, nil, nil, []string{destroy}, false, 0},
-		{"failed", policy.Failed, nil, nil, []string{destroy}, false, firstRetry[failedTimeout]},
-		{"lossy", policy.Failed, func(f *subflow) { f.obs.lossKnown, f.obs.lossRate = true, 0.3 }, nil, []string{destroy}, false, firstRetry[failedPoor]},
-		{"lossy and silent", policy.Failed, func(f *subflow) { f.obs.lossKnown, f.obs.lossRate, f.obs.timeouts = true, 0.3, 2 }, nil, []string{destroy}, false, firstRetry[failedTimeout]},
+		{"failed", policy.Failed, nil, nil, []string{destroy, "remove 5: 0"}, false, firstRetry[failedTimeout]},
+		{"lossy", policy.Failed, func(f *subflow) { f.obs.loss.known, f.obs.loss.rate = true, 0.3 }, nil, []string{destroy, "remove 5: 0"}, false, firstRetry[failedPoor]},
+		{"lossy and silent", policy.Failed, func(f *subflow) { f.obs.loss.known, f.obs.loss.rate, f.obs.timeouts = true, 0.3, 2 }, nil, []string{destroy, "remove 5: 0"}, false, firstRetry[failedTimeout]},
 		{"first one, path down", policy.PathDown, nil, nil, []string{destroy, "remove 5: 0"}, false, 0},
 		{"the oldest one that works, path down", policy.PathDown, func(f *subflow) { f.initial, f.addrID = false, 161 }, nil, []string{destroy, "announce 5: 10.0.0.1 id 161", "remove 5: 161"}, false, 0},
 		{"id unknown, path down", policy.PathDown, func(f *subflow) { f.initial = false }, nil, []string{destroy}, false, 0},
 		{"gone already", policy.Unneeded, nil, mptcppm.ErrNotFound, []string{destroy, "destroy " + plainFirst}, false, 0},
 		{"connection gone", policy.Unneeded, nil, mptcppm.ErrNoConnection, []string{destroy}, false, 0},
 		{"refused: tried again next time", policy.Failed, nil, mptcppm.ErrInvalid, []string{destroy}, true, 0},
-		{"pending without a port", policy.Failed, func(f *subflow) { f.local = ap("10.0.0.1:0") }, nil, nil, false, firstRetry[failedTimeout]},
+		{"pending without a port", policy.Failed, func(f *subflow) { f.local, f.established = ap("10.0.0.1:0"), false }, nil, nil, false, firstRetry[failedTimeout]},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, policy.Client)

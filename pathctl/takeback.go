@@ -7,9 +7,10 @@ import (
 	"mpproxy/pathctl/mptcppm"
 )
 
-// takeBack destroys a subflow whose path is down. Its goodbye cannot reach the
-// peer over its own path: RM_ADDR on another one tells, so that the peer does
-// not wait for a timeout. This is best effort; the kernel repeats nothing.
+// takeBack destroys a subflow whose path is down or has failed. Its goodbye does
+// not reach the peer over its own path: RM_ADDR on another one tells, so that the
+// peer does not wait for a timeout of its own sending. This is best effort; the
+// kernel repeats nothing.
 //
 // The kernel sends RM_ADDR on the oldest subflow that is established
 // (mptcp_pm_addr_send_ack, net/mptcp/pm.c): when that is this one, the word is
@@ -19,7 +20,7 @@ import (
 // announced once more, to be taken back.
 func (e *engine) takeBack(ctx context.Context, c *connection, k subflowKey, f *subflow, reason Reason, why string, now time.Time) bool {
 	token, id := c.reg.Token, f.addrID
-	known := id != 0 || f.initial // else no event has told it, and 0 is the first subflow's
+	known := f.established && (id != 0 || f.initial) // else no event has told it, and 0 is the first subflow's
 	lastWord := known && !f.initial && !e.hasOlder(c, f)
 	if known && !f.initial && !lastWord {
 		_ = e.cmds.Remove(ctx, token, id)
@@ -30,7 +31,7 @@ func (e *engine) takeBack(ctx context.Context, c *connection, k subflowKey, f *s
 	if lastWord && e.cmds.Announce(ctx, token, mptcppm.Endpoint{ID: id, Addr: f.local.Addr().Unmap()}) != nil {
 		return true
 	}
-	if f.initial || lastWord {
+	if known && (f.initial || lastWord) {
 		_ = e.cmds.Remove(ctx, token, id)
 	}
 	return true

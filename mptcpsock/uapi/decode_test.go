@@ -93,7 +93,7 @@ func tcpInfoBlob() blob {
 		u64(104, math.MaxUint64).u64(120, 61).u64(128, 62).
 		u32(136, 71).u32(140, 72).u32(144, 73).u32(148, 44).u32(152, 74).u32(156, 75).
 		u64(160, 1<<40).u64(168, 81).u64(176, 82).u64(184, 83).
-		u64(200, 63).u64(208, 64).
+		u32(192, 55).u64(200, 63).u64(208, 64).u32(216, 52).
 		u32(228, 91).u32(232, 92).u32(236, 93).
 		u16(240, 94).u16(242, 95).u32(244, 96)
 	return b.u8(7, appLimitedBit)
@@ -104,7 +104,7 @@ func TestDecodeTCPInfo(t *testing.T) {
 		State: TCPEstablished, CAState: CALoss,
 		RTT: 41 * time.Microsecond, RTTVar: 42 * time.Microsecond, RcvRTT: 43 * time.Microsecond, MinRTT: 44 * time.Microsecond,
 		RTO: 200 * time.Millisecond, Retransmits: 2, Probes: 3, Backoff: 5,
-		Unacked: 21, Sacked: 22, Lost: 23, Retrans: 24, TotalRetrans: 51,
+		Unacked: 21, Sacked: 22, Lost: 23, Retrans: 24, TotalRetrans: 51, DsackDups: 52, Delivered: 55,
 		SndCwnd: 10, SndSsthresh: math.MaxInt32, SndMSS: 1460, RcvMSS: 536, PMTU: 1500, Reordering: 3,
 		LastDataSent: 31 * time.Millisecond, LastDataReceived: 32 * time.Millisecond, LastAckReceived: 33 * time.Millisecond,
 		PacingRate: math.MaxUint64, DeliveryRate: 1 << 40, AppLimited: true,

@@ -30,8 +30,12 @@ type TCPInfo struct {
 	// Segments in flight: sent and not acknowledged, of these selectively
 	// acknowledged, taken for lost, and sent again.
 	Unacked, Sacked, Lost, Retrans uint32
-	// TotalRetrans counts segments sent again.
-	TotalRetrans uint32
+	// TotalRetrans counts segments sent again, DsackDups those that the peer
+	// reported as needless (RFC 2883).
+	TotalRetrans, DsackDups uint32
+	// Delivered counts segments that the peer acknowledged, selectively or
+	// not.
+	Delivered uint32
 
 	// SndCwnd is the congestion window in segments of SndMSS bytes,
 	// SndSsthresh the slow start threshold in segments, math.MaxInt32 while
@@ -112,6 +116,8 @@ func DecodeTCPInfo(b []byte) (TCPInfo, error) {
 		Lost:             r.Lost,
 		Retrans:          r.Retrans,
 		TotalRetrans:     r.TotalRetrans,
+		DsackDups:        r.DsackDups,
+		Delivered:        r.Delivered,
 		SndCwnd:          r.SndCwnd,
 		SndSsthresh:      r.SndSsthresh,
 		SndMSS:           r.SndMSS,

@@ -78,7 +78,7 @@ func TestLossyPathIsLeft(t *testing.T) {
 			w.run(20 * time.Second)
 			evicted := w.when("drop wifi failed", time.Second)
 			w.check(evicted >= 0 && evicted <= 3*time.Second, "%s: evicted at %v", mode, evicted)
-			w.check(w.count("drop wifi") <= 2, "%s: wifi was tried and dropped %d times", mode, w.count("drop wifi"))
+			w.check(w.count("drop wifi failed: loss") <= 2, "%s: wifi was tried and dropped %d times", mode, w.count("drop wifi failed: loss"))
 		}
 	}
 }

@@ -196,7 +196,7 @@ func (v *view) loses(s *sub) bool {
 	threshold := v.p.LossThreshold
 	if v.onTrial(s.Path) && s.inUse() {
 		v.lookIn(trialLook)
-		if s.Fresh >= trialSample && s.FreshLoss >= trialFactor*threshold {
+		if s.Fresh >= trialSample && s.FreshLoss >= trialFactor*threshold && !s.overflows() {
 			return true
 		}
 	}
@@ -226,6 +226,10 @@ func (v *view) subflowLosesLess(i int) bool {
 	}
 	return false
 }
+
+// overflows reports whether a subflow's losses are those of a queue that it has
+// filled itself while it looks for its rate.
+func (s *sub) overflows() bool { return s.Starting && s.RTT >= 3*s.MinRTT/2 }
 
 // lossNow is the worst that is known of a subflow's loss lately.
 func (s *sub) lossNow() (rate float64) {

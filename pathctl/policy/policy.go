@@ -92,15 +92,19 @@ type Subflow struct {
 	// Timeouts counts expirations of the retransmission timer since the last
 	// acknowledged byte.
 	Timeouts int
-	// LossRate is the share of bytes sent again in the last window, 0 to 1,
-	// without those that the peer reported as duplicates (DSACK). LossKnown
-	// says that enough was sent to tell: 50 segments.
+	// LossRate is the share of segments sent again in the last window, 0 to
+	// 1, without those that the peer reported as duplicates (DSACK) and
+	// without the losses of slow start. LossKnown says that enough was sent to
+	// tell: 50 segments.
 	LossRate  float64
 	LossKnown bool
 	// FreshLoss is the same for the window that is still open, in which Fresh
 	// segments were sent so far.
 	FreshLoss float64
 	Fresh     int
+	// Starting says that it still looks for its rate (slow start): what it
+	// loses now may be its own queue's.
+	Starting bool
 	// Delivery is the rate of acknowledged bytes in the last window, in bytes
 	// a second; Pacing is the kernel's pacing rate.
 	Delivery, Pacing uint64

@@ -1,0 +1,95 @@
+package pathctl
+
+import (
+	"math"
+	"time"
+
+	"mpproxy/mptcpsock/uapi"
+)
+
+// A loss rate means something when lossSample segments were sent. A subflow
+// that loses much sends less than that in one window, so loss is counted on
+// until there are as many, for lossWindow at most.
+const (
+	lossSample = 50
+	lossWindow = 2 * time.Second
+)
+
+// What a sender loses while it looks for the rate of a path says how long the
+// path's queue is, not how good the path: it is left out, for startupMost at
+// most, and until what was lost has been sent again.
+const (
+	startupMost   = 3 * time.Second
+	startupSettle = 200 * time.Millisecond // or two round trips
+	noThreshold   = math.MaxInt32          // tcpi_snd_ssthresh before the first loss (bbr: before it found the rate)
+)
+
+// lossCount measures what share of its segments a subflow has to send again.
+type lossCount struct {
+	at    time.Time // begin of the window
+	info  uapi.TCPInfo
+	rate  float64 // 0 to 1, of the last window
+	known bool    // enough was sent in it
+
+	flowAt   time.Time // when data began to flow
+	starting bool      // it looks for its rate
+	settled  time.Time // when what was lost at the start has been mended; zero: it has
+}
+
+// add takes a reading into account.
+func (l *lossCount) add(t uapi.TCPInfo, now time.Time) {
+	l.follow(t, now)
+	age := now.Sub(l.at)
+	switch {
+	case l.starting:
+		if age >= lossWindow {
+			l.restart(t, now)
+		}
+		return
+	case !l.settled.IsZero():
+		if !now.Before(l.settled) {
+			l.settled = time.Time{}
+			l.restart(t, now)
+		}
+		return
+	case age < window:
+		return
+	}
+	rate, segments := l.since(t)
+	if segments < lossSample && age < lossWindow {
+		return
+	}
+	l.restart(t, now)
+	if segments >= lossSample {
+		l.known, l.rate = true, rate
+	}
+}
+
+func (l *lossCount) restart(t uapi.TCPInfo, now time.Time) {
+	l.known, l.rate = false, 0
+	l.at, l.info = now, t
+}
+
+// follow finds out whether the subflow still looks for its rate.
+func (l *lossCount) follow(t uapi.TCPInfo, now time.Time) {
+	if l.flowAt.IsZero() && t.DataSegsOut > 0 {
+		l.flowAt = now
+	}
+	was := l.starting
+	l.starting = !l.flowAt.IsZero() && t.SndSsthresh >= noThreshold && now.Sub(l.flowAt) < startupMost
+	if was && !l.starting {
+		l.settled = now.Add(max(startupSettle, 2*t.RTT))
+	}
+}
+
+// since returns the loss in the window that is open, and how many segments were
+// sent in it. What the peer reports as sent needlessly (DSACK, RFC 2883) was not
+// lost: reordering looks like loss at first.
+func (l *lossCount) since(t uapi.TCPInfo) (rate float64, segments int) {
+	sent := t.DataSegsOut - l.info.DataSegsOut // modulo 2³²
+	again := int64(t.TotalRetrans-l.info.TotalRetrans) - int64(t.DsackDups-l.info.DsackDups)
+	if sent == 0 || again <= 0 {
+		return 0, int(sent)
+	}
+	return min(float64(again)/float64(sent), 1), int(sent)
+}
