@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/coexist"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
 	"mpproxy/pathctl/policy"
@@ -39,6 +40,7 @@ type Client struct {
 	ready     chan struct{}
 	paths     atomic.Pointer[[]netpath.Path]
 	steering  atomic.Pointer[steering] // nil: the kernel steers
+	others    atomic.Pointer[othersWatch]
 }
 
 // NewClient returns a controller; nothing happens before Run.
@@ -84,6 +86,26 @@ func (c *Client) SourceRouting() (bool, error) { return c.monitor.SourceRouting(
 // Kernel returns what is registered with the kernel's path manager.
 func (c *Client) Kernel() KernelStatus { return c.kernel.status() }
 
+// Notices returns what else on this host has a say about subflows.
+func (c *Client) Notices() []coexist.Notice {
+	if w := c.others.Load(); w != nil {
+		return w.list()
+	}
+	return nil
+}
+
+// strictPaths lists the interfaces whose strict reverse path filter does no harm
+// only because of source routing.
+func (c *Client) strictPaths() []string {
+	var out []string
+	for _, p := range c.Paths() {
+		if p.State == netpath.Up && p.StrictFilter && p.Warning == "" {
+			out = append(out, p.Interface)
+		}
+	}
+	return out
+}
+
 // Run follows the paths until ctx is done, then puts everything back.
 func (c *Client) Run(ctx context.Context) error {
 	c.kernel.open(ctx)
@@ -94,6 +116,9 @@ func (c *Client) Run(ctx context.Context) error {
 		c.steering.Store(s)
 		g.Go(func() error { return s.run(ctx) })
 	}
+	others := newOthersWatch(c.kernel, s, c.strictPaths, c.log)
+	c.others.Store(others)
+	g.Go(func() error { return others.run(ctx) })
 	g.Go(func() error { return c.monitor.Run(ctx) })
 	g.Go(func() error { return watchSleep(ctx, kernelClocks, wakeEvery, c.woke(ctx)) })
 	g.Go(func() error { return c.follow(ctx) })

@@ -72,14 +72,16 @@ func (c *Concentrator) Run(ctx context.Context) error {
 
 func (c *Concentrator) steerOrServe(ctx context.Context) error {
 	s := c.kernel.steer(c.cfg.UserSpace, policy.Concentrator, c.addresses())
+	g, ctx := errgroup.WithContext(ctx)
+	others := newOthersWatch(c.kernel, s, nil, c.log)
+	g.Go(func() error { return others.run(ctx) })
 	if s == nil {
 		c.serve(ctx)
-		return nil
+		return g.Wait()
 	}
 	s.engine.recorder = c.cfg.Recorder
 	c.steering.Store(s)
 	close(c.ready)
-	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.run(ctx) })
 	g.Go(func() error {
 		return watchSleep(ctx, kernelClocks, wakeEvery, func(asleep time.Duration) { s.engine.post(ctx, s.engine.woke(asleep)) })

@@ -3,6 +3,8 @@ package pathctl
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -10,6 +12,10 @@ import (
 // ErrInUse: another program of the same role registers endpoints in this
 // network namespace.
 var ErrInUse = errors.New("another mpproxy of this role manages subflows in this network namespace: stop it, or leave it to that one")
+
+// lockPrefix is how the locks' names begin; '@' stands for the NUL of an
+// abstract address, here and in /proc/net/unix.
+const lockPrefix = "@mpproxy/subflows-"
 
 // A roleLock makes its holder the only one of its role that registers endpoints
 // in its network namespace. It is an abstract Unix address (unix(7)), which
@@ -22,7 +28,7 @@ func lockRole(role string) (*roleLock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the lock of the %s: %w", role, err)
 	}
-	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: "@mpproxy/subflows-" + role}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: lockPrefix + role}); err != nil {
 		_ = unix.Close(fd)
 		if errors.Is(err, unix.EADDRINUSE) {
 			return nil, ErrInUse
@@ -36,4 +42,20 @@ func (l *roleLock) release() {
 	if l != nil {
 		_ = unix.Close(l.fd)
 	}
+}
+
+// heldLocks lists the roles whose locks are held in this network namespace. It
+// takes none: a program that starts just then must get its own.
+func heldLocks() ([]string, error) {
+	b, err := os.ReadFile("/proc/net/unix")
+	if err != nil {
+		return nil, fmt.Errorf("looking for other programs of ours: %w", err)
+	}
+	var roles []string
+	for line := range strings.Lines(string(b)) {
+		if _, role, ok := strings.Cut(strings.TrimSpace(line), " "+lockPrefix); ok {
+			roles = append(roles, role)
+		}
+	}
+	return roles, nil
 }

@@ -23,6 +23,7 @@ type steering struct {
 	events  *mptcppm.Events
 	watch   *rtowatch.Watcher
 	journal *journal.Journal
+	found   bool // the path manager was in user space already
 }
 
 // startSteering takes over. Nothing is left behind when it fails.
@@ -41,6 +42,9 @@ func startSteering(role policy.Role, k *kernel, announce []netip.Addr, log *slog
 	}
 	before, err := takePathManager(k.journal)
 	if err != nil {
+		return s, err
+	}
+	if s.found, err = foundInUserSpace(s.journal); err != nil {
 		return s, err
 	}
 	log.Info("took over the path manager of this network namespace: mpproxy decides about subflows, and serves other programs' connections by the configured endpoints",

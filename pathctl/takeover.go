@@ -66,3 +66,10 @@ func returnPathManager(j *journal.Journal) error {
 	}
 	return j.Done(pathManagerKey)
 }
+
+// foundInUserSpace reports, after takePathManager, whether there was nothing to
+// take: somebody else had made user space the path manager.
+func foundInUserSpace(j *journal.Journal) (bool, error) {
+	taken, err := j.Pending(pathManagerKey, new(savedSysctl))
+	return err == nil && !taken, err
+}

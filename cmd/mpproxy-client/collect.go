@@ -12,6 +12,7 @@ import (
 	"mpproxy/mptcpsock"
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl"
+	"mpproxy/pathctl/coexist"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
 	"mpproxy/proxy"
@@ -69,7 +70,17 @@ func (c *collector) status(ctx context.Context) (status.Status, error) {
 	}
 	s.Missing = append(s.Missing, missing(paths, kernel, whyNot, mptcpsock.ProbeMPTCP(), s.Server.PlainTCP)...)
 	s.Missing = append(s.Missing, missingForRules(c.conf, paths, kernel)...)
+	s.Notices = notices(c.controller.Notices())
 	return s, nil
+}
+
+// notices is never nil: programs that read the status get a list.
+func notices(found []coexist.Notice) []status.Notice {
+	out := []status.Notice{}
+	for _, n := range found {
+		out = append(out, status.Notice{Kind: string(n.Kind), What: n.What, Effect: n.Effect, Advice: n.Advice})
+	}
+	return out
 }
 
 func (c *collector) server() status.Server {

@@ -21,6 +21,7 @@ func Render(w io.Writer, s Status, opt RenderOptions) error {
 	p.head(s)
 	p.paths(s)
 	p.missing(s)
+	p.notices(s)
 	p.connections(s, opt.MaxConnections)
 	return p.err
 }
@@ -115,6 +116,16 @@ func (p *printer) missing(s Status) {
 	p.printf("\nMissing on this host\n")
 	for _, m := range s.Missing {
 		p.printf("  %s: %s\n    → %s\n", m.What, m.Effect, m.Advice)
+	}
+}
+
+func (p *printer) notices(s Status) {
+	if len(s.Notices) == 0 {
+		return
+	}
+	p.printf("\nOthers on this host\n")
+	for _, n := range s.Notices {
+		p.printf("  %s: %s\n    → %s\n", n.What, n.Effect, n.Advice)
 	}
 }
 

@@ -107,7 +107,7 @@ func samples() map[string]Status {
 				ReceivedBytes: 18_446_744_073_709_551_615, ReceiveRate: 18_860_000,
 			},
 		},
-		Connections: []Connection{}, Missing: []Missing{},
+		Connections: []Connection{}, Missing: []Missing{}, Notices: []Notice{},
 		Totals: Totals{Connections: 12, Live: 2},
 	}
 
@@ -156,6 +156,10 @@ func samples() map[string]Status {
 	fallen.Connections = []Connection{{
 		ID: 3, Destination: "192.0.2.200:22", Mode: "single", Opened: now.Add(time.Second), Protocol: "tcp",
 		FellBack: "no MP_CAPABLE in the answer", Subflows: []Subflow{},
+	}}
+	fallen.Notices = []Notice{{
+		Kind: "endpoints", What: "MPTCP endpoints of another program: 192.0.2.10 id 1 [subflow]",
+		Effect: "mpproxy leaves them alone", Advice: "if they are not wanted: ip mptcp endpoint delete id ID",
 	}}
 	fallen.Totals = Totals{Connections: 7, Live: 1, Refused: 2, Failed: 3, FellBack: 4, AuthFailures: 5}
 

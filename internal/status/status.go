@@ -24,6 +24,8 @@ type Status struct {
 	Totals      Totals       `json:"totals"`
 	// Missing lists what this host lacks, and what to do about it.
 	Missing []Missing `json:"missing"`
+	// Notices tell what else on this host has a say about subflows.
+	Notices []Notice `json:"notices"`
 }
 
 // Server is the concentrator as the client sees it.
@@ -111,6 +113,14 @@ type Totals struct {
 
 // Missing is one thing that this host lacks.
 type Missing struct {
+	What   string `json:"what"`
+	Effect string `json:"effect"`
+	Advice string `json:"advice"`
+}
+
+// Notice is one thing that others do on this host.
+type Notice struct {
+	Kind   string `json:"kind"` // "endpoints", "decider", "path-manager" or "rp-filter"
 	What   string `json:"what"`
 	Effect string `json:"effect"`
 	Advice string `json:"advice"`

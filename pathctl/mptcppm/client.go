@@ -117,6 +117,17 @@ func (c *Client) Close() error {
 	return c.conn.Close()
 }
 
+// EventsGroup is the number of the multicast group that MPTCP's events go to, 0
+// on a kernel that has none.
+func (c *Client) EventsGroup() uint32 {
+	for _, g := range c.family.Groups {
+		if g.Name == eventsGroup {
+			return g.ID
+		}
+	}
+	return 0
+}
+
 // reply is what a command is answered with, apart from errors.
 type reply uint8
 

@@ -22,10 +22,11 @@ const (
 	RankChanged
 	MeteredChanged
 	WarningChanged
+	FilterChanged // Path.StrictFilter
 )
 
 var changeNames = [...]string{
-	"added", "removed", "up", "down", "reason", "interface", "address", "gateway", "table", "rank", "metered", "warning",
+	"added", "removed", "up", "down", "reason", "interface", "address", "gateway", "table", "rank", "metered", "warning", "strict filter",
 }
 
 // String returns one word.
@@ -95,6 +96,7 @@ func comparePath(b, a Path) []Change {
 	note(RankChanged, b.Rank, a.Rank)
 	note(MeteredChanged, b.Metered, a.Metered)
 	note(WarningChanged, b.Warning, a.Warning)
+	note(FilterChanged, b.StrictFilter, a.StrictFilter)
 	return cs
 }
 

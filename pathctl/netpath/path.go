@@ -63,7 +63,10 @@ type Path struct {
 	State     State
 	Reason    string // why the path is down, in words; empty when it is up
 	Warning   string // what may keep an up path from working and what to do; mostly empty
-	Addrs     []Addr // at most one of each family, IPv4 first; empty when down
+	// StrictFilter: rp_filter=1 is in effect on a path that is not the best
+	// default route's. Without source routing it does not work.
+	StrictFilter bool
+	Addrs        []Addr // at most one of each family, IPv4 first; empty when down
 
 	// Bytes received and sent by the whole interface since it was made. They
 	// are as old as the snapshot; Monitor.Counters reads fresh ones.

@@ -18,13 +18,16 @@ func rpFilterOf(sys system, index int) int32 {
 // (__fib_validate_source, net/ipv4/fib_frontend.c), so with source routing in
 // place it finds the right interface and nothing is lost: measured on 6.18.
 // Without, answers on every path but that of the best default route are
-// dropped, also for sockets bound to the interface.
+// dropped, also for sockets bound to the interface. Nothing is set
+// here: with source routing it would change nothing, and without the privilege
+// for source routing it cannot be done.
 func warn(paths []Path, sys system) []Path {
 	best := bestIPv4Interface(sys.routes)
 	for i := range paths {
 		p := &paths[i]
 		a, ok := p.Addr(IPv4)
-		if ok && a.Table == 0 && p.Index != best && rpFilterOf(sys, p.Index) == rpFilterStrict {
+		p.StrictFilter = ok && p.Index != best && rpFilterOf(sys, p.Index) == rpFilterStrict
+		if p.StrictFilter && a.Table == 0 {
 			p.Warning = "the reverse path filter is strict (rp_filter=1) and drops answers on this path: it needs " +
 				"source routing, or sysctl net.ipv4.conf." + p.Interface + ".rp_filter=2"
 		}
