@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"mpproxy/mptcpsock/subopt"
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/mptcppm"
@@ -56,6 +57,7 @@ type Controller struct {
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when both goroutines have returned
 	log    *slog.Logger
+	setter sharedSetter
 
 	mu      sync.Mutex
 	records map[uapi.Token]*record
@@ -146,7 +148,7 @@ func (ctl *Controller) Close() error {
 	if was {
 		return nil
 	}
-	errs := []error{ctl.failure}
+	errs := []error{ctl.failure, ctl.setter.close()}
 	if ctl.events != nil {
 		errs = append(errs, ctl.events.Close())
 	}
@@ -221,14 +223,16 @@ func (ctl *Controller) attach(c *Conn, b birth) error {
 	}
 	r.conn, r.server = c, c.accepted
 	r.allowed, r.fate = slices.Clone(b.allowed), b.fate
-	r.merge(subflows)
-	r.spread = b.manual() && len(r.allowed) > 0
+	r.merge(subflows, false)
+	if b.manual() {
+		r.spread = slices.Clone(b.allowed)
+	}
 	ctl.mu.Unlock()
 	a := &attachment{ctl: ctl, rec: r}
 	c.attached.Store(a)
 	ctx, cancel := context.WithTimeout(context.Background(), handOver)
 	defer cancel()
-	ctl.spread(ctx, a)
+	ctl.spread(a)
 	return operation{attachment: a, conn: c, name: "attach"}.steer(ctx, b.Steering)
 }
 
@@ -291,6 +295,14 @@ func translate(err error) error {
 	case errors.Is(err, mptcppm.ErrNotSupported) && !errors.Is(err, ErrNotSupported):
 		kind = ErrNotSupported
 	case errors.Is(err, ErrNotPermitted), errors.Is(err, ErrNotSupported):
+	case errors.Is(err, subopt.ErrNotSupported):
+		kind = ErrNotSupported
+	case errors.Is(err, subopt.ErrNotPermitted): // it says which privileges
+		kind = ErrNotPermitted
+	case errors.Is(err, subopt.ErrNoSubflow):
+		kind = ErrUnknownSubflow
+	case errors.Is(err, subopt.ErrInvalid):
+		kind = ErrInvalid
 	case errors.Is(err, mptcppm.ErrPermission), errors.Is(err, fs.ErrPermission):
 		kind = fmt.Errorf("%w, needs CAP_NET_ADMIN in the network namespace", ErrNotPermitted)
 	case errors.Is(err, mptcppm.ErrNotUserspace):

@@ -68,12 +68,12 @@ func (ctl *Controller) handle(ev mptcppm.Event) {
 		delete(ctl.records, ev.Token)
 	}
 	a := (*attachment)(nil)
-	if r.spread && r.established && r.conn != nil {
+	if len(r.spread) > 0 && r.established && r.conn != nil {
 		a = r.conn.attached.Load()
 	}
 	ctl.mu.Unlock()
 	if a != nil {
-		ctl.spread(context.Background(), a)
+		ctl.spread(a)
 	}
 	if doomed != nil {
 		_ = doomed.Close() // its readers and writers fail with net.ErrClosed
@@ -138,7 +138,7 @@ func (ctl *Controller) resync() {
 		ctl.mu.Lock()
 		r.established = true // if it is not, the kernel will say so
 		if err == nil {
-			r.merge(subflows)
+			r.merge(subflows, true)
 		}
 		for w := range r.watches {
 			w.lose()

@@ -245,22 +245,46 @@ func (op operation) forbid(gone map[netip.Addr]bool) {
 	}
 }
 
-// leave tells the peer and closes the subflows. The peer is told over another
-// subflow, so it comes first.
+// leave closes the subflows and tells the peer. The kernel sends RM_ADDR on the
+// first subflow in its list, so the initial one, with address id 0, is closed
+// before: its option would go down with it. Any other id is forgotten by the
+// kernel with its last subflow, and has to be taken back first.
 func (op operation) leave(ctx context.Context, gone map[netip.Addr]bool) error {
-	for id := range op.addrIDs(gone) {
-		err := op.ctl.cmds.Remove(ctx, op.rec.token, id)
-		if err != nil && !errors.Is(err, mptcppm.ErrNotFound) {
+	leaves := func(s Subflow) bool { return gone[s.Local.Addr()] }
+	op.retire(ctx, leaves)
+	ids := op.addrIDs(gone)
+	for id := range ids {
+		if id == 0 {
+			continue
+		}
+		if err := op.tellRemoved(ctx, id); err != nil {
 			return err
 		}
 	}
+	err := op.closeThose(ctx, leaves)
+	if ids[0] {
+		err = errors.Join(err, op.tellRemoved(ctx, 0))
+	}
+	return err
+}
+
+// tellRemoved sends RM_ADDR for an address id.
+func (op operation) tellRemoved(ctx context.Context, id uapi.AddrID) error {
+	err := op.ctl.cmds.Remove(ctx, op.rec.token, id)
+	if errors.Is(err, mptcppm.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+func (op operation) closeThose(ctx context.Context, leaves func(Subflow) bool) error {
 	subflows, err := op.conn.Subflows()
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, s := range subflows {
-		if !gone[s.Local.Addr()] || s.TCP.State.Closing() {
+		if !leaves(s) || s.TCP.State.Closing() {
 			continue
 		}
 		if err := op.destroy(ctx, Pair{s.Local, s.Remote}); err != nil && !errors.Is(err, mptcppm.ErrNotFound) {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
-	"time"
 
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
@@ -197,12 +196,11 @@ func newest(before, after []Subflow, want Pair) Pair {
 	return want
 }
 
-// lookAgain is how often an outcome is looked for in the socket: its event may
-// be among those that were lost.
-const lookAgain = time.Second
-
 // outcome waits until a subflow is established or has ended.
 func (op operation) outcome(ctx context.Context, pair Pair, seq uint64, prio Priority) (Pair, error) {
+	op.ctl.mu.Lock()
+	readings := op.rec.readings
+	op.ctl.mu.Unlock()
 	err := op.await(ctx, func() (bool, error) {
 		if f, p := op.rec.find(pair); f != nil {
 			f.backup = prio == Backup
@@ -211,6 +209,9 @@ func (op operation) outcome(ctx context.Context, pair Pair, seq uint64, prio Pri
 		}
 		if e, ok := op.rec.ended(pair, seq); ok {
 			return true, e.err()
+		}
+		if op.rec.readings != readings && !op.rec.present[pair] {
+			return true, ErrSubflowFailed // its end was among events that were lost
 		}
 		return false, nil
 	})

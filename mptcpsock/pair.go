@@ -20,8 +20,3 @@ func (p Pair) covers(q Pair) bool {
 	}
 	return p == q
 }
-
-// samePlace reports whether two subflows join the same addresses.
-func (p Pair) samePlace(q Pair) bool {
-	return p.Local.Addr() == q.Local.Addr() && p.Remote == q.Remote
-}

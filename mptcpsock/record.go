@@ -19,15 +19,18 @@ type record struct {
 	denyJoin    bool // though not at the peer's first address
 	gone        bool
 	since       time.Time
-	first       Pair // of the initial subflow, unmapped
-	fate        bool // the connection shares the initial subflow's fate
-	spread      bool // its allowed addresses are to be put to use once subflows can join
+	first       Pair             // of the initial subflow, unmapped
+	fate        bool             // the connection shares the initial subflow's fate
+	spread      []netip.AddrPort // local addresses to be put to use once subflows can join
 
 	subs      map[Pair]*subRecord // established ones, by their ends, unmapped
 	ids       map[netip.Addr]uapi.AddrID
 	announced map[uapi.AddrID]netip.AddrPort // by the peer
 	told      map[netip.Addr]bool            // to the peer
 	allowed   []netip.AddrPort               // local addresses, RFC 6897 section 5.3.3
+
+	present  map[Pair]bool // in the latest reading, in whatever state
+	readings int
 
 	ends    []ending
 	seq     uint64        // of the latest ending
@@ -81,10 +84,13 @@ func (r *record) wake() {
 }
 
 // merge takes a reading of the socket into account: it shows what happened
-// before anybody listened, and after events were lost.
-func (r *record) merge(subflows []Subflow) {
+// before anybody listened, and, when events were lost, what is gone.
+func (r *record) merge(subflows []Subflow, lost bool) {
 	now := make(map[Pair]bool, len(subflows))
+	r.present = make(map[Pair]bool, len(subflows))
+	r.readings++
 	for _, s := range subflows {
+		r.present[Pair{s.Local, s.Remote}] = true
 		if s.TCP.State != uapi.TCPEstablished {
 			continue
 		}
@@ -98,7 +104,7 @@ func (r *record) merge(subflows []Subflow) {
 		f.id, f.idKnown = s.ID, true
 	}
 	for p := range r.subs {
-		if !now[p] {
+		if lost && !now[p] {
 			delete(r.subs, p)
 		}
 	}

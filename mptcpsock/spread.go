@@ -9,18 +9,17 @@ import (
 // spread puts the local addresses to use that a connection was given before it
 // began, as soon as subflows can join: a client opens a subflow from each, a
 // server announces each. Nobody waits for the outcome; Events tells it.
-func (ctl *Controller) spread(ctx context.Context, a *attachment) {
+func (ctl *Controller) spread(a *attachment) {
 	ctl.mu.Lock()
-	due := a.rec.spread && a.rec.established && a.rec.conn != nil
-	if due {
-		a.rec.spread = false
+	var addrs []netip.AddrPort
+	if a.rec.established && a.rec.conn != nil {
+		addrs, a.rec.spread = a.rec.spread, nil
 	}
-	addrs := slices.DeleteFunc(slices.Clone(a.rec.allowed), func(l netip.AddrPort) bool { return a.rec.uses(l.Addr()) })
+	addrs = slices.DeleteFunc(addrs, func(l netip.AddrPort) bool { return a.rec.uses(l.Addr()) })
 	server, c := a.rec.server, a.rec.conn
 	ctl.mu.Unlock()
-	if !due {
-		return
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), handOver)
+	defer cancel()
 	op := operation{attachment: a, conn: c, name: "use local addresses"}
 	for _, l := range addrs {
 		var err error

@@ -103,6 +103,9 @@ func newBareWorld(t *testing.T) *world {
 	must(t, err)
 	w.self = namespace{handle}
 	t.Cleanup(func() { _ = handle.Close() })
+	for _, ns := range []namespace{w.self, w.peer} {
+		ns.do(t, func() { sysctl(t, "net/ipv6/conf/default/accept_dad", "0") }) // else the first second is lost
+	}
 	for i, name := range []string{"link1", "link2"} {
 		connectNamespaces(t, w.self, w.peer, name)
 		w.self.addAddr(t, name, here4[i].String()+"/24")
