@@ -104,9 +104,14 @@ func (c *Conn) SetFateSharing(on bool) error {
 	if err != nil {
 		return err
 	}
+	now, err := c.establishedSubs()
+	if err != nil {
+		return op.fail(err)
+	}
 	op.ctl.mu.Lock()
 	defer op.ctl.mu.Unlock()
-	if on && op.rec.subs[op.rec.first] == nil {
+	isFirst := func(s Subflow) bool { return (Pair{s.Local, s.Remote}) == op.rec.first }
+	if on && !slices.ContainsFunc(now, isFirst) {
 		return op.fail(fmt.Errorf("%w: the initial subflow has ended already", ErrUnknownSubflow))
 	}
 	op.rec.fate = on

@@ -70,9 +70,12 @@ func listen(t testing.TB, lc ListenConfig, on string) *Listener {
 	return ln
 }
 
-// connect dials a listener and accepts.
+// connect dials a listener, at its own address when to is none, and accepts.
 func connect(t testing.TB, d Dialer, ln *Listener, to netip.AddrPort) (client, server *Conn) {
 	t.Helper()
+	if !to.IsValid() {
+		to = ln.Addr()
+	}
 	client, err := d.Dial(testContext(t), to)
 	must(t, err)
 	server = accept(t, ln)
@@ -93,6 +96,13 @@ func bound(t testing.TB, c *Conn) {
 	t.Helper()
 	t.Cleanup(func() { _ = c.Close() })
 	must(t, c.SetDeadline(time.Now().Add(30*time.Second)))
+}
+
+// dropCapabilities takes all capabilities from the calling thread.
+func dropCapabilities() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	return unix.Capset(&header, &none[0])
 }
 
 // sockoptInt reads a socket option of a connection.

@@ -3,6 +3,7 @@ package mptcpsock
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 
 	"mpproxy/mptcpsock/uapi"
@@ -117,6 +119,23 @@ func newBareWorld(t *testing.T) *world {
 	w.mine, w.his = watchKernel(t, w.self), watchKernel(t, w.peer)
 	return w
 }
+
+// addDefaultRoute adds one in the calling thread's namespace.
+func addDefaultRoute(t *testing.T, iface string, via netip.Addr, metric int) {
+	t.Helper()
+	link := must1(netlink.LinkByName(iface))(t)
+	must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: via.AsSlice(), Priority: metric}))
+}
+
+func setLinkDown(t *testing.T, iface string) {
+	t.Helper()
+	must(t, netlink.LinkSetDown(must1(netlink.LinkByName(iface))(t)))
+}
+
+// hostsFile is a resolver that asks nobody.
+func hostsFile() *net.Resolver { return &net.Resolver{PreferGo: true} }
+
+func portOf(ln *Listener) string { return strconv.Itoa(int(ln.Addr().Port())) }
 
 // kernelEvents collects a namespace's events through a socket of its own.
 type kernelEvents struct {

@@ -1,0 +1,132 @@
+package mptcpsock
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"mpproxy/mptcpsock/subopt"
+	"mpproxy/mptcpsock/uapi"
+)
+
+// skipWithoutBPF skips where eBPF lacks a privilege or the kernel something.
+func skipWithoutBPF(t *testing.T, err error) {
+	t.Helper()
+	if errors.Is(err, ErrNotPermitted) || errors.Is(err, ErrNotSupported) {
+		t.Skip(err)
+	}
+	must(t, err)
+}
+
+// TestSubOptions: two subflows of one connection run different congestion
+// controls and least timeouts, from both sides, over IPv4 and IPv6.
+func TestSubOptions(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	newWorld(t).both(t, func(t *testing.T, w *world, p pairOfConns, here, there []netip.Addr) {
+		ctx := testContext(t)
+		second, err := p.conn.OpenSub(ctx, port0(here[1]), w.joinTarget(p, there[1]), Normal)
+		must(t, err)
+		first := onlyInitial(t, p.conn)
+		before, err := p.conn.SubGetsockopt(ctx, first, subopt.Congestion)
+		skipWithoutBPF(t, err)
+		other := "reno"
+		if before.Text() == other {
+			other = "bbr"
+		}
+		must(t, p.conn.SubSetsockopt(ctx, second, subopt.Congestion, subopt.Text(other)))
+		must(t, p.conn.SubSetsockopt(ctx, first, subopt.MinRTO, subopt.Duration(160*time.Millisecond)))
+		must(t, p.conn.SubSetsockopt(ctx, second, subopt.MinRTO, subopt.Duration(40*time.Millisecond)))
+		for _, tt := range []struct {
+			id   uapi.SubflowID
+			o    subopt.Option
+			want subopt.Value
+		}{
+			{first, subopt.Congestion, before},
+			{second, subopt.Congestion, subopt.Text(other)},
+			{first, subopt.MinRTO, subopt.Duration(160 * time.Millisecond)},
+			{second, subopt.MinRTO, subopt.Duration(40 * time.Millisecond)},
+		} {
+			got, err := p.conn.SubGetsockopt(ctx, tt.id, tt.o)
+			if err != nil || got != tt.want {
+				t.Errorf("%v of subflow %d: %v, %v, want %v", tt.o, tt.id, got, err, tt.want)
+			}
+		}
+		err = p.conn.SubSetsockopt(ctx, second, subopt.Congestion, subopt.Text("no-such-one"))
+		wantError(t, "congestion control", err, subopt.ErrUnknownCongestion)
+		err = p.conn.SubSetsockopt(ctx, second, subopt.MinRTO, subopt.Duration(time.Hour))
+		wantError(t, "out of range", err, ErrInvalid)
+	})
+}
+
+// TestConcurrentUse calls everything at once; the race detector watches.
+func TestConcurrentUse(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	w := newWorld(t)
+	p := w.dial(Dialer{Strict: true}, there4[0])
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var users sync.WaitGroup
+	for i := range 4 {
+		users.Go(func() { openAndCloseSubs(ctx, t, p.conn, here4[i%2]) })
+		users.Go(func() { readEverything(t, p.conn) })
+	}
+	watching, stop := context.WithCancel(ctx)
+	var watchers sync.WaitGroup
+	for range 4 {
+		events := p.conn.Events(watching)
+		watchers.Go(func() {
+			for range events {
+			}
+		})
+	}
+	users.Wait()
+	stop()
+	watchers.Wait()
+	p.pingPong(t)
+	var closers sync.WaitGroup
+	for range 2 {
+		closers.Go(func() { _ = p.conn.Close() })
+		closers.Go(func() { _ = w.ctl.Close() })
+	}
+	closers.Wait()
+}
+
+// openAndCloseSubs may have its subflow refused, or reset soon after, when the
+// peer's kernel has not yet done with those that were closed and is at its limit.
+func openAndCloseSubs(ctx context.Context, t *testing.T, c *Conn, from netip.Addr) {
+	for range 10 {
+		id, err := c.OpenSub(ctx, port0(from), netip.AddrPort{}, Normal)
+		if errors.Is(err, ErrSubflowFailed) {
+			continue
+		}
+		if err != nil {
+			t.Errorf("OpenSub: %v", err)
+			return
+		}
+		for _, err := range []error{c.SetPriority(ctx, id, Backup), c.CloseSub(ctx, id)} {
+			if err != nil && !errors.Is(err, ErrUnknownSubflow) && !errors.Is(err, ErrNotEstablished) {
+				t.Errorf("subflow %d: %v", id, err)
+			}
+		}
+	}
+}
+
+func readEverything(t *testing.T, c *Conn) {
+	for range 100 {
+		_, err1 := c.SubIDs()
+		_, err2 := c.Pairs()
+		_, err3 := c.Stats()
+		_, err4 := c.ConnID()
+		if err := errors.Join(err1, err2, err3, err4); err != nil {
+			t.Error(err)
+		}
+		_ = c.Steering()
+	}
+}
