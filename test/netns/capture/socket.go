@@ -37,8 +37,8 @@ const headers = 134
 type Capture struct {
 	file   *os.File
 	closed atomic.Bool
-	buf  [headers]byte
-	oob  [128]byte
+	buf    [headers]byte
+	oob    [128]byte
 }
 
 // Open begins to capture. The context bounds the start.

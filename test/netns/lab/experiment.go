@@ -22,7 +22,7 @@ type experiment struct {
 
 func experiments() []experiment {
 	return []experiment{
-		streamingExperiment,
+		backupExperiment, streamingExperiment,
 	}
 }
 
@@ -74,7 +74,14 @@ func (l *lab) count(n int) int {
 }
 
 // wants reports whether a case is to be measured.
-func (l *lab) wants(name string) bool { return strings.Contains(name, l.filter) }
+func (l *lab) wants(name string) bool {
+	for part := range strings.SplitSeq(l.filter, ",") {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return false
+}
 
 func run(ctx context.Context, o options) error {
 	chosen := experiments()

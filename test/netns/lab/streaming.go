@@ -78,7 +78,9 @@ func streaming(ctx context.Context, l *lab) (result, error) {
 	return streamingResult(arms, &cases), nil
 }
 
-func streamingCase(a arm, loss float64) string { return fmt.Sprintf("%s, %.0f %% loss", a.label, 100*loss) }
+func streamingCase(a arm, loss float64) string {
+	return fmt.Sprintf("%s, %.0f %% loss", a.label, 100*loss)
+}
 
 // streamRun streams blocks up.
 func streamRun(ctx context.Context, l *lab, a arm, loss float64, seed uint64) (s streamed, err error) {
@@ -116,7 +118,6 @@ func streamRun(ctx context.Context, l *lab, a arm, loss float64, seed uint64) (s
 	}
 	return s, err
 }
-
 
 // streamBlocks sends blocks on schedule and times their arrival, from the moment
 // at which each was due.

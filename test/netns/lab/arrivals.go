@@ -1,0 +1,50 @@
+package main
+
+import (
+	"io"
+	"time"
+)
+
+// bin is how finely arrivals are counted.
+const bin = 50 * time.Millisecond
+
+// arrivals are the bytes that an application got, in bins since a beginning.
+type arrivals struct {
+	bytes []int64
+	// gap is the longest time without a byte, and gapAt when it began.
+	gap, gapAt time.Duration
+}
+
+// count reads until the connection ends and delivers what it has counted. It is
+// a goroutine's.
+func count(r io.Reader, begun time.Time, result chan<- arrivals) {
+	var a arrivals
+	buf := make([]byte, 64<<10)
+	last := time.Since(begun)
+	for {
+		n, err := r.Read(buf)
+		if err != nil {
+			result <- a
+			return
+		}
+		now := time.Since(begun)
+		if now-last > a.gap {
+			a.gap, a.gapAt = now-last, last
+		}
+		last = now
+		for len(a.bytes) <= int(now/bin) {
+			a.bytes = append(a.bytes, 0)
+		}
+		a.bytes[now/bin] += int64(n)
+	}
+}
+
+// rate is the mean rate of an interval, in bit/s; its ends are rounded down to
+// whole bins.
+func (a arrivals) rate(from, to time.Duration) float64 {
+	var sum int64
+	for i := int(from / bin); i < int(to/bin) && i < len(a.bytes); i++ {
+		sum += a.bytes[i]
+	}
+	return float64(sum) * 8 / (to/bin*bin - from/bin*bin).Seconds()
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"mpproxy/test/netns/rig"
+)
+
+// rtoEvery is how often the kernel is asked for retransmission timers.
+const rtoEvery = 5 * time.Millisecond
+
+// rtoTrace is the retransmission timer of the subflow on a path, as the kernel
+// tells it to anybody (sock_diag), and not to the program under test.
+type rtoTrace struct {
+	points []rtoPoint
+	err    error
+}
+
+type rtoPoint struct {
+	at  time.Time
+	rto time.Duration
+}
+
+// passed returns when the timer first was above a threshold after a moment, and
+// what it was then.
+func (t rtoTrace) passed(threshold time.Duration, after time.Time) (time.Time, time.Duration, bool) {
+	for _, p := range t.points {
+		if p.at.After(after) && p.rto > threshold {
+			return p.at, p.rto, true
+		}
+	}
+	return time.Time{}, 0, false
+}
+
+// rtoWatch follows a timer in a goroutine of its own.
+type rtoWatch struct {
+	cancel context.CancelFunc
+	result chan rtoTrace
+}
+
+// watchRTO follows the longest timer of the subflows from a local address to
+// the concentrator.
+func watchRTO(ctx context.Context, r *rig.Rig, local netip.Addr) rtoWatch {
+	ctx, cancel := context.WithCancel(ctx)
+	w := rtoWatch{cancel, make(chan rtoTrace, 1)}
+	go w.follow(ctx, r, local)
+	return w
+}
+
+// stop ends the watch and returns what was seen.
+func (w rtoWatch) stop() rtoTrace {
+	w.cancel()
+	return <-w.result
+}
+
+func (w rtoWatch) follow(ctx context.Context, r *rig.Rig, local netip.Addr) {
+	var t rtoTrace
+	tick := time.NewTicker(rtoEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			w.result <- t
+			return
+		case <-tick.C:
+		}
+		var longest time.Duration
+		err := r.Client.Do(ctx, func() error {
+			var err error
+			longest, err = longestRTO(local)
+			return err
+		})
+		if err != nil && ctx.Err() == nil {
+			t.err = err
+		}
+		if err == nil {
+			t.points = append(t.points, rtoPoint{time.Now(), longest})
+		}
+	}
+}
+
+// longestRTO asks the kernel of the calling thread's namespace.
+func longestRTO(local netip.Addr) (time.Duration, error) {
+	var longest time.Duration
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		all, err := netlink.SocketDiagTCPInfo(family)
+		if err != nil {
+			return 0, err
+		}
+		for _, s := range all {
+			from, ok := netip.AddrFromSlice(s.InetDiagMsg.ID.Source)
+			if ok && from.Unmap() == local && s.InetDiagMsg.ID.DestinationPort == rig.Port && s.TCPInfo != nil {
+				longest = max(longest, time.Duration(s.TCPInfo.Rto)*time.Microsecond)
+			}
+		}
+	}
+	return longest, nil
+}
