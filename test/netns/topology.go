@@ -43,6 +43,8 @@ type LinkConfig struct {
 	link.Params
 	// Up, when set, holds for the direction from the client instead.
 	Up *link.Params
+	// Branches, when there are any, are used instead: see link.Config.
+	Branches []link.Params
 	// V4 and V6 say which addresses the link has; neither means both.
 	V4, V6 bool
 	Kind   link.Kind
@@ -189,7 +191,7 @@ func (t *Topology) addLink(ctx context.Context, i int, c LinkConfig) error {
 	made, err := link.New(ctx, link.Config{
 		A:    link.End{NS: t.Client, Name: c.Name},
 		B:    link.End{NS: t.Concentrator, Name: c.Name},
-		AtoB: up, BtoA: c.Params,
+		AtoB: up, BtoA: c.Params, Branches: c.Branches,
 		Kind: c.Kind, MTU: c.MTU, Seed: c.Seed,
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"net/netip"
 	"time"
@@ -16,10 +17,13 @@ type Segment struct {
 	FIN, RST  bool
 	Seq       uint32
 	Len       int // of the payload, in bytes
-	// Capable and Join say that it carries MP_CAPABLE or MP_JOIN, Token is that
-	// of an MP_JOIN in a SYN (RFC 8684 sections 3.1 and 3.2).
+	// Capable and Join say that it carries MP_CAPABLE or MP_JOIN (RFC 8684
+	// sections 3.1 and 3.2).
 	Capable, Join bool
-	Token         uint32
+	// Token names the connection at the host that answered its first SYN: what
+	// an MP_JOIN in a SYN to that host asks for, and what follows from the key
+	// in that host's SYN with MP_CAPABLE and ACK. 0 in other segments.
+	Token uint32
 	// DSS is the data sequence mapping, if it has one (section 3.3).
 	DSS Mapping
 }
@@ -121,6 +125,10 @@ func (s *Segment) mptcp(b []byte) {
 	switch b[0] >> 4 {
 	case 0:
 		s.Capable = true
+		if s.SYN && s.ACK && len(b) >= 10 {
+			sum := sha256.Sum256(b[2:10])
+			s.Token = binary.BigEndian.Uint32(sum[:])
+		}
 	case 1:
 		s.Join = true
 		if s.SYN && !s.ACK && len(b) >= 6 {

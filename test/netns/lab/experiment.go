@@ -22,7 +22,7 @@ type experiment struct {
 
 func experiments() []experiment {
 	return []experiment{
-		backupExperiment, streamingExperiment,
+		backupExperiment, streamingExperiment, balanceExperiment,
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
@@ -63,17 +62,21 @@ func pump(w io.Writer, done chan<- struct{}) {
 	_, _ = apps.NewContent(apps.MaxSize).WriteTo(w)
 }
 
-// token asks the client for the MPTCP token of the flow's leg.
-func (f flow) token(ctx context.Context, r *rig.Rig) (uint32, error) {
+// subflows asks the client for the local ends of the flow's leg.
+func (f flow) subflows(ctx context.Context, r *rig.Rig) ([]netip.AddrPort, error) {
 	st, err := r.Status(ctx)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	for _, c := range st.Connections {
-		if strings.HasSuffix(c.Destination, fmt.Sprintf(":%d", flowPort)) {
-			token, err := strconv.ParseUint(strings.TrimPrefix(c.Token, "0x"), 16, 32)
-			return uint32(token), err
+		if !strings.HasSuffix(c.Destination, fmt.Sprintf(":%d", flowPort)) {
+			continue
 		}
+		var all []netip.AddrPort
+		for _, s := range c.Subflows {
+			all = append(all, s.Local)
+		}
+		return all, nil
 	}
-	return 0, errors.New("the client does not list the connection")
+	return nil, errors.New("the client does not list the connection")
 }

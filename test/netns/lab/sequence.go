@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -17,46 +18,33 @@ type upward struct {
 	data float64 // bytes of the connection before it
 }
 
-// flowKey is one direction of a subflow.
-type flowKey struct{ src, dst string }
-
 // upload follows the data sequence numbers of one connection through what a
-// client sent. The connection is the one to which subflows with the token
-// belong, or which began last with MP_CAPABLE.
-func upload(all []capture.Segment, token uint32, begun time.Time, links []*netns.Link) []upward {
-	isn := make(map[flowKey]uint32)
-	var first flowKey
-	for _, s := range all {
-		if !s.SYN {
-			continue
-		}
-		k := flowKey{s.Src.String(), s.Dst.String()}
-		switch {
-		case s.Capable && s.At.Before(begun):
-			first = k
-			isn[k] = s.Seq
-		case s.Join && s.Token == token:
-			isn[k] = s.Seq
-		}
-	}
+// client sent.
+func (l leg) upload(all []capture.Segment, begun time.Time, links []*netns.Link) []upward {
+	start := make(map[netip.AddrPort]uint32) // sequence number of each subflow's SYN
 	var out []upward
-	var base uint64
+	base := uint64(0)
 	for _, s := range all {
-		k := flowKey{s.Src.String(), s.Dst.String()}
-		start, known := isn[k]
-		if !known || s.SYN || s.Len == 0 || s.DSS.Length == 0 || k != first && s.At.Before(begun) {
+		if !s.Outgoing {
 			continue
 		}
-		data := s.DSS.Data + uint64(s.Seq-start-s.DSS.Subflow)
-		if base == 0 {
+		if s.SYN && (s.Src == l.first || s.Token == l.token) {
+			start[s.Src] = s.Seq
+		}
+		isn, ours := start[s.Src]
+		if !ours || s.Len == 0 || s.DSS.Length == 0 || s.At.Before(begun) {
+			continue
+		}
+		data := s.DSS.Data + uint64(s.Seq-isn-s.DSS.Subflow)
+		if len(out) == 0 {
 			base = data
 		}
-		path := slices.IndexFunc(links, func(l *netns.Link) bool { return l.Client4 == s.Src.Addr() })
+		ahead := data - base
 		if !s.DSS.Wide {
-			out = append(out, upward{s.At.Sub(begun).Seconds(), path, float64(uint32(data) - uint32(base))})
-			continue
+			ahead = uint64(uint32(ahead))
 		}
-		out = append(out, upward{s.At.Sub(begun).Seconds(), path, float64(data - base)})
+		path := slices.IndexFunc(links, func(k *netns.Link) bool { return k.Client4 == s.Src.Addr() })
+		out = append(out, upward{s.At.Sub(begun).Seconds(), path, float64(ahead)})
 	}
 	return out
 }

@@ -89,7 +89,7 @@ func streamRun(ctx context.Context, l *lab, a arm, loss float64, seed uint64) (s
 		return s, err
 	}
 	defer r.Close()
-	joins, err := capture.Record(ctx, r.Client, capture.Options{SYN: true}, isJoin)
+	segments, err := capture.Record(ctx, r.Client, capture.Options{SYN: true}, ofLegs)
 	if err != nil {
 		return s, err
 	}
@@ -98,7 +98,7 @@ func streamRun(ctx context.Context, l *lab, a arm, loss float64, seed uint64) (s
 		return s, err
 	}
 	defer f.close()
-	token, err := f.token(ctx, r)
+	subflows, err := f.subflows(ctx, r)
 	if err != nil {
 		return s, err
 	}
@@ -110,13 +110,16 @@ func streamRun(ctx context.Context, l *lab, a arm, loss float64, seed uint64) (s
 	if s.delays, err = streamBlocks(f); err != nil {
 		return s, err
 	}
-	seen, err := joins.Stop()
-	for _, j := range seen {
-		if j.Token == token { // and not that of the client's check of its server
-			s.joins++
-		}
+	seen, err := segments.Stop()
+	if err != nil {
+		return s, err
 	}
-	return s, err
+	own, ok := findLeg(seen, subflows)
+	if !ok {
+		return s, errors.New("the capture does not have the connection's beginning")
+	}
+	s.joins = len(own.joins(seen))
+	return s, nil
 }
 
 // streamBlocks sends blocks on schedule and times their arrival, from the moment

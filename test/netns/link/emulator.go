@@ -56,7 +56,7 @@ func newEmulator(ctx context.Context, c Config, kind Kind) (_ *emulator, err err
 	}
 	for d, p := range []Params{c.AtoB, c.BtoA} {
 		name := Direction(d).String() + " " + c.A.Name
-		e.wires[d], err = newWire(name, e.ports[d], e.ports[1-d], p, c.MTU+etherHeader, c.Seed, Direction(d))
+		e.wires[d], err = newWire(name, e.ports[d], e.ports[1-d], p, c.Branches, c.MTU+etherHeader, c.Seed, Direction(d))
 		if err != nil {
 			return nil, err
 		}

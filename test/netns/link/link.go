@@ -16,6 +16,9 @@ var ErrClosed = errors.New("link: closed")
 // ErrNotShapeable is returned when a plain veth pair is asked to be more than that.
 var ErrNotShapeable = errors.New("link: a plain veth pair has no rate, delay, loss or blackhole: use another kind")
 
+// ErrNoBranches is returned when a kind of link cannot have branches.
+var ErrNoBranches = errors.New("link: only links of kind tap and packet have branches")
+
 // Namespace is a network namespace in which a link may have an end.
 type Namespace interface {
 	// Do runs fn on a thread that is in the namespace, and waits for it.
@@ -34,9 +37,15 @@ type End struct {
 type Config struct {
 	A, B       End
 	AtoB, BtoA Params
-	Kind       Kind
-	MTU        int    // bytes, 0 is DefaultMTU; 1280 at least for IPv6
-	Seed       uint64 // of loss and jitter (TAP and Packet); any value, same sequence each time
+	// Branches, when there are any, make the link several with a router at each
+	// end that spreads flows over them: a hash of addresses and ports, other
+	// than that of the other end, chooses the branch of each frame (ECMP). They
+	// hold for both directions and stay as they are; AtoB and BtoA mean nothing
+	// then. TAP and Packet have them.
+	Branches []Params
+	Kind     Kind
+	MTU      int    // bytes, 0 is DefaultMTU; 1280 at least for IPv6
+	Seed     uint64 // of loss and jitter (TAP and Packet); any value, same sequence each time
 }
 
 // backend is what the kinds of links differ in.
@@ -64,7 +73,11 @@ func New(ctx context.Context, c Config) (*Link, error) {
 	if c.MTU == 0 {
 		c.MTU = DefaultMTU
 	}
-	if err := errors.Join(c.AtoB.Validate(), c.BtoA.Validate()); err != nil {
+	err := errors.Join(c.AtoB.Validate(), c.BtoA.Validate())
+	for _, b := range c.Branches {
+		err = errors.Join(err, b.Validate())
+	}
+	if err != nil {
 		return nil, err
 	}
 	kind, err := choose(ctx, &c)
@@ -84,6 +97,9 @@ func New(ctx context.Context, c Config) (*Link, error) {
 }
 
 func newBackend(ctx context.Context, c Config, kind Kind) (backend, error) {
+	if len(c.Branches) > 0 && kind != TAP && kind != Packet {
+		return nil, ErrNoBranches
+	}
 	switch kind {
 	case TAP, Packet:
 		return newEmulator(ctx, c, kind)
@@ -104,6 +120,10 @@ func choose(ctx context.Context, c *Config) (Kind, error) {
 	switch {
 	case err != nil:
 		return Auto, err
+	case len(c.Branches) > 0 && kind != Packet && tapWorks():
+		return TAP, nil
+	case len(c.Branches) > 0:
+		return Packet, nil
 	case kind == Veth:
 		c.AtoB, c.BtoA = Params{}, Params{}
 		return Veth, nil

@@ -42,6 +42,7 @@ type pipe struct {
 	idle     [][]byte
 
 	lost, queueDrops uint64
+	delivered        uint64 // bytes, counted by the owner
 	maxQueued        int
 }
 

@@ -27,7 +27,8 @@ type orders struct {
 type wire struct {
 	name     string
 	from, to *port
-	pipe     *pipe
+	pipes    []*pipe // one, or one for each branch
+	salt     uint32  // of the hash that chooses a branch
 	wakeFD   int
 	orders   atomic.Pointer[orders]
 	closing  atomic.Bool
@@ -38,16 +39,23 @@ type wire struct {
 	published struct {
 		sync.Mutex
 		Counters
-		err error
+		branches []uint64
+		err      error
 	}
 }
 
-func newWire(name string, from, to *port, p Params, frameSize int, seed uint64, d Direction) (*wire, error) {
+func newWire(name string, from, to *port, p Params, branches []Params, frameSize int, seed uint64, d Direction) (*wire, error) {
 	wakeFD, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("link: eventfd: %w", err)
 	}
-	w := &wire{name: name, from: from, to: to, wakeFD: wakeFD, start: time.Now(), pipe: newPipe(p, frameSize, seed, d)}
+	w := &wire{name: name, from: from, to: to, wakeFD: wakeFD, start: time.Now(), salt: saltOf(seed, d)}
+	if len(branches) == 0 {
+		branches = []Params{p}
+	}
+	for i, b := range branches {
+		w.pipes = append(w.pipes, newPipe(b, frameSize, seed+uint64(i)<<32, d))
+	}
 	w.orders.Store(&orders{params: p})
 	return w, nil
 }
@@ -82,10 +90,19 @@ func (w *wire) counters() (Counters, error) {
 }
 
 func (w *wire) publish(err error) {
-	w.count.Lost, w.count.QueueDrops = w.pipe.lost, w.pipe.queueDrops
-	w.count.QueueBytes, w.count.MaxQueueBytes = uint64(w.pipe.queued), uint64(w.pipe.maxQueued)
+	w.count.Lost, w.count.QueueDrops, w.count.QueueBytes, w.count.MaxQueueBytes = 0, 0, 0, 0
+	for _, p := range w.pipes {
+		w.count.Lost += p.lost
+		w.count.QueueDrops += p.queueDrops
+		w.count.QueueBytes += uint64(p.queued)
+		w.count.MaxQueueBytes = max(w.count.MaxQueueBytes, uint64(p.maxQueued))
+	}
 	w.published.Lock()
 	w.published.Counters, w.published.err = w.count, err
+	w.published.branches = w.published.branches[:0]
+	for _, p := range w.pipes {
+		w.published.branches = append(w.published.branches, p.delivered)
+	}
 	w.published.Unlock()
 }
 
@@ -100,10 +117,14 @@ func (w *wire) loop() {
 	for !w.closing.Load() {
 		now := time.Since(w.start)
 		if o := w.orders.Load(); o != current {
-			w.pipe.set(now, o.params)
+			if len(w.pipes) == 1 { // branches stay as they are
+				w.pipes[0].set(now, o.params)
+			}
 			current = o
 		}
-		w.deliver(now, current.down)
+		for _, p := range w.pipes {
+			w.deliver(p, now, current.down)
+		}
 		more, err := w.collect(current.down)
 		w.publish(err)
 		if err != nil {
@@ -126,9 +147,9 @@ func tuneThread(name string) {
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -10)
 }
 
-func (w *wire) deliver(now time.Duration, down bool) {
+func (w *wire) deliver(p *pipe, now time.Duration, down bool) {
 	for {
-		buf, ok := w.pipe.pop(now)
+		buf, ok := p.pop(now)
 		if !ok {
 			return
 		}
@@ -138,10 +159,11 @@ func (w *wire) deliver(now time.Duration, down bool) {
 		case w.write(buf):
 			w.count.Delivered++
 			w.count.DeliveredBytes += uint64(len(buf))
+			p.delivered += uint64(len(buf))
 		default:
 			w.count.Rejected++
 		}
-		w.pipe.recycle(buf)
+		p.recycle(buf)
 	}
 }
 
@@ -158,10 +180,10 @@ func (w *wire) write(buf []byte) bool {
 // be others.
 func (w *wire) collect(down bool) (more bool, err error) {
 	for range readBatch {
-		buf := w.pipe.buffer()
+		buf := w.pipes[0].buffer() // all are of one size
 		n, err := unix.Read(w.from.fd, buf)
 		if err != nil || n == 0 {
-			w.pipe.recycle(buf)
+			w.pipes[0].recycle(buf)
 			switch {
 			case err == nil, errors.Is(err, unix.EAGAIN):
 				return false, nil
@@ -176,12 +198,22 @@ func (w *wire) collect(down bool) (more bool, err error) {
 		w.count.OfferedBytes += uint64(n)
 		if down {
 			w.count.DownDrops++
-			w.pipe.recycle(buf)
+			w.pipes[0].recycle(buf)
 			continue
 		}
-		w.pipe.push(time.Since(w.start), buf[:n])
+		w.branch(buf[:n]).push(time.Since(w.start), buf[:n])
 	}
 	return true, nil
+}
+
+// next returns the time of the next event of any branch.
+func (w *wire) next() (at time.Duration, ok bool) {
+	for _, p := range w.pipes {
+		if t, some := p.next(); some && (!ok || t < at) {
+			at, ok = t, true
+		}
+	}
+	return at, ok
 }
 
 // sleep waits for a frame, for orders or for the next frame to fall due.
@@ -191,7 +223,7 @@ func (w *wire) sleep() {
 		{Fd: int32(w.wakeFD), Events: unix.POLLIN},
 	}
 	var timeout *unix.Timespec
-	if at, ok := w.pipe.next(); ok {
+	if at, ok := w.next(); ok {
 		left := max(at-time.Since(w.start), 0)
 		ts := unix.NsecToTimespec(int64(left))
 		timeout = &ts
