@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"mpproxy/test/netns"
 	"mpproxy/test/netns/rig"
 )
 
@@ -61,7 +62,11 @@ func (l *lab) rig(ctx context.Context, c rig.Config) (*rig.Rig, error) {
 	if l.verbose {
 		c.Logf = func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 	}
-	return rig.New(ctx, c)
+	r, err := rig.New(ctx, c)
+	if err == nil && l.verbose {
+		_, err = r.Client.Start(ctx, netns.Spec{Path: r.ClientBinary(), Args: []string{"events", "-f", "--config", r.ClientConfig()}, Name: "decisions"})
+	}
+	return r, err
 }
 
 // count is the number of runs of a case: n unless the command line says
@@ -107,7 +112,7 @@ func run(ctx context.Context, o options) error {
 			res.rows[i].Experiment = e.name
 		}
 		printRows(os.Stdout, e, res.rows)
-		if o.filter != "" {
+		if o.filter != "" && o.out == committed {
 			continue
 		}
 		if err := publish(o.out, e.name, res); err != nil {

@@ -121,3 +121,7 @@ func kernelRelease() (string, error) {
 	}
 	return unix.ByteSliceToString(u.Release[:]), nil
 }
+
+// committed is the directory whose files are kept: only whole experiments are
+// written there.
+const committed = "docs"
