@@ -14,7 +14,7 @@ const (
 	healDark  = 2 * time.Second
 	healAt    = healDark + 5*time.Second
 	healAim   = 10 * time.Second
-	healEnd   = healAt + healAim + 2*healTail
+	healEnd   = healAt + healAim + healGrace + healTail
 	healTail  = 10 * time.Second // for which a metered path has to be quiet
 	healRuns  = 3
 	healGrace = 1 * time.Second // for what was under way when the better path took over

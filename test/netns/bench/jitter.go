@@ -23,20 +23,20 @@ func jitterLinks() []netns.LinkConfig {
 }
 
 // jitter leaves all paths as they are and counts what the controllers do
-// nevertheless, which should be nothing.
+// nevertheless, which should be nothing, and what the traffic made of it.
 func jitter(ctx context.Context, opt options) error {
-	fmt.Printf("  %-12s %-12s %-22s %10s   %s\n", "path manager", "mode", "traffic", "evictions", "aim: none")
-	all := []setting{{"userspace", "handover"}, {"userspace", "aggregate"}, {"userspace", "interactive"}}
-	lines, err := measure.Repeat(ctx, len(all), opt.parallel, func(ctx context.Context, i int) (shaken, error) {
+	fmt.Printf("  %-12s %-12s %-20s %10s   %s\n", "path manager", "mode", "traffic", "evictions", "aim: none; what the traffic got")
+	all := []setting{{"kernel", "aggregate"}, {"userspace", "handover"}, {"userspace", "aggregate"}, {"userspace", "interactive"}}
+	rows, err := measure.Repeat(ctx, len(all), opt.parallel, func(ctx context.Context, i int) (shaken, error) {
 		if !opt.wanted(all[i].String()) {
 			return shaken{}, nil
 		}
 		return shake(ctx, opt, all[i])
 	})
-	for _, l := range lines {
-		if l.line != "" {
-			fmt.Println(l.line)
-			opt.printDecisions(l.begun, l.decisions)
+	for _, s := range rows {
+		if s.line != "" {
+			fmt.Println(s.line)
+			opt.printDecisions(s.begun, s.decisions)
 		}
 	}
 	return err
@@ -48,8 +48,7 @@ type shaken struct {
 	decisions []measure.Decision
 }
 
-// shake runs traffic of a mode for a while: bulk both ways, and for
-// interactive an echo.
+// shake runs traffic of a mode for a while and counts the evictions.
 func shake(ctx context.Context, opt options, s setting) (shaken, error) {
 	r, log, err := newRig(ctx, opt, s.manager, jitterLinks())
 	if err != nil {
@@ -57,23 +56,7 @@ func shake(ctx context.Context, opt options, s setting) (shaken, error) {
 	}
 	defer r.Close()
 	begun := time.Now()
-	traffic := "bulk up and down"
-	g, ctx := errgroup.WithContext(ctx)
-	if s.mode == "interactive" {
-		traffic = "200 bytes per 100 ms"
-		g.Go(func() error {
-			_, err := measure.Echo{Mode: s.mode, Every: 100 * time.Millisecond, Size: 200, For: opt.calm}.Run(ctx, r)
-			return err
-		})
-	} else {
-		for _, upload := range []bool{true, false} {
-			g.Go(func() error {
-				_, err := measure.Bulk{Mode: s.mode, Upload: upload, For: opt.calm}.Run(ctx, r)
-				return err
-			})
-		}
-	}
-	err = g.Wait()
+	traffic, got, err := shakenTraffic(ctx, opt, s.mode, r)
 	ds := named(r, log.Decisions(begun))
 	n := 0
 	for _, d := range ds {
@@ -82,7 +65,30 @@ func shake(ctx context.Context, opt options, s setting) (shaken, error) {
 			n++
 		}
 	}
-	return shaken{fmt.Sprintf("  %-12s %-12s %-22s %10d   in %s", s.manager, s.mode, traffic, n, opt.calm), begun, ds}, err
+	return shaken{fmt.Sprintf("  %-12s %-12s %-20s %10d   in %s; %s", s.manager, s.mode, traffic, n, opt.calm, got), begun, ds}, err
+}
+
+// shakenTraffic is bulk both ways, or an echo for the mode that is made for it.
+func shakenTraffic(ctx context.Context, opt options, mode string, r *rig.Rig) (traffic, got string, err error) {
+	if mode == "interactive" {
+		replies, err := measure.Echo{Mode: mode, Every: echoEvery, Size: echoSize, For: opt.calm}.Run(ctx, r)
+		return "200 bytes per 100 ms", distribution(replies.Times(0, opt.calm-time.Second)), err
+	}
+	var runs [2]measure.Run
+	g, ctx := errgroup.WithContext(ctx)
+	for i := range runs {
+		g.Go(func() (err error) {
+			runs[i], err = measure.Bulk{Mode: mode, Upload: i == 0, For: opt.calm}.Run(ctx, r)
+			return err
+		})
+	}
+	err = g.Wait()
+	for i, run := range runs {
+		gap, since := run.Arrivals.Silence(time.Second, opt.calm)
+		got += fmt.Sprintf("%s %.2f Mbit/s, longest silence %.0f ms at %.0f s; ", direction(i == 0),
+			run.Arrivals.Goodput(0, opt.calm)/1e6, measure.Millis(gap), since.Seconds())
+	}
+	return "bulk up and down", got, err
 }
 
 // evicts reports whether a decision took a subflow out of use.

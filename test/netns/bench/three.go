@@ -13,7 +13,7 @@ import (
 
 const (
 	threeTime     = 20 * time.Second
-	threeRuns     = 3
+	threeRuns     = 2
 	threeParallel = 2 // 32 Mbit/s each
 )
 
