@@ -73,7 +73,7 @@ type talked struct {
 
 func (c echoCase) measure(ctx context.Context, opt options, s setting) error {
 	runs, err := measure.Repeat(ctx, min(opt.runs, echoRuns), opt.parallel, func(ctx context.Context, _ int) (talked, error) {
-		r, log, err := newRigWith(ctx, opt, s.manager, rig.Config{Links: echoLinks(), Prepare: fillQueues})
+		r, log, err := newRig(ctx, opt, s.manager, rig.Config{Links: echoLinks(), Prepare: fillQueues})
 		if err != nil {
 			return talked{}, err
 		}

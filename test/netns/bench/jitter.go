@@ -50,7 +50,7 @@ type shaken struct {
 
 // shake runs traffic of a mode for a while and counts the evictions.
 func shake(ctx context.Context, opt options, s setting) (shaken, error) {
-	r, log, err := newRig(ctx, opt, s.manager, jitterLinks())
+	r, log, err := newRig(ctx, opt, s.manager, rig.Config{Links: jitterLinks()})
 	if err != nil {
 		return shaken{}, err
 	}

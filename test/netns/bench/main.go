@@ -6,6 +6,7 @@
 //	speed   goodput and CPU of raw MPTCP and of the proxy with and without TLS, small fetches
 //	silence how long nothing arrives when the path in use dies
 //	loss    what arrives when a path begins to lose much
+//	standby what a metered standby carries while the better path is well
 //	jitter  what the controllers do on a path that is shaky and well
 //	heal    when the traffic is back on a path that was dark for a while
 //	interactive round trips of a conversation
@@ -29,6 +30,7 @@ import (
 	"syscall"
 	"time"
 
+	"mpproxy/test/netns/measure"
 	"mpproxy/test/netns/rig"
 )
 
@@ -46,6 +48,7 @@ var sections = []section{
 	{"silence", "Longest silence when the path in use dies (2 × 5 Mbit/s, 10 ms, 60 KB queues)", silence},
 	{"loss", "30 % loss from 1 s on, measured from 3 s to 13 s (2 × 5 Mbit/s, 10 ms, 60 KB queues)", loss},
 	{"heal", "The path in use is dark from 2 s to 7 s (2 × 5 Mbit/s, 10 ms, 60 KB queues)", heal},
+	{"standby", "A minute of bulk traffic beside a metered path (2 × 5 Mbit/s, 10 ms, 60 KB queues)", standby},
 	{"jitter", "Nothing happens: 40 ms ± 30 ms and 1 % loss each way beside 80 ms (2 × 5 Mbit/s, 60 KB queues)", jitter},
 	{"interactive", "A message of 200 bytes each 100 ms over round trips of 20 and 60 ms (2 × 10 Mbit/s, 500 KB queues)", interactive},
 	{"three", "20 Mbit/s 10 ms, 10 Mbit/s 25 ms, and 2 Mbit/s 40 ms with 5 % loss: all against each subset", three},
@@ -132,11 +135,8 @@ func run(ctx context.Context, opt options, only string) error {
 // watched runs a section and says how long it took and how quiet the machine was.
 func (s section) watched(ctx context.Context, opt options) error {
 	begun := time.Now()
-	watching, stop := context.WithCancel(ctx)
-	late := make(chan lateness, 1)
-	go watchLateness(watching, late)
+	late := measure.WatchLateness()
 	err := s.run(ctx, opt)
-	stop()
-	fmt.Printf("  (%s; %s)\n", time.Since(begun).Round(time.Second), <-late)
+	fmt.Printf("  (%s; %s)\n", time.Since(begun).Round(time.Second), late())
 	return err
 }

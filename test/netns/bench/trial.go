@@ -40,7 +40,7 @@ type seen struct {
 }
 
 func (t trial) run(ctx context.Context, opt options) (seen, error) {
-	r, log, err := newRig(ctx, opt, t.manager, t.links, t.clientArgs...)
+	r, log, err := newRig(ctx, opt, t.manager, rig.Config{Links: t.links, ClientArgs: t.clientArgs, Prepare: measure.WithoutIPv6})
 	if err != nil {
 		return seen{}, fmt.Errorf("%s: %w", t.setting, err)
 	}
@@ -68,12 +68,7 @@ func (t trial) repeat(ctx context.Context, opt options, most int) ([]seen, error
 
 // newRig starts a system with a path manager at both ends, and keeps what they
 // decide.
-func newRig(ctx context.Context, opt options, manager string, links []netns.LinkConfig, clientArgs ...string) (*rig.Rig, *measure.Log, error) {
-	return newRigWith(ctx, opt, manager, rig.Config{Links: links, ClientArgs: clientArgs})
-}
-
-// newRigWith is newRig for a whole configuration.
-func newRigWith(ctx context.Context, opt options, manager string, cfg rig.Config) (*rig.Rig, *measure.Log, error) {
+func newRig(ctx context.Context, opt options, manager string, cfg rig.Config) (*rig.Rig, *measure.Log, error) {
 	log := &measure.Log{}
 	edit := measure.Edits(measure.Manager(manager), measure.LogDecisions)
 	cfg = opt.rig(cfg)

@@ -1,0 +1,51 @@
+package measure
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	latenessTick = time.Millisecond
+	latenessMuch = 20 * time.Millisecond
+)
+
+// Lateness is how long this program, which emulates the links, had to wait for
+// a processor: on a machine that does other things, too, figures are those of
+// the machine.
+type Lateness struct {
+	Worst time.Duration
+	Much  int // times above 20 ms
+}
+
+func (l Lateness) String() string {
+	return fmt.Sprintf("this program woke up to %d ms late, %d times more than %d ms",
+		l.Worst.Milliseconds(), l.Much, latenessMuch.Milliseconds())
+}
+
+// WatchLateness watches until the function that it returns, to be called once,
+// ends it.
+func WatchLateness() (stop func() Lateness) {
+	ctx, cancel := context.WithCancel(context.Background())
+	seen := make(chan Lateness, 1)
+	go watchLateness(ctx, seen)
+	return func() Lateness {
+		cancel()
+		return <-seen
+	}
+}
+
+func watchLateness(ctx context.Context, seen chan<- Lateness) {
+	var l Lateness
+	for ctx.Err() == nil {
+		slept := time.Now()
+		time.Sleep(latenessTick)
+		late := time.Since(slept) - latenessTick
+		l.Worst = max(l.Worst, late)
+		if late > latenessMuch {
+			l.Much++
+		}
+	}
+	seen <- l
+}
