@@ -126,3 +126,26 @@ func addRule(b *testing.B, s *subopt.Setter, port uint16, o subopt.Option, v sub
 	_, err := s.SetOnConnect(subopt.Match{Local: netip.AddrPortFrom(netip.IPv4Unspecified(), port)}, o, v)
 	must(b, err)
 }
+
+// BenchmarkOpen measures Open and Close; the first one reads the kernel's types.
+func BenchmarkOpen(b *testing.B) {
+	must(b, open(b, newHost(b, "one")).Close()) // or skip
+	b.ReportAllocs()
+	for b.Loop() {
+		s, err := subopt.Open()
+		must(b, err)
+		must(b, s.Close())
+	}
+}
+
+// BenchmarkSetOnConnect measures a rule, set and removed; the first one loads and
+// attaches the program.
+func BenchmarkSetOnConnect(b *testing.B) {
+	s := open(b, newHost(b, "one"))
+	addRule(b, s, 80, subopt.Mark, subopt.Number(7))
+	for b.Loop() {
+		r, err := s.SetOnConnect(subopt.Match{Cookie: 1}, subopt.Mark, subopt.Number(7))
+		must(b, err)
+		must(b, r.Remove())
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 
 	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
 	"mpproxy/internal/bpfenv"
@@ -57,56 +56,6 @@ func (e *ends) setIPv6(ipv6 bool) {
 		n = 1
 	}
 	binary.NativeEndian.PutUint32(e[endsIPv6:], n)
-}
-
-// A fieldID names a member of a socket that tells an option's value.
-type fieldID uint8
-
-const (
-	fieldTOS fieldID = iota + 1
-	fieldMinRTO
-	fieldMaxDelayedAck
-)
-
-// fields are where members of the kernel's structures lie.
-type fields struct {
-	family, localPort, remotePort    bpfenv.Field // struct tcp_sock
-	local4, remote4, local6, remote6 bpfenv.Field
-	tos, minRTO, maxDelayedAck       bpfenv.Field
-	cookie                           bpfenv.Field // struct mptcp_sock
-}
-
-func fieldsOf(types *btf.Spec) (fields, error) {
-	var f fields
-	for _, find := range []struct {
-		into *bpfenv.Field
-		in   string
-		path []string
-	}{
-		{&f.family, "tcp_sock", common("skc_family")},
-		{&f.localPort, "tcp_sock", common("skc_num")},
-		{&f.remotePort, "tcp_sock", common("skc_dport")},
-		{&f.local4, "tcp_sock", common("skc_rcv_saddr")},
-		{&f.remote4, "tcp_sock", common("skc_daddr")},
-		{&f.local6, "tcp_sock", common("skc_v6_rcv_saddr")},
-		{&f.remote6, "tcp_sock", common("skc_v6_daddr")},
-		{&f.tos, "tcp_sock", []string{"inet_conn", "icsk_inet", "tos"}},
-		{&f.minRTO, "tcp_sock", []string{"inet_conn", "icsk_rto_min"}},
-		{&f.maxDelayedAck, "tcp_sock", []string{"inet_conn", "icsk_delack_max"}},
-		{&f.cookie, "mptcp_sock", []string{"sk", "icsk_inet", "sk", "__sk_common", "skc_cookie", "counter"}},
-	} {
-		field, err := bpfenv.FindField(types, find.in, find.path...)
-		if err != nil {
-			return fields{}, err
-		}
-		*find.into = field
-	}
-	return f, nil
-}
-
-// common is the path from struct tcp_sock to a member of its struct sock_common.
-func common(member string) []string {
-	return []string{"inet_conn", "icsk_inet", "sk", "__sk_common", member}
 }
 
 // mapped are bytes 8 to 11 of an IPv4 address that is mapped into IPv6, as a

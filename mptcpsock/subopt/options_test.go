@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"mpproxy/mptcpsock/subopt"
@@ -122,5 +123,41 @@ func TestOptionOfConnectionReplaces(t *testing.T) {
 	must(t, optErr)
 	if got, err := s.Get(ctx, e.local, e.remote, subopt.Mark); err != nil || got != subopt.Number(9) {
 		t.Errorf("mark %v, %v, want 9", got, err)
+	}
+}
+
+// TestRouteGoesBefore shows what the package comment says of a route's rto_min.
+func TestRouteGoesBefore(t *testing.T) {
+	w := newWorld(t, "IPv4")
+	ctx := testContext(t)
+	must(t, w.client.Do(ctx, func() error {
+		i, err := netlink.LinkByName("one0")
+		if err != nil {
+			return err
+		}
+		routes, err := netlink.RouteList(i, netlink.FAMILY_V4)
+		if err != nil {
+			return err
+		}
+		for _, r := range routes {
+			r.RtoMin, r.RtoMinLock = 160, true // ms
+			if err := netlink.RouteReplace(&r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	s := open(t, w.client)
+	p := w.dial(t, "IPv4", w.listen(t, netip.AddrPortFrom(netip.IPv6Unspecified(), port)))
+	e := p.ends(t)[0]
+	must(t, s.Set(ctx, e.local, e.remote, subopt.MinRTO, subopt.Duration(ticks)))
+	for range 3 {
+		transfer(t, p.client, p.server)
+		if rto := p.tcp(t, e).RTO; rto < 160*time.Millisecond {
+			t.Fatalf("RTO %v below that of the route", rto)
+		}
+	}
+	if got, err := s.Get(ctx, e.local, e.remote, subopt.MinRTO); err != nil || got.Duration() != ticks {
+		t.Errorf("minimum RTO %v, %v, want %v", got, err, ticks)
 	}
 }

@@ -39,11 +39,7 @@ func Open() (_ *Setter, err error) {
 	if s.tick, err = bpfenv.TickLength(); err != nil {
 		return nil, err
 	}
-	types, err := bpfenv.KernelTypes()
-	if err != nil {
-		return nil, err
-	}
-	f, err := fieldsOf(types)
+	f, err := kernelFields()
 	if err != nil {
 		return nil, err
 	}
