@@ -14,16 +14,13 @@ type Admin struct {
 
 // ServerAdmin is the server's admin API.
 type ServerAdmin struct {
-	HTTP netip.AddrPort // where metrics are served over HTTP; zero: nowhere
+	Socket string         // path of the Unix socket; empty: see SocketPath
+	HTTP   netip.AddrPort // where metrics are served over HTTP; zero: nowhere
 }
 
 type rawAdmin struct {
 	Socket field[string] `toml:"socket"`
-	rawServerAdmin
-}
-
-type rawServerAdmin struct {
-	HTTP field[string] `toml:"http"`
+	HTTP   field[string] `toml:"http"`
 }
 
 // maxSocketPath is sizeof(sun_path) less its terminating zero (unix(7)).
@@ -54,7 +51,7 @@ func adminFindings(http netip.AddrPort) []string {
 	if !http.IsValid() || http.Addr().IsLoopback() {
 		return nil
 	}
-	return []string{fmt.Sprintf("admin.http: everybody who reaches %v reads paths, counts and modes there: use 127.0.0.1, or keep others out with a firewall", http)}
+	return []string{fmt.Sprintf("admin.http: everybody who reaches %v reads addresses of this host, counts and modes there: use 127.0.0.1, or keep others out with a firewall", http)}
 }
 
 // SocketPath returns the path of the admin socket: the configured one, else
@@ -62,18 +59,27 @@ func adminFindings(http netip.AddrPort) []string {
 // /tmp/mpproxy-UID/client.sock. It is a pure function: pass os.Getuid() and
 // os.Getenv.
 func (a Admin) SocketPath(uid int, getenv func(string) string) string {
-	if a.Socket != "" {
-		return a.Socket
+	return socketPath(a.Socket, "client.sock", uid, getenv)
+}
+
+// SocketPath is Admin.SocketPath, with server.sock.
+func (a ServerAdmin) SocketPath(uid int, getenv func(string) string) string {
+	return socketPath(a.Socket, "server.sock", uid, getenv)
+}
+
+func socketPath(configured, name string, uid int, getenv func(string) string) string {
+	if configured != "" {
+		return configured
 	}
 	if uid == 0 {
-		return "/run/mpproxy/client.sock"
+		return filepath.Join("/run/mpproxy", name)
 	}
 	if dir := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) { // relative ones are to be ignored, says the XDG specification
-		if p := filepath.Join(dir, "mpproxy", "client.sock"); len(p) <= maxSocketPath {
+		if p := filepath.Join(dir, "mpproxy", name); len(p) <= maxSocketPath {
 			return p
 		}
 	}
-	return fmt.Sprintf("/tmp/mpproxy-%d/client.sock", uid)
+	return filepath.Join(fmt.Sprintf("/tmp/mpproxy-%d", uid), name)
 }
 
 // http writes admin.http.

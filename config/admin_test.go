@@ -8,7 +8,7 @@ import (
 )
 
 func TestAdminHTTP(t *testing.T) {
-	const warning = "admin.http: everybody who reaches 192.0.2.1:9480 reads paths, counts and modes there: use 127.0.0.1, or keep others out with a firewall"
+	const warning = "admin.http: everybody who reaches 192.0.2.1:9480 reads addresses of this host, counts and modes there: use 127.0.0.1, or keep others out with a firewall"
 	for _, tt := range []struct {
 		value, want, err string
 		warnings         []string

@@ -77,6 +77,7 @@ func (s Server) encode() []byte {
 	w.table("announce")
 	w.announce(s.Announce)
 	w.table("admin")
+	w.str("socket", s.Admin.Socket)
 	w.http(s.Admin.HTTP)
 	w.log(s.Log)
 	w.modes(s.Modes)

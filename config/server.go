@@ -96,7 +96,7 @@ type rawServer struct {
 	Limits       rawServerLimits  `toml:"limits"`
 	Announce     rawAnnounce      `toml:"announce"`
 	Modes        rawModes         `toml:"modes"`
-	Admin        rawServerAdmin   `toml:"admin"`
+	Admin        rawAdmin         `toml:"admin"`
 	Log          rawLog           `toml:"log"`
 }
 
@@ -159,7 +159,7 @@ func (c check) server(raw rawServer) Server {
 			AuthFailureDelay:      c.duration(raw.Limits.AuthFailureDelay, d.Limits.AuthFailureDelay, delaySpan),
 		},
 		Announce: c.announce(raw.Announce.Addresses, d.Announce),
-		Admin:    ServerAdmin{HTTP: c.adminHTTP(raw.Admin.HTTP)},
+		Admin:    ServerAdmin{Socket: c.adminSocket(raw.Admin.Socket), HTTP: c.adminHTTP(raw.Admin.HTTP)},
 		Log:      c.log(raw.Log, d.Log),
 	}
 }

@@ -19,6 +19,11 @@ const (
 	ActionPath    Action = "path"   // something about a path as a whole
 )
 
+// Actions returns every action.
+func Actions() []Action {
+	return []Action{ActionCreate, ActionDestroy, ActionBackup, ActionUse, ActionFailed, ActionPath}
+}
+
 // Decision is one thing that the controller did, and why.
 type Decision struct {
 	When        time.Time `json:"when"`
@@ -40,13 +45,13 @@ type DecisionKind struct {
 	Reason Reason
 }
 
-// keptDecisions bounds the ring.
-const keptDecisions = 1000
+// KeptDecisions is how many decisions are remembered.
+const KeptDecisions = 1000
 
 // decisionRing keeps the latest decisions. One goroutine adds; any may read.
 type decisionRing struct {
 	mu    sync.Mutex
-	ring  [keptDecisions]Decision
+	ring  [KeptDecisions]Decision
 	total uint64
 	kinds map[DecisionKind]uint64
 	more  chan struct{} // closed and replaced with each addition
@@ -55,7 +60,7 @@ type decisionRing struct {
 func (r *decisionRing) add(d Decision) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ring[r.total%keptDecisions] = d
+	r.ring[r.total%KeptDecisions] = d
 	r.total++
 	if r.kinds == nil {
 		r.kinds = make(map[DecisionKind]uint64)
@@ -80,11 +85,11 @@ func (r *decisionRing) count() map[DecisionKind]uint64 {
 func (r *decisionRing) since(n uint64) (ds []Decision, next uint64, more <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.total > keptDecisions && n < r.total-keptDecisions {
-		n = r.total - keptDecisions
+	if r.total > KeptDecisions && n < r.total-KeptDecisions {
+		n = r.total - KeptDecisions
 	}
 	for ; n < r.total; n++ {
-		ds = append(ds, r.ring[n%keptDecisions])
+		ds = append(ds, r.ring[n%KeptDecisions])
 	}
 	if r.more == nil {
 		r.more = make(chan struct{})

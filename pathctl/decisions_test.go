@@ -13,18 +13,18 @@ func TestDecisionRing(t *testing.T) {
 	if ds, next, _ := r.since(0); len(ds) != 0 || next != 0 {
 		t.Fatalf("empty ring: %v, next %d", ds, next)
 	}
-	for i := range keptDecisions + extra {
+	for i := range KeptDecisions + extra {
 		r.add(Decision{Why: strconv.Itoa(i)})
 	}
-	const total = keptDecisions + extra
+	const total = KeptDecisions + extra
 	for _, tt := range []struct {
 		name        string
 		from        uint64
 		count       int
 		first, last string
 	}{
-		{"lost ones are skipped", 0, keptDecisions, "10", "1009"},
-		{"the last that is kept", extra, keptDecisions, "10", "1009"},
+		{"lost ones are skipped", 0, KeptDecisions, "10", "1009"},
+		{"the last that is kept", extra, KeptDecisions, "10", "1009"},
 		{"some", total - 3, 3, "1007", "1009"},
 		{"none", total, 0, "", ""},
 		{"from a time to come", total + 5, 0, "", ""},

@@ -43,6 +43,7 @@ type Table struct {
 	// reached yet: the removal of a user must not miss them.
 	opening map[*Connection]struct{}
 	users   map[string]int
+	opened  map[string]uint64 // by mode, of which there are as many as are configured
 
 	Totals Totals
 }
@@ -70,6 +71,7 @@ func NewTable() *Table {
 		live:    make(map[uint64]*Connection),
 		opening: make(map[*Connection]struct{}),
 		users:   make(map[string]int),
+		opened:  make(map[string]uint64),
 	}
 }
 
@@ -78,6 +80,7 @@ func (t *Table) add(c *Connection) {
 	t.nextID++
 	c.ID = t.nextID
 	t.live[c.ID] = c
+	t.opened[c.Mode]++
 	delete(t.opening, c)
 	t.mu.Unlock()
 	t.Totals.Opened.Add(1)
@@ -85,10 +88,44 @@ func (t *Table) add(c *Connection) {
 
 func (t *Table) remove(c *Connection) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	delete(t.live, c.ID)
-	t.mu.Unlock()
+	// Under the lock, so that Traffic counts each byte once.
 	t.Totals.BytesAToB.Add(c.Counters.AToB.Load())
 	t.Totals.BytesBToA.Add(c.Counters.BToA.Load())
+}
+
+// ModeCount counts the connections of a mode.
+type ModeCount struct {
+	Live   int
+	Opened uint64 // since the start
+}
+
+// Traffic is what a table has seen since the start, live connections included.
+type Traffic struct {
+	AToB, BToA uint64 // bytes
+	Modes      map[string]ModeCount
+}
+
+// Traffic adds up what there is now. Its counts never run backwards.
+func (t *Table) Traffic() Traffic {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := Traffic{
+		AToB: t.Totals.BytesAToB.Load(), BToA: t.Totals.BytesBToA.Load(),
+		Modes: make(map[string]ModeCount, len(t.opened)),
+	}
+	for mode, n := range t.opened {
+		out.Modes[mode] = ModeCount{Opened: n}
+	}
+	for _, c := range t.live {
+		out.AToB += c.Counters.AToB.Load()
+		out.BToA += c.Counters.BToA.Load()
+		m := out.Modes[c.Mode]
+		m.Live++
+		out.Modes[c.Mode] = m
+	}
+	return out
 }
 
 // enter counts a connection for its user and reports whether it is within

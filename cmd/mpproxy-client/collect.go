@@ -3,22 +3,23 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
 	"mpproxy/config"
 	"mpproxy/internal/buildinfo"
+	"mpproxy/internal/collect"
+	"mpproxy/internal/metrics"
 	"mpproxy/internal/status"
 	"mpproxy/mptcpsock"
-	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/coexist"
-	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
 	"mpproxy/proxy"
 )
 
-// collector assembles a status from the parts of the program.
+// collector assembles status and metrics from the parts of the program.
 type collector struct {
 	conf       config.Client
 	started    time.Time
@@ -31,47 +32,92 @@ func newCollector(conf config.Client, c *pathctl.Client, u *proxy.Upstream, f *p
 	return &collector{conf: conf, started: time.Now(), controller: c, upstream: u, front: f}
 }
 
-func (c *collector) status(ctx context.Context) (status.Status, error) {
+// Status is what status shows.
+func (c *collector) Status(ctx context.Context) (status.Status, error) {
 	paths := c.controller.Paths()
 	counters, err := c.controller.Counters(ctx)
 	if err != nil {
 		return status.Status{}, err
 	}
 	table := c.front.Table()
+	kernel := c.controller.Kernel()
 	s := status.Status{
-		Version: buildinfo.Version(), Started: c.started, Taken: time.Now(),
+		Program: status.Client, Version: buildinfo.Version(), Started: c.started, Taken: time.Now(),
 		Mode: c.conf.Mode, Server: c.server(),
-		Paths: []status.Path{}, Connections: []status.Connection{}, Missing: []status.Missing{},
-		Totals: status.Totals{
-			Connections: table.Totals.Opened.Load(), Live: table.Len(),
-			Refused: table.Totals.Refused.Load(), Failed: table.Totals.Failed.Load(),
-			FellBack: table.Totals.FellBack.Load(), AuthFailures: table.Totals.AuthFailures.Load(),
-		},
+		PathManager: collect.PathManager(kernel), Totals: collect.Totals(table),
+		Paths: []status.Path{}, Missing: []status.Missing{},
+		Connections: collect.Connections(table, pathNames(paths), c.controller.Connections(ctx)),
 	}
 	for _, l := range c.conf.Socks.Listen {
 		s.Socks = append(s.Socks, l.String())
 	}
-	kernel := c.controller.Kernel()
-	routed, whyNot := c.controller.SourceRouting()
-	s.PathManager = status.PathManager{
-		Backend: backend(kernel), Timeouts: kernel.Timeouts, Endpoints: kernel.Endpoints,
-		Active: kernel.Active, SourceRouting: routed,
-	}
-	names := make(map[netip.Addr]string)
 	for _, p := range paths {
 		s.Paths = append(s.Paths, pathStatus(p, counters[p.Name]))
+	}
+	routed, whyNot := c.controller.SourceRouting()
+	s.PathManager.SourceRouting = routed
+	host := collect.Host{
+		Program: status.Client, NoMPTCP: mptcpsock.ProbeMPTCP(),
+		Kernel: kernel, Steer: c.conf.PathManager == config.PathManagerUserSpace,
+	}
+	s.Missing = append(s.Missing, collect.Missing(host)...)
+	s.Missing = append(s.Missing, missing(paths, whyNot, host.NoMPTCP == nil, s.Server.PlainTCP)...)
+	s.Missing = append(s.Missing, missingForRules(c.conf, paths)...)
+	s.Notices = notices(c.controller.Notices())
+	return s, nil
+}
+
+// pathNames names subflows' paths by their local address.
+func pathNames(paths []netpath.Path) collect.PathOf {
+	names := make(map[netip.Addr]string)
+	for _, p := range paths {
 		for _, a := range p.Addrs {
 			names[a.Addr] = p.Name
 		}
 	}
-	steered := c.controller.Connections(ctx)
-	for _, conn := range table.Connections() {
-		s.Connections = append(s.Connections, connectionStatus(conn, names, steered))
+	return func(local, _ netip.AddrPort) string {
+		if name := names[local.Addr()]; name != "" {
+			return name
+		}
+		return "?" // the path has another address by now
 	}
-	s.Missing = append(s.Missing, missing(paths, kernel, whyNot, mptcpsock.ProbeMPTCP(), s.Server.PlainTCP)...)
-	s.Missing = append(s.Missing, missingForRules(c.conf, paths, kernel)...)
-	s.Notices = notices(c.controller.Notices())
+}
+
+// Metrics is what a scrape shows.
+func (c *collector) Metrics(ctx context.Context) (metrics.Snapshot, error) {
+	paths := c.controller.Paths()
+	counters, err := c.controller.Counters(ctx)
+	if err != nil {
+		return metrics.Snapshot{}, err
+	}
+	s, health := collect.Metrics(ctx, c.front.Table(), c.controller, pathNames(paths))
+	for _, p := range paths {
+		n, h := counters[p.Name], health[p.Name]
+		s.Paths = append(s.Paths, metrics.Path{
+			Name: p.Name, Up: p.State == netpath.Up, Troubled: h.Troubled, RTT: h.RTT,
+			ReceivedBytes: n.RxBytes, SentBytes: n.TxBytes,
+		})
+	}
+	ok := c.upstream.Health().State == proxy.ServerOK
+	s.Concentrator = &ok
 	return s, nil
+}
+
+// Health is good when a path is up and the concentrator does not refuse us.
+func (c *collector) Health(context.Context) error {
+	up := 0
+	for _, p := range c.controller.Paths() {
+		if p.State == netpath.Up {
+			up++
+		}
+	}
+	if up == 0 {
+		return errors.New("no path is up")
+	}
+	if h := c.upstream.Health(); h.State != proxy.ServerOK && h.State != proxy.ServerUnknown {
+		return fmt.Errorf("the concentrator: %s", h.State)
+	}
+	return nil
 }
 
 // notices is never nil: programs that read the status get a list.
@@ -105,90 +151,20 @@ func pathStatus(p netpath.Path, n netpath.Counters) status.Path {
 	return out
 }
 
-// backend says who makes subflows now, which may not be who is configured to.
-func backend(k pathctl.KernelStatus) string {
-	if k.UserSpace {
-		return string(config.PathManagerUserSpace)
-	}
-	return string(config.PathManagerKernel)
-}
-
-func connectionStatus(c *proxy.Connection, names map[netip.Addr]string, steered map[uapi.Token]pathctl.ConnectionStatus) status.Connection {
-	out := status.Connection{
-		ID: c.ID, Destination: c.Destination.String(), User: c.User, Mode: c.Mode, Rule: c.Rule, Opened: c.Opened,
-		Protocol: "mptcp", SentBytes: c.Counters.AToB.Load(), ReceivedBytes: c.Counters.BToA.Load(),
-		Subflows: []status.Subflow{},
-	}
-	if why, err := c.Leg.Fallback(); err == nil && why != mptcpsock.FallbackNone {
-		out.Protocol, out.FellBack = "tcp", why.String()
-	}
-	var steering pathctl.ConnectionStatus
-	if token, err := c.Leg.Token(); err == nil {
-		out.Token = token.String()
-		steering = steered[token]
-		out.Decision = steering.Last
-	}
-	subflows, err := c.Leg.Subflows()
-	if err != nil {
-		return out // it closed between the list and here
-	}
-	for _, f := range subflows {
-		if f.TCP.State.Closing() && out.Protocol == "mptcp" {
-			continue // its path went, and the kernel has not given up on the goodbye
-		}
-		name := names[f.Local.Addr()]
-		if name == "" {
-			name = "?" // the path has another address by now
-		}
-		out.Subflows = append(out.Subflows, status.Subflow{
-			Path: name, Local: f.Local, Remote: f.Remote,
-			RTTMillis: float64(f.TCP.RTT) / float64(time.Millisecond),
-			SentBytes: f.TCP.BytesSent, ReceivedBytes: f.TCP.BytesReceived, Retransmitted: f.TCP.BytesRetrans,
-			RTOMillis: float64(f.TCP.RTO) / float64(time.Millisecond), Backup: steering.IsBackup(f.Local, f.Remote),
-		})
-	}
-	return out
-}
-
-// missing says what this host lacks and what to do about it.
-func missing(paths []netpath.Path, kernel pathctl.KernelStatus, noRouting, noMPTCP error, plain string) []status.Missing {
+// missing says what this host lacks as a client.
+func missing(paths []netpath.Path, noRouting error, hasMPTCP bool, plain string) []status.Missing {
 	var out []status.Missing
-	up := 0
-	for _, p := range paths {
-		if p.State == netpath.Up {
-			up++
-		}
-	}
-	if noMPTCP != nil {
-		advice := "use a kernel with MPTCP (Linux 6.1 or later, CONFIG_MPTCP)"
-		if errors.Is(noMPTCP, mptcpsock.ErrDisabled) {
-			advice = "switch it on: sysctl -w net.mptcp.enabled=1"
-		}
-		out = append(out, status.Missing{What: "MPTCP", Effect: "each connection uses one path only", Advice: advice})
-	} else if plain != "" {
+	if hasMPTCP && plain != "" {
 		out = append(out, status.Missing{
 			What: "MPTCP to the server", Effect: "connections came up as plain TCP on " + plain,
 			Advice: "see that MPTCP is on at the server (sysctl net.mptcp.enabled); otherwise a middlebox on this path strips it: try another path",
 		})
 	}
-	switch {
-	case kernel.Problem == nil:
-	case errors.Is(kernel.Problem, mptcppm.ErrPermission):
-		out = append(out, status.Missing{
-			What: "CAP_NET_ADMIN", Effect: "second subflows cannot be registered (" + kernel.Problem.Error() + ")",
-			Advice: "run as root, with AmbientCapabilities=CAP_NET_ADMIN under systemd, or after: setcap cap_net_admin+ep mpproxy-client",
-		})
-	default:
-		out = append(out, status.Missing{
-			What: "subflow management", Effect: "not all paths get subflows (" + kernel.Problem.Error() + ")",
-			Advice: "see the log for when this began",
-		})
-	}
-	if kernel.NoEBPF != nil {
-		out = append(out, status.Missing{
-			What: "eBPF", Effect: "timeouts are noticed later, by reading the sockets (" + kernel.NoEBPF.Error() + ")",
-			Advice: "run as root, or give the program CAP_BPF and CAP_PERFMON: setcap cap_net_admin,cap_bpf,cap_perfmon+ep mpproxy-client",
-		})
+	up := 0
+	for _, p := range paths {
+		if p.State == netpath.Up {
+			up++
+		}
 	}
 	if noRouting != nil && up > 1 {
 		out = append(out, status.Missing{

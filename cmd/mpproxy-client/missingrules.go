@@ -6,16 +6,21 @@ import (
 	"strings"
 
 	"mpproxy/config"
+	"mpproxy/internal/collect"
 	"mpproxy/internal/status"
-	"mpproxy/pathctl"
 	"mpproxy/pathctl/netpath"
 	"mpproxy/pathctl/policy"
 )
 
-// missingForRules says which rules cannot do now what they say.
-func missingForRules(conf config.Client, paths []netpath.Path, kernel pathctl.KernelStatus) (out []status.Missing) {
-	if !kernel.UserSpace && (len(conf.Rules) > 0 || conf.PathManager == config.PathManagerUserSpace) {
-		out = append(out, missingSteering(conf, kernel))
+// missingForRules says which rules cannot do now what they say. Why the client
+// does not steer although it should is package collect's to say.
+func missingForRules(conf config.Client, paths []netpath.Path) (out []status.Missing) {
+	if conf.PathManager != config.PathManagerUserSpace && len(conf.Rules) > 0 {
+		out = append(out, status.Missing{
+			What:   collect.RulesAndModes,
+			Effect: "the kernel's path manager makes a subflow on every path whatever mode and rule say",
+			Advice: "set path_manager = \"userspace\"",
+		})
 	}
 	for _, r := range conf.Rules {
 		if why := noneUp(r, paths); why != "" {
@@ -27,22 +32,6 @@ func missingForRules(conf config.Client, paths []netpath.Path, kernel pathctl.Ke
 		}
 	}
 	return out
-}
-
-func missingSteering(conf config.Client, kernel pathctl.KernelStatus) status.Missing {
-	m := status.Missing{
-		What:   "rules and modes",
-		Effect: "the kernel's path manager makes a subflow on every path whatever mode and rule say",
-		Advice: "set path_manager = \"userspace\"",
-	}
-	if conf.PathManager != config.PathManagerUserSpace {
-		return m
-	}
-	m.Advice = "run as root, with AmbientCapabilities=CAP_NET_ADMIN under systemd, or after: setcap cap_net_admin+ep mpproxy-client; set path_manager = \"kernel\" if this is as it should be"
-	if kernel.CannotSteer != nil {
-		m.Effect += fmt.Sprintf(" (%v)", kernel.CannotSteer)
-	}
-	return m
 }
 
 // noneUp says why none of the paths that a rule allows can be used; empty when

@@ -1,38 +1,33 @@
 package main
 
 import (
-	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"mpproxy/config"
-	"mpproxy/pathctl"
 	"mpproxy/pathctl/netpath"
 	"mpproxy/pathctl/policy"
 )
 
 func TestMissingForRules(t *testing.T) {
 	wifi, lte := netpath.Path{Name: "wifi", State: netpath.Up}, netpath.Path{Name: "lte", State: netpath.Down}
-	steers, refused := pathctl.KernelStatus{UserSpace: true}, pathctl.KernelStatus{CannotSteer: errors.New("not permitted")}
 	const kernel, user = config.PathManagerKernel, config.PathManagerUserSpace
 	rule := func(paths ...string) policy.Rule { return policy.Rule{Name: "tv", Paths: paths} }
 	for _, tt := range []struct {
 		name    string
 		manager config.PathManager
-		kernel  pathctl.KernelStatus
 		rules   []policy.Rule
 		want    []string // what, and the effect of what is about paths
 	}{
-		{"nothing asked for", kernel, pathctl.KernelStatus{}, nil, nil},
-		{"all is well", user, steers, []policy.Rule{rule(), rule("lte", "wifi")}, nil},
-		{"rules with the kernel", kernel, pathctl.KernelStatus{}, []policy.Rule{rule()}, []string{"rules and modes"}},
-		{"cannot steer", user, refused, nil, []string{"rules and modes"}},
-		{"down", user, steers, []policy.Rule{rule("lte", "sat")}, []string{"a path for tv: connections that this rule holds for fail (lte is down, sat is not there)"}},
+		{"nothing asked for", kernel, nil, nil},
+		{"all is well", user, []policy.Rule{rule(), rule("lte", "wifi")}, nil},
+		{"rules with the kernel", kernel, []policy.Rule{rule()}, []string{"rules and modes"}},
+		{"down", user, []policy.Rule{rule("lte", "sat")}, []string{"a path for tv: connections that this rule holds for fail (lte is down, sat is not there)"}},
 	} {
 		conf := config.Client{PathManager: tt.manager, Rules: tt.rules}
 		var got []string
-		for _, m := range missingForRules(conf, []netpath.Path{wifi, lte}, tt.kernel) {
+		for _, m := range missingForRules(conf, []netpath.Path{wifi, lte}) {
 			if m.Advice == "" {
 				t.Errorf("%s: %s comes without advice", tt.name, m.What)
 			}

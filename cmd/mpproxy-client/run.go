@@ -8,11 +8,11 @@ import (
 
 	"mpproxy/config"
 	"mpproxy/internal/access"
-	"mpproxy/internal/admin"
 	"mpproxy/internal/buildinfo"
 	"mpproxy/internal/cli"
 	"mpproxy/internal/daemon"
 	"mpproxy/internal/report"
+	"mpproxy/internal/status"
 	"mpproxy/internal/steer"
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/netpath"
@@ -45,7 +45,6 @@ func (c runCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	socket := conf.Admin.SocketPath(os.Getuid(), os.Getenv)
 	recorder, err := c.Recorder("mpproxy-client", conf.PathManager, log)
 	if err != nil {
 		return err
@@ -75,11 +74,15 @@ func (c runCmd) Run() error {
 		DrainTimeout:     conf.Limits.DrainTimeout,
 		Relay:            cli.RelayConfig(conf.Limits), Log: log,
 	})
-	collect := newCollector(conf, controller, upstream, front)
-	tasks = append(tasks,
-		controller, // first to start and last to stop: connections that finish need their paths
-		admin.NewServer(admin.Config{Socket: socket, Status: collect.status, Events: decisions(controller), Log: log}),
-		front, newChecker(upstream, conf.Mode))
+	tasks = append(tasks, controller) // first to start and last to stop: connections that finish need their paths
+	looks, err := report.AdminTasks(report.AdminConfig{
+		Program: status.Client, Socket: conf.Admin.SocketPath(os.Getuid(), os.Getenv), HTTP: conf.Admin.HTTP,
+		Modes: conf.Modes, Source: newCollector(conf, controller, upstream, front), Decisions: controller.Decisions, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	tasks = append(append(tasks, looks...), front, newChecker(upstream, conf.Mode))
 	return daemon.Run(context.Background(), daemon.Config{Log: log}, tasks...)
 }
 

@@ -1,68 +1,36 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
-	"io"
 	"os"
-	"time"
 
 	"mpproxy/internal/admin"
+	"mpproxy/internal/report"
 	"mpproxy/internal/status"
 )
 
 type statusCmd struct {
 	configFile
-	JSON   bool   `name:"json" help:"Print JSON."`
-	All    bool   `help:"List every connection, not only the newest ones."`
+	report.StatusFlags
 	Socket string `placeholder:"PATH" help:"Admin socket of the client (default: the configuration's)."`
 }
 
-const (
-	// shownConnections is how many connections are listed without --all.
-	shownConnections = 20
-	// rateInterval is how long the rates are measured.
-	rateInterval = 500 * time.Millisecond
-)
-
 func (c statusCmd) Run() error {
-	st, err := c.fetch()
+	t, err := c.target(c.Socket)
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		return printJSON(os.Stdout, st)
-	}
-	most := shownConnections
-	if c.All {
-		most = 0
-	}
-	return status.Render(os.Stdout, st, status.RenderOptions{MaxConnections: most})
+	return c.Show(t)
 }
 
-func (c statusCmd) fetch() (status.Status, error) {
-	socket, err := c.socket(c.Socket)
-	if err != nil {
-		return status.Status{}, err
-	}
-	return admin.Status(context.Background(), socket, rateInterval)
-}
-
-// socket returns the admin socket: the one that was named, else the
+// target returns the running client: that of the named socket, else of the
 // configuration's.
-func (c configFile) socket(named string) (string, error) {
-	if named != "" {
-		return named, nil
+func (c configFile) target(socket string) (admin.Target, error) {
+	if socket == "" {
+		conf, err := c.load()
+		if err != nil {
+			return admin.Target{}, err
+		}
+		socket = conf.Admin.SocketPath(os.Getuid(), os.Getenv)
 	}
-	conf, err := c.load()
-	if err != nil {
-		return "", err
-	}
-	return conf.Admin.SocketPath(os.Getuid(), os.Getenv), nil
-}
-
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	return admin.Target{Program: status.Client, Socket: socket}, nil
 }

@@ -23,6 +23,8 @@ type grammar struct {
 	Init        initCmd          `cmd:"" help:"Make key, certificate, configuration and a first user; print the user's link."`
 	Run         runCmd           `cmd:"" help:"Run the concentrator."`
 	User        userCmd          `cmd:"" help:"Add, list and remove users, and print their links."`
+	Status      statusCmd        `cmd:"" help:"Show connections, their subflows, and what is missing on this host."`
+	Events      eventsCmd        `cmd:"" help:"Show what was done to subflows, and why."`
 	Replay      report.ReplayCmd `cmd:"" help:"Decide again what was recorded with run --trace, and say what differs."`
 	CheckConfig checkConfigCmd   `cmd:"" help:"Say what is wrong with a configuration file and the files that it names."`
 	PrintConfig printConfigCmd   `cmd:"" help:"Print the configuration in effect, or every key and its default."`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"os"
+	"time"
 
 	"mpproxy/config"
 	"mpproxy/internal/access"
@@ -11,6 +12,7 @@ import (
 	"mpproxy/internal/cli"
 	"mpproxy/internal/daemon"
 	"mpproxy/internal/report"
+	"mpproxy/internal/status"
 	"mpproxy/internal/steer"
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/policy"
@@ -85,6 +87,13 @@ func (c runCmd) Run() error {
 		Observer: steer.Observer{Controller: controller, Role: policy.Concentrator, Modes: conf.Modes},
 	})
 	watch := newUserWatch(conf.Users, read, auth, concentrator, log)
-	tasks = append(tasks, controller, watch, concentrator)
+	looks, err := report.AdminTasks(report.AdminConfig{
+		Program: status.Concentrator, Socket: conf.Admin.SocketPath(os.Getuid(), os.Getenv), HTTP: conf.Admin.HTTP,
+		Modes: conf.Modes, Source: &collector{conf, time.Now(), controller, concentrator}, Decisions: controller.Decisions, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	tasks = append(append(tasks, controller, watch), append(looks, concentrator)...)
 	return daemon.Run(context.Background(), daemon.Config{Log: log, Reload: watch.reload}, tasks...)
 }

@@ -1,54 +1,51 @@
-// Package admin is the control interface of a running client: HTTP with JSON
-// over a Unix socket that only its owner may open.
+// Package admin is the control interface of a running program: HTTP with JSON
+// over a Unix socket that only its owner may open, and, when it is configured,
+// metrics and health over TCP.
 //
-//	srv := admin.NewServer(admin.Config{Socket: path, Status: collect})
+//	srv := admin.NewServer(admin.Config{Program: "mpproxy-client", Socket: path, Status: collect})
 //	srv.Run(ctx)
 //
-//	s, err := admin.Status(ctx, path, time.Second)
+//	s, err := admin.Target{"mpproxy-client", path}.Status(ctx, time.Second)
 //
-// It serves what it is given; assembling a status is the client's work.
+//	admin.NewHTTP(admin.HTTPConfig{Listen: addr, Metrics: handler, Status: collect}).Run(ctx)
+//
+// It serves what it is given; assembling a status is the program's work.
 package admin
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
 	"mpproxy/internal/status"
 )
 
-// ErrNotRunning: nobody listens on the socket.
-var ErrNotRunning = errors.New("no mpproxy-client is running")
-
 // maxInterval bounds how long one request may measure rates.
 const maxInterval = 5 * time.Second
 
-// maxExplanation bounds what is read of an answer that is an error.
-const maxExplanation = 4 << 10
-
 // Config is what a Server needs.
 type Config struct {
-	Socket string // path of the Unix socket
-	Status func(context.Context) (status.Status, error)
-	Events EventSource  // nil: there are none to tell
-	Log    *slog.Logger // nil: no log
+	Program string // for people: "mpproxy-client"
+	Socket  string // path of the Unix socket
+	Status  func(context.Context) (status.Status, error)
+	Events  EventSource  // nil: there are none to tell
+	Log     *slog.Logger // nil: no log
 }
 
 // Server is a daemon task.
 type Server struct {
 	cfg   Config
+	run   string // names this run of the program, which numbers its events
 	ready chan struct{}
 }
 
@@ -57,7 +54,7 @@ func NewServer(cfg Config) *Server {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{cfg: cfg, ready: make(chan struct{})}
+	return &Server{cfg: cfg, run: rand.Text(), ready: make(chan struct{})}
 }
 
 // Ready is closed once the socket accepts requests.
@@ -68,7 +65,7 @@ func (s *Server) String() string { return "admin API" }
 
 // Run serves until ctx is done and removes the socket.
 func (s *Server) Run(ctx context.Context) error {
-	l, err := listen(ctx, s.cfg.Socket)
+	l, err := listen(ctx, s.cfg.Program, s.cfg.Socket)
 	if err != nil {
 		return err
 	}
@@ -83,12 +80,17 @@ func (s *Server) Run(ctx context.Context) error {
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelWarn),
 	}
+	close(s.ready)
+	return serveUntil(ctx, srv, l)
+}
+
+// serveUntil serves until ctx is done.
+func serveUntil(ctx context.Context, srv *http.Server, l net.Listener) error {
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		stopped <- shutDown(context.WithoutCancel(ctx), srv)
 	})
-	close(s.ready)
-	err = srv.Serve(l)
+	err := srv.Serve(l)
 	if stop() { // Serve failed by itself
 		return err
 	}
@@ -117,18 +119,29 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("interval must be a duration from 0s to %s", maxInterval), http.StatusBadRequest)
 		return
 	}
-	st, err := s.cfg.Status(r.Context())
-	if err == nil && interval > 0 {
-		earlier := st
-		select {
-		case <-time.After(interval):
-		case <-r.Context().Done():
-			return
-		}
-		if st, err = s.cfg.Status(r.Context()); err == nil {
-			st = st.WithRates(earlier)
-		}
+	st, err := measured(r.Context(), s.cfg.Status, interval)
+	answer(w, st, err)
+}
+
+// measured takes a snapshot with the rates over an interval; 0 means none.
+func measured(ctx context.Context, take func(context.Context) (status.Status, error), interval time.Duration) (status.Status, error) {
+	st, err := take(ctx)
+	if err != nil || interval <= 0 {
+		return st, err
 	}
+	select {
+	case <-time.After(interval):
+	case <-ctx.Done():
+		return st, ctx.Err()
+	}
+	earlier := st
+	if st, err = take(ctx); err != nil {
+		return st, err
+	}
+	return st.WithRates(earlier), nil
+}
+
+func answer(w http.ResponseWriter, st status.Status, err error) {
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -139,14 +152,14 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 
 // listen binds the socket, taking over one that a crash left behind, never one
 // that is in use.
-func listen(ctx context.Context, path string) (net.Listener, error) {
+func listen(ctx context.Context, program, path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("admin socket: %w: choose another place with [admin] socket", err)
 	}
 	lc := net.ListenConfig{Control: ownerOnly}
 	l, err := lc.Listen(ctx, "unix", path)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		if err := removeStale(path); err != nil {
+		if err := removeStale(program, path); err != nil {
 			return nil, err
 		}
 		l, err = lc.Listen(ctx, "unix", path)
@@ -167,7 +180,7 @@ func ownerOnly(_, _ string, c syscall.RawConn) error {
 
 // removeStale removes a socket that nobody listens on any more, and nothing
 // else: a socket whose listener is too busy to answer is in use.
-func removeStale(path string) error {
+func removeStale(program, path string) error {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -182,56 +195,10 @@ func removeStale(path string) error {
 		_ = c.Close()
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("admin socket %s: another mpproxy-client is running: stop it, or give this one its own [admin] socket", path)
+		return fmt.Errorf("admin socket %s: another %s is running: stop it, or give this one its own [admin] socket", path, program)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("admin socket left behind by a crash: %w", err)
 	}
 	return nil
-}
-
-// Status asks the client that listens on socket for a snapshot whose rates are
-// measured over interval (0 to 5 s; 0 means no rates). The error wraps
-// ErrNotRunning if there is none.
-func Status(ctx context.Context, socket string, interval time.Duration) (status.Status, error) {
-	var st status.Status
-	u := "http://mpproxy/v1/status?" + url.Values{"interval": {interval.String()}}.Encode()
-	resp, err := query(ctx, socket, u, interval+10*time.Second)
-	if err != nil {
-		return st, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		why, _ := io.ReadAll(io.LimitReader(resp.Body, maxExplanation))
-		return st, fmt.Errorf("asking the client: %s: %s", resp.Status, strings.TrimSpace(string(why)))
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&st); err != nil {
-		return st, fmt.Errorf("reading the client's status: %w", err)
-	}
-	return st, nil
-}
-
-// query sends a request to the client that listens on socket. The timeout bounds the
-// whole exchange; 0 leaves that to ctx.
-func query(ctx context.Context, socket, u string, timeout time.Duration) (*http.Response, error) {
-	c := http.Client{
-		Timeout: timeout,
-		Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "unix", socket)
-		}},
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := c.Do(req)
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return nil, fmt.Errorf("%w (nobody listens on %s): start one with `mpproxy-client run`, or name its socket with --socket", ErrNotRunning, socket)
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("the client belongs to another user (%s): run this as that user", socket)
-	case err != nil:
-		return nil, fmt.Errorf("asking the client: %w", err)
-	}
-	return resp, nil
 }

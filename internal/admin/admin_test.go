@@ -24,6 +24,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+func client(socket string) Target { return Target{"mpproxy-client", socket} }
+
 // serve runs a server until the test ends, and checks that it ends well.
 func serve(t *testing.T, cfg Config) string {
 	t.Helper()
@@ -45,6 +47,7 @@ func serve(t *testing.T, cfg Config) string {
 // start runs a server until the returned function is called.
 func start(t *testing.T, cfg Config) (stop func() error) {
 	t.Helper()
+	cfg.Program = "mpproxy-client"
 	s := NewServer(cfg)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -108,7 +111,7 @@ func TestStatusComesAsItIs(t *testing.T) {
 		Socks: []string{"127.0.0.1:1080"},
 	}
 	socket := serve(t, Config{Status: fixed(want)})
-	got, err := Status(t.Context(), socket, 0)
+	got, err := client(socket).Status(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +129,7 @@ func TestRatesAreMeasured(t *testing.T) {
 			{Interface: "wlan0", ReceivedBytes: n * 1000, SentBytes: n * 500},
 		}}, nil
 	}})
-	st, err := Status(t.Context(), socket, time.Millisecond)
+	st, err := client(socket).Status(t.Context(), time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +172,7 @@ func TestFailureIsTold(t *testing.T) {
 	socket := serve(t, Config{Status: func(context.Context) (status.Status, error) {
 		return status.Status{}, errors.New("no netlink today")
 	}})
-	_, err := Status(t.Context(), socket, 0)
+	_, err := client(socket).Status(t.Context(), 0)
 	if err == nil || !strings.Contains(err.Error(), "no netlink today") {
 		t.Errorf("Status = %v, want the client's reason in it", err)
 	}
@@ -197,7 +200,7 @@ func TestStaleSocketIsTakenOver(t *testing.T) {
 	path := socketPath(t)
 	abandon(t, path)
 	socket := serve(t, Config{Socket: path, Status: fixed(status.Status{Version: "new"})})
-	st, err := Status(t.Context(), socket, 0)
+	st, err := client(socket).Status(t.Context(), 0)
 	if err != nil || st.Version != "new" {
 		t.Errorf("Status = %q, %v; want the new server's", st.Version, err)
 	}
@@ -221,11 +224,11 @@ func abandon(t *testing.T, path string) {
 
 func TestLiveSocketIsRefused(t *testing.T) {
 	socket := serve(t, Config{Status: fixed(status.Status{Version: "first"})})
-	err := NewServer(Config{Socket: socket, Status: fixed(status.Status{})}).Run(t.Context())
+	err := NewServer(Config{Program: "mpproxy-client", Socket: socket, Status: fixed(status.Status{})}).Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "another mpproxy-client is running") {
 		t.Errorf("Run = %v, want to hear of the other client", err)
 	}
-	st, err := Status(t.Context(), socket, 0)
+	st, err := client(socket).Status(t.Context(), 0)
 	if err != nil || st.Version != "first" {
 		t.Errorf("Status = %q, %v; want the first server to go on", st.Version, err)
 	}
@@ -256,7 +259,7 @@ func TestBusySocketIsRefused(t *testing.T) {
 		}
 		defer c.Close()
 	}
-	err = NewServer(Config{Socket: path, Status: fixed(status.Status{})}).Run(t.Context())
+	err = NewServer(Config{Program: "mpproxy-client", Socket: path, Status: fixed(status.Status{})}).Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "another mpproxy-client is running") {
 		t.Errorf("Run = %v, want to hear of the other client", err)
 	}
@@ -273,7 +276,7 @@ func TestNothingElseIsRemoved(t *testing.T) {
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err := NewServer(Config{Socket: path, Status: fixed(status.Status{})}).Run(t.Context())
+	err := NewServer(Config{Program: "mpproxy-client", Socket: path, Status: fixed(status.Status{})}).Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "[admin] socket") {
 		t.Errorf("Run = %v, want advice about [admin] socket", err)
 	}
@@ -287,7 +290,7 @@ func TestUnusableDirectory(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err := NewServer(Config{Socket: filepath.Join(file, "client.sock"), Status: fixed(status.Status{})}).Run(t.Context())
+	err := NewServer(Config{Program: "mpproxy-client", Socket: filepath.Join(file, "client.sock"), Status: fixed(status.Status{})}).Run(t.Context())
 	if !errors.Is(err, syscall.ENOTDIR) || !strings.Contains(err.Error(), "[admin] socket") {
 		t.Errorf("Run = %v, want the reason and advice", err)
 	}
@@ -298,7 +301,7 @@ func TestNobodyThere(t *testing.T) {
 	abandon(t, stale)
 	for name, socket := range map[string]string{"no socket": socketPath(t), "stale socket": stale} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Status(t.Context(), socket, 0)
+			_, err := client(socket).Status(t.Context(), 0)
 			if !errors.Is(err, ErrNotRunning) || !strings.Contains(err.Error(), socket) {
 				t.Errorf("Status = %v, want ErrNotRunning and the socket's path", err)
 			}
@@ -319,7 +322,7 @@ func TestNotAClient(t *testing.T) {
 	done := make(chan error, 1)
 	go serveHTTP(srv, l, done)
 	defer func() { _ = srv.Close(); <-done }()
-	if _, err := Status(t.Context(), path, 0); err == nil || !strings.Contains(err.Error(), "reading the client's status") {
+	if _, err := client(path).Status(t.Context(), 0); err == nil || !strings.Contains(err.Error(), "reading the status") {
 		t.Errorf("Status = %v, want to hear that the answer is no status", err)
 	}
 }
@@ -336,7 +339,7 @@ func TestStopWithSilentPeer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := Status(t.Context(), socket, 0); err != nil { // c has been accepted by now
+	if _, err := client(socket).Status(t.Context(), 0); err != nil { // c has been accepted by now
 		t.Fatal(err)
 	}
 	if err := stop(); err != nil {
@@ -365,6 +368,6 @@ func TestStopEndsMeasuring(t *testing.T) {
 }
 
 func ask(ctx context.Context, socket string, done chan<- error) {
-	_, err := Status(ctx, socket, maxInterval)
+	_, err := client(socket).Status(ctx, maxInterval)
 	done <- err
 }

@@ -6,31 +6,49 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 )
 
 // EventSource gives what has happened from number n on, one JSON value each,
 // the number of the next one to come, and a channel that is closed when it has
-// come; a nil channel means that nothing ever will.
+// come; a nil channel means that nothing ever will. What is not remembered any
+// more is left out.
 type EventSource func(n uint64) (events []json.RawMessage, next uint64, more <-chan struct{})
 
 // eventWrite bounds writing to a reader that does not read.
 const eventWrite = 10 * time.Second
 
-// ErrNoEvents: the client makes no decisions of its own.
-var ErrNoEvents = errors.New("this client leaves subflows to the kernel and decides nothing itself: set path_manager = \"userspace\" to let it")
+// runHeader names the run of the program whose events are numbered: a reader that
+// was cut off goes on where it was if the program is still the same.
+const runHeader = "Mpproxy-Run"
 
-// events answers GET /v1/events[?follow=1] with one JSON value a line: what is
-// remembered, and with follow also what comes, until the reader leaves.
+// ErrNoEvents: the program makes no decisions of its own.
+var ErrNoEvents = errors.New("this program leaves subflows to the kernel and decides nothing itself: set path_manager = \"userspace\" to let it")
+
+// Skipped stands in the stream of events for some that are not remembered any
+// more: the reader was too slow, or came too late.
+type Skipped struct {
+	Skipped uint64 `json:"skipped"`
+}
+
+// events answers GET /v1/events[?follow=1][&from=N&run=ID] with one JSON value a
+// line: what is remembered, and with follow also what comes, until the reader
+// leaves.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	if s.cfg.Events == nil {
 		http.Error(w, ErrNoEvents.Error(), http.StatusNotFound)
 		return
 	}
-	var n uint64
+	q := r.URL.Query()
+	n := uint64(0)
+	if q.Get("run") == s.run {
+		n, _ = strconv.ParseUint(q.Get("from"), 10, 64) // 0 without
+	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.Header().Set(runHeader, s.run)
 	out := http.NewResponseController(w)
 	for {
 		lines, next, more := s.cfg.Events(n)
@@ -38,13 +56,18 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, ErrNoEvents.Error(), http.StatusNotFound)
 			return
 		}
+		if told := n + uint64(len(lines)); told < next {
+			if b, err := json.Marshal(Skipped{next - told}); err == nil {
+				lines = append([]json.RawMessage{b}, lines...)
+			}
+		}
 		_ = out.SetWriteDeadline(time.Now().Add(eventWrite))
 		for _, l := range lines {
 			if _, err := w.Write(append(l, '\n')); err != nil {
 				return // the reader has left
 			}
 		}
-		if err := out.Flush(); err != nil || r.URL.Query().Get("follow") == "" {
+		if err := out.Flush(); err != nil || q.Get("follow") == "" {
 			return
 		}
 		n = next
@@ -56,34 +79,105 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Events reads events from the client that listens on socket and hands each to
-// f, until there are no more, f fails, or ctx ends (which is no error). With
-// follow it waits for further ones. The error wraps ErrNotRunning if there is no
-// client, and ErrNoEvents if it has none to tell.
-func Events(ctx context.Context, socket string, follow bool, f func(json.RawMessage) error) error {
-	u := "http://mpproxy/v1/events"
-	if follow {
-		u += "?follow=1"
+// EventsOptions say which events are wanted.
+type EventsOptions struct {
+	// Follow waits for further ones; when the program goes away, for the next run
+	// of it, too.
+	Follow bool
+	// Waiting is called when the program has gone and is waited for; may be nil.
+	Waiting func(error)
+}
+
+// How long to wait before the program is asked again that has gone away.
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 3 * time.Second
+)
+
+// Events reads events and hands each to f, until there are no more, f fails, or
+// ctx ends (which is no error). A Skipped stands where some are missing. The error
+// wraps ErrNotRunning if there is no such program when it is asked first, and
+// ErrNoEvents if it has none to tell.
+func (t Target) Events(ctx context.Context, opt EventsOptions, f func(json.RawMessage) error) error {
+	s := stream{target: t, follow: opt.Follow, f: f}
+	pause := firstRetry
+	for first := true; ; first = false {
+		before := s.next
+		err := s.read(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case s.failed != nil:
+			return s.failed
+		case !opt.Follow, errors.Is(err, ErrNoEvents), first && errors.Is(err, ErrNotRunning):
+			return err
+		}
+		if s.next != before || first {
+			pause = firstRetry
+			if opt.Waiting != nil {
+				opt.Waiting(err)
+			}
+		}
+		select {
+		case <-time.After(pause):
+			pause = min(2*pause, lastRetry)
+		case <-ctx.Done():
+			return nil
+		}
 	}
-	resp, err := query(ctx, socket, u, 0)
+}
+
+// stream is where a reader is.
+type stream struct {
+	target Target
+	follow bool
+	f      func(json.RawMessage) error
+	failed error // of f
+
+	run  string // of the program that next is a number of
+	next uint64
+}
+
+// read reads from one connection.
+func (s *stream) read(ctx context.Context) error {
+	q := url.Values{}
+	if s.follow {
+		q.Set("follow", "1")
+	}
+	if s.run != "" {
+		q.Set("run", s.run)
+		q.Set("from", strconv.FormatUint(s.next, 10))
+	}
+	resp, err := s.target.query(ctx, "/v1/events?"+q.Encode(), 0)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusNotFound {
+	switch {
+	case resp.StatusCode == http.StatusNotFound:
 		return ErrNoEvents
+	case resp.StatusCode != http.StatusOK:
+		return fmt.Errorf("asking %s: %s", s.target.Program, resp.Status)
 	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("asking the client: %s", resp.Status)
+	if run := resp.Header.Get(runHeader); run != s.run {
+		s.run, s.next = run, 0
 	}
-	lines := bufio.NewScanner(io.Reader(resp.Body))
+	lines := bufio.NewScanner(resp.Body)
 	for lines.Scan() {
-		if err := f(json.RawMessage(lines.Bytes())); err != nil {
-			return err
+		if s.failed = s.take(lines.Bytes()); s.failed != nil {
+			return s.failed
 		}
 	}
-	if ctx.Err() != nil {
-		return nil
-	}
 	return lines.Err()
+}
+
+// take counts an event and hands it on.
+func (s *stream) take(raw []byte) error {
+	var gap Skipped
+	if err := json.Unmarshal(raw, &gap); err == nil && gap.Skipped > 0 {
+		s.next += gap.Skipped
+	} else {
+		s.next++
+	}
+	return s.f(json.RawMessage(raw))
 }

@@ -41,7 +41,7 @@ func (s *ticker) since(n uint64) (out []json.RawMessage, next uint64, more <-cha
 func serveEvents(t *testing.T, source EventSource) (socket string) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "admin.sock")
-	s := NewServer(Config{Socket: socket, Events: source})
+	s := NewServer(Config{Program: "mpproxy-client", Socket: socket, Events: source})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -65,7 +65,7 @@ func TestEventsTellWhatIsRememberedAndEnd(t *testing.T) {
 	src.add()
 	src.add()
 	var got []string
-	err := Events(t.Context(), socket, false, func(raw json.RawMessage) error {
+	err := client(socket).Events(t.Context(), EventsOptions{}, func(raw json.RawMessage) error {
 		got = append(got, string(raw))
 		return nil
 	})
@@ -83,7 +83,7 @@ func TestEventsFollow(t *testing.T) {
 	src.add()
 	ctx, cancel := context.WithCancel(t.Context())
 	var got []string
-	err := Events(ctx, socket, true, func(raw json.RawMessage) error {
+	err := client(socket).Events(ctx, EventsOptions{Follow: true}, func(raw json.RawMessage) error {
 		got = append(got, string(raw))
 		if len(got) == 3 {
 			cancel() // the reader has seen enough
@@ -104,10 +104,109 @@ func TestEventsWhereNobodyDecides(t *testing.T) {
 	none := func(uint64) ([]json.RawMessage, uint64, <-chan struct{}) { return nil, 0, nil }
 	for name, source := range map[string]EventSource{"no source": nil, "a source without events": none} {
 		t.Run(name, func(t *testing.T) {
-			err := Events(t.Context(), serveEvents(t, source), true, func(json.RawMessage) error { return nil })
+			err := client(serveEvents(t, source)).Events(t.Context(), EventsOptions{Follow: true}, func(json.RawMessage) error { return nil })
 			if !errors.Is(err, ErrNoEvents) {
 				t.Errorf("Events = %v, want ErrNoEvents", err)
 			}
 		})
 	}
+}
+
+// forgetful is a source that remembers the newest event only.
+type forgetful struct{ ticker }
+
+func (s *forgetful) since(n uint64) (out []json.RawMessage, next uint64, more <-chan struct{}) {
+	out, next, more = s.ticker.since(n)
+	if len(out) > 1 {
+		out = out[len(out)-1:]
+	}
+	return out, next, more
+}
+
+// TestEventsTellOfGaps: what is not remembered any more is said to be missing.
+func TestEventsTellOfGaps(t *testing.T) {
+	src := &forgetful{ticker{more: make(chan struct{})}}
+	socket := serveEvents(t, src.since)
+	for range 5 {
+		src.add()
+	}
+	var got []string
+	err := client(socket).Events(t.Context(), EventsOptions{}, func(raw json.RawMessage) error {
+		got = append(got, string(raw))
+		return nil
+	})
+	if diff := cmp.Diff([]string{`{"skipped":4}`, "4"}, got); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+}
+
+// TestEventsSurviveARestart: who follows goes on with the next run from its
+// beginning, and is told of the time between.
+func TestEventsSurviveARestart(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "admin.sock")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	serve := func() (src *ticker, stop func()) {
+		src = &ticker{more: make(chan struct{})}
+		src.add()
+		s := NewServer(Config{Program: "mpproxy-client", Socket: socket, Events: src.since})
+		runCtx, end := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go run(runCtx, s, done)
+		<-s.Ready()
+		return src, func() {
+			end()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	first, stop := serve()
+	got := make(chan string)
+	waits := make(chan error, 1)
+	ended := make(chan error, 1)
+	go follow(ctx, socket, got, waits, ended)
+	first.add()
+	if a, b := <-got, <-got; a != "0" || b != "1" {
+		t.Errorf("the first run: %s, %s", a, b)
+	}
+	stop()
+	<-waits
+	_, stop = serve()
+	if a := <-got; a != "0" {
+		t.Errorf("the second run: %s", a)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Events = %v after its context ended, want nil", err)
+	}
+	stop()
+}
+
+// TestEventsGoOn: who comes back to the same run hears nothing twice.
+func TestEventsGoOn(t *testing.T) {
+	src := &ticker{more: make(chan struct{})}
+	socket := serveEvents(t, src.since)
+	src.add()
+	var got []string
+	s := stream{target: client(socket), f: func(raw json.RawMessage) error { got = append(got, string(raw)); return nil }}
+	for range 2 {
+		if err := s.read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		src.add()
+	}
+	if diff := cmp.Diff([]string{"0", "1"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func follow(ctx context.Context, socket string, got chan<- string, waits chan<- error, ended chan<- error) {
+	ended <- client(socket).Events(ctx, EventsOptions{Follow: true, Waiting: func(err error) { waits <- err }}, func(raw json.RawMessage) error {
+		select {
+		case got <- string(raw):
+		case <-ctx.Done():
+		}
+		return nil
+	})
 }

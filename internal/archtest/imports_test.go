@@ -46,6 +46,7 @@ func TestRulesCanFail(t *testing.T) {
 		{"netlink belongs to pathctl/mptcppm and pathctl/netpath", p("pathctl", "github.com/mdlayher/netlink/nlenc"), "pathctl imports github.com/mdlayher/netlink/nlenc"},
 		{"go-socks5 belongs to proxy", p("internal/access", "github.com/things-go/go-socks5/statute"), "internal/access imports github.com/things-go/go-socks5/statute"},
 		{"toml belongs to config", p("cmd/mpproxy-client", "github.com/BurntSushi/toml"), "cmd/mpproxy-client imports github.com/BurntSushi/toml"},
+		{"prometheus belongs to internal/metrics", p("pathctl", "github.com/prometheus/client_golang/prometheus"), "pathctl imports github.com/prometheus/client_golang/prometheus"},
 		{"mptcpsock pulls in nothing of the proxy", p("mptcpsock", "github.com/prometheus/client_golang/prometheus"), "mptcpsock depends on github.com/prometheus/client_golang/prometheus"},
 		{"test harnesses stay out of the programs", p("cmd/mpproxy-client", "mpproxy/test/netns"), "cmd/mpproxy-client depends on mpproxy/test/netns"},
 	} {

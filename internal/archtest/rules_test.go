@@ -25,6 +25,7 @@ var rules = []rule{
 	{"netlink belongs to pathctl/mptcppm and pathctl/netpath", only(netlinkModule, "pathctl/mptcppm", "pathctl/netpath", "test")},
 	{"go-socks5 belongs to proxy", only(module("github.com/things-go/go-socks5"), "proxy")},
 	{"toml belongs to config", only(module("github.com/BurntSushi/toml"), "config")},
+	{"prometheus belongs to internal/metrics", only(module("github.com/prometheus"), "internal/metrics", "cmd")},
 	{"mptcpsock pulls in nothing of the proxy", light},
 	{"test harnesses stay out of the programs", programsWithout("test", "testing")},
 }

@@ -84,13 +84,13 @@ func (w *smallWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// samples are clients in several states, by name.
+// samples are programs in several states, by name.
 func samples() map[string]Status {
 	started := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	now := started.Add(3*time.Hour + 25*time.Minute + 7*time.Second)
 	ap := netip.MustParseAddrPort
 	base := Status{
-		Version: "v0.1.0", Started: started, Taken: now,
+		Program: Client, Version: "v0.1.0", Started: started, Taken: now,
 		Socks: []string{"127.0.0.1:1080", "[::1]:1080"}, Mode: "aggregate",
 		Server: Server{
 			Address: "proxy.example.net:8443", Name: "home", User: "alice", Security: "tls",
@@ -117,7 +117,7 @@ func samples() map[string]Status {
 			ID: 11, Destination: "www.example.org:443", User: "bob", Mode: "aggregate", Opened: now.Add(-2500 * time.Millisecond), Protocol: "mptcp",
 			Token: "0x0badcafe", SentBytes: 512, ReceivedBytes: 48_200_000, Subflows: []Subflow{
 				{Path: "wifi", Local: ap("192.0.2.10:40001"), Remote: ap("203.0.113.5:8443"), RTTMillis: 21.25, SentBytes: 700, ReceivedBytes: 35_000_000},
-				{Path: "lte", Local: ap("198.51.100.7:40002"), Remote: ap("203.0.113.5:8443"), RTTMillis: 52, ReceivedBytes: 14_000_000, Retransmitted: 2800},
+				{Path: "lte", Local: ap("198.51.100.7:40002"), Remote: ap("203.0.113.5:8443"), RTTMillis: 52, RTOMillis: 252.4, ReceivedBytes: 14_000_000, Retransmitted: 2800, ReceiveRate: 18_000_000, SendRate: 12_000, LossRatio: 0.0123, Backup: true},
 			},
 		},
 		{ID: 12, Destination: "[2001:db8:3::80]:80", Mode: "handover", Opened: now.Add(-3 * time.Hour), Protocol: "mptcp", Subflows: []Subflow{
@@ -163,7 +163,18 @@ func samples() map[string]Status {
 	}}
 	fallen.Totals = Totals{Connections: 7, Live: 1, Refused: 2, Failed: 3, FellBack: 4, AuthFailures: 5}
 
-	return map[string]Status{"working": working, "unreachable": unreachable, "bare": bare, "fallen": fallen}
+	concentrator := base
+	concentrator.Program, concentrator.Socks, concentrator.Paths, concentrator.Server = Concentrator, nil, []Path{}, Server{}
+	concentrator.Listen, concentrator.Security = []string{"[::]:8443"}, "tls"
+	concentrator.PathManager = PathManager{Backend: "userspace", Timeouts: "polling (privileges are missing: eBPF needs CAP_BPF)", Active: true}
+	concentrator.Missing = []Missing{{What: "CAP_BPF", Effect: "slower", Advice: "give it"}}
+	concentrator.Connections = []Connection{{
+		ID: 9, Destination: "www.example.org:443", User: "bob", Peer: "192.0.2.10:40001", Mode: "handover", Opened: now.Add(-time.Minute), Protocol: "mptcp",
+		Decision: "destroy 192.0.2.10: no progress for 240 ms",
+		Subflows: []Subflow{{Path: "198.51.100.7", Local: ap("203.0.113.5:8443"), Remote: ap("198.51.100.7:40002"), RTTMillis: 52, RTOMillis: 252, SendRate: 1_000_000}},
+	}}
+
+	return map[string]Status{"concentrator": concentrator, "working": working, "unreachable": unreachable, "bare": bare, "fallen": fallen}
 }
 
 func TestBytesAndRate(t *testing.T) {

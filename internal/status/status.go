@@ -1,7 +1,8 @@
-// Package status is the picture of a running client that `status` shows and
-// the admin API serves as JSON: the server, the paths, each connection and its
-// subflows, and what is missing on this host. It holds values and their
-// rendering only; the client assembles them.
+// Package status is the picture of a running program that `status` shows and
+// the admin API serves as JSON: the server and the paths of a client, what a
+// concentrator listens on, each connection and its subflows, and what is missing
+// on this host. It holds values and their rendering only; package collect
+// assembles them.
 package status
 
 import (
@@ -9,17 +10,27 @@ import (
 	"time"
 )
 
+// The programs, as Status.Program names them.
+const (
+	Client       = "mpproxy-client"
+	Concentrator = "mpproxy-server"
+)
+
 // Status is one snapshot. Names of JSON fields carry their units.
 type Status struct {
+	Program string    `json:"program"`
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
 	Taken   time.Time `json:"taken"`
-	Socks   []string  `json:"socks_listen"`
+	Socks   []string  `json:"socks_listen,omitempty"` // of a client
 	Mode    string    `json:"default_mode"`
 
-	Server      Server       `json:"server"`
+	Server   Server   `json:"server,omitzero"`    // of a client
+	Listen   []string `json:"listen,omitempty"`   // of a concentrator
+	Security string   `json:"security,omitempty"` // of a concentrator: "tls" or "none"
+
 	PathManager PathManager  `json:"path_manager"`
-	Paths       []Path       `json:"paths"`
+	Paths       []Path       `json:"paths"` // a concentrator has none
 	Connections []Connection `json:"connections"`
 	Totals      Totals       `json:"totals"`
 	// Missing lists what this host lacks, and what to do about it.
@@ -75,14 +86,15 @@ type Connection struct {
 	ID            uint64    `json:"id"`
 	Destination   string    `json:"destination"`
 	User          string    `json:"user,omitempty"`
+	Peer          string    `json:"peer,omitempty"` // address of the application, on a concentrator of the client
 	Mode          string    `json:"mode"`
 	Rule          string    `json:"rule,omitempty"` // the one that held for it
 	Opened        time.Time `json:"opened"`
 	Protocol      string    `json:"protocol"` // "mptcp" or "tcp"
 	FellBack      string    `json:"fell_back,omitempty"`
 	Token         string    `json:"token,omitempty"`
-	SentBytes     uint64    `json:"sent_bytes"`     // from the application
-	ReceivedBytes uint64    `json:"received_bytes"` // to the application
+	SentBytes     uint64    `json:"sent_bytes"`     // from application to destination
+	ReceivedBytes uint64    `json:"received_bytes"` // from destination to application
 	Subflows      []Subflow `json:"subflows"`
 	// Decision is the last one of mpproxy's controller, with its reason.
 	Decision string `json:"decision,omitempty"`
@@ -98,7 +110,13 @@ type Subflow struct {
 	ReceivedBytes uint64         `json:"received_bytes"`
 	Retransmitted uint64         `json:"retransmitted_bytes"`
 	RTOMillis     float64        `json:"rto_ms"`
-	Backup        bool           `json:"backup"` // known with path manager "userspace" only
+	Backup        bool           `json:"backup"` // flagged so by either end; known with path manager "userspace" only
+	// Rates, and the share of the bytes sent that were sent again, 0 to 1, are of
+	// the interval that the request asked for; 0 without one. Sent bytes and rates
+	// are those of this host's sending, retransmissions included.
+	ReceiveRate uint64  `json:"receive_bits_per_second"`
+	SendRate    uint64  `json:"send_bits_per_second"`
+	LossRatio   float64 `json:"loss_ratio"`
 }
 
 // Totals count since the client started.
@@ -124,36 +142,4 @@ type Notice struct {
 	What   string `json:"what"`
 	Effect string `json:"effect"`
 	Advice string `json:"advice"`
-}
-
-// WithRates returns s with the rates of its paths, computed from an earlier
-// snapshot. Counters that ran backwards (an interface that came anew) count
-// from zero.
-func (s Status) WithRates(earlier Status) Status {
-	dt := s.Taken.Sub(earlier.Taken).Seconds()
-	if dt <= 0 {
-		return s
-	}
-	before := make(map[string]Path, len(earlier.Paths))
-	for _, p := range earlier.Paths {
-		before[p.Interface] = p
-	}
-	paths := append([]Path(nil), s.Paths...)
-	for i, p := range paths {
-		b, ok := before[p.Interface]
-		if !ok {
-			continue
-		}
-		paths[i].ReceiveRate = rate(b.ReceivedBytes, p.ReceivedBytes, dt)
-		paths[i].SendRate = rate(b.SentBytes, p.SentBytes, dt)
-	}
-	s.Paths = paths
-	return s
-}
-
-func rate(before, now uint64, seconds float64) uint64 {
-	if now < before {
-		before = 0
-	}
-	return uint64(float64(now-before) * 8 / seconds)
 }

@@ -85,7 +85,7 @@ func adminSocket(r *rig.Rig) (string, error) {
 func (s *stage) snapshot(ctx context.Context) (status.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
-	st, err := admin.Status(ctx, s.socket, 0)
+	st, err := admin.Target{Program: status.Client, Socket: s.socket}.Status(ctx, 0)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("mpproxy-client has not answered for %s: %w", statusTimeout, err)
 	}
