@@ -68,8 +68,8 @@ var addrs = map[string][2][2]netip.Addr{
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
-// newWorld makes it. The client joins from its second address to the server's
-// second one, which the server announces.
+// newWorld makes it. The server announces its second address, so that each
+// connection gets a second subflow there.
 func newWorld(t testing.TB, family string) world {
 	t.Helper()
 	netns.Require(t)
@@ -157,8 +157,7 @@ func (w world) host(e end) *netns.Host {
 	return w.client
 }
 
-// listen opens a dual-stack listener on the server, of which v6only makes one
-// that has no IPv4 subflows on IPv6 sockets.
+// listen opens a listener on the server; one on [::] is dual-stack.
 func (w world) listen(t testing.TB, on netip.AddrPort) *mptcpsock.Listener {
 	t.Helper()
 	ctx := testContext(t)

@@ -18,7 +18,7 @@ func TestSubflowsDiffer(t *testing.T) {
 			setters := map[bool]*subopt.Setter{false: open(t, w.client), true: open(t, w.server)}
 			p := w.dial(t, family, w.listen(t, netip.AddrPortFrom(netip.IPv6Unspecified(), port)))
 			ctx := testContext(t)
-			wanted := [2]struct {
+			wanted := [...]struct {
 				congestion string
 				minRTO     time.Duration
 			}{{"reno", 40 * time.Millisecond}, {"cubic", 120 * time.Millisecond}}
