@@ -1,6 +1,7 @@
 package mptcpsock
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -22,6 +23,7 @@ type Conn struct {
 	accepted bool
 	attached atomic.Pointer[attachment] // nil: no Controller
 	numbers  numbering
+	rules    *subRules // of Dialer.SubOptions; nil: none
 }
 
 // Close closes the connection. Its Controller forgets it.
@@ -29,7 +31,7 @@ func (c *Conn) Close() error {
 	if a := c.attached.Load(); a != nil {
 		a.closing.Do(func() { a.ctl.detach(a.rec) })
 	}
-	return c.TCPConn.Close()
+	return errors.Join(c.TCPConn.Close(), c.rules.remove())
 }
 
 // IsMultipath reports whether the connection is Multipath TCP now. A connection

@@ -59,6 +59,10 @@ type Dialer struct {
 	Profile  Profile
 	Hints    Hints
 	Steering Steering
+	// SubOptions are socket options that the connection's subflows have from
+	// their first packet on, the initial one included, whichever end opens
+	// them. They need a Controller, and the privileges of SubSetsockopt.
+	SubOptions []SubOption
 	// FateSharing closes the connection when its initial subflow ends (RFC
 	// 6897 REQ13). It needs a Controller.
 	FateSharing bool
@@ -117,7 +121,7 @@ func (d *Dialer) checkWishes(st Steering) error {
 		return fmt.Errorf("%w: Multipath TCP is both disabled and demanded (Strict)", ErrInvalid)
 	case d.disabled():
 		return nil
-	case d.Controller == nil && (!st.manual() || d.FateSharing || len(d.LocalAddrs) > 1):
+	case d.Controller == nil && (!st.manual() || d.FateSharing || len(d.SubOptions) > 0 || len(d.LocalAddrs) > 1):
 		return ErrNoController
 	case !st.manual():
 		if err := st.Mode.Validate(); err != nil {
@@ -145,6 +149,11 @@ func (d *Dialer) dialAny(ctx context.Context, to []netip.AddrPort) (*Conn, error
 	if d.Strict {
 		if err := c.mustBeMultipath(); err != nil {
 			return nil, err
+		}
+	}
+	if c.rules != nil {
+		if err := c.rules.outcome(); err != nil {
+			return nil, errors.Join(translate(err), c.Close())
 		}
 	}
 	if err := d.handOver(c, st); err != nil {
@@ -216,6 +225,10 @@ func (d *Dialer) dial(ctx context.Context, network string, way attempt, strict b
 		plain:         d.disabled(),
 		bindNoPort:    way.source.Port() == 0, // DialTCP binds in any case
 	}
+	rules, err := d.rules(&o)
+	if err != nil {
+		return nil, err
+	}
 	var reason FallbackReason
 	nd := net.Dialer{
 		KeepAlive: -1, // prepare does it
@@ -227,9 +240,29 @@ func (d *Dialer) dial(ctx context.Context, network string, way attempt, strict b
 	nd.SetMultipathTCP(false) // prepare does it, without a second try
 	c, err := nd.DialTCP(ctx, network, sourceFor(network, way.source), way.to)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, rules.remove())
 	}
-	return &Conn{TCPConn: c, local: reason}, nil
+	return &Conn{TCPConn: c, local: reason, rules: rules}, nil
+}
+
+// rules has SubOptions put into force for the socket that o makes.
+func (d *Dialer) rules(o *sockopts) (*subRules, error) {
+	if len(d.SubOptions) == 0 || o.plain {
+		return nil, nil
+	}
+	s, err := d.Controller.setter.get()
+	if err != nil {
+		return nil, translate(err)
+	}
+	r := &subRules{}
+	o.born = func(fd int) error {
+		cookie, err := cookieOf(fd)
+		if err != nil {
+			return err
+		}
+		return translate(r.add(s, cookie, d.SubOptions))
+	}
+	return r, nil
 }
 
 // sourceFor returns the address to bind in the form that network takes.

@@ -63,7 +63,11 @@ func (ctl *Controller) handle(ev mptcppm.Event) {
 	if out.Kind == SubflowClosed && r.fate && out.Pair == r.first {
 		doomed = r.conn
 	}
+	var rules *subRules
 	if r.gone {
+		if r.conn != nil {
+			rules = r.conn.rules
+		}
 		r.endWatches(nil)
 		delete(ctl.records, ev.Token)
 	}
@@ -72,6 +76,7 @@ func (ctl *Controller) handle(ev mptcppm.Event) {
 		a = r.conn.attached.Load()
 	}
 	ctl.mu.Unlock()
+	_ = rules.remove() // should the connection's owner have closed its TCPConn
 	if a != nil {
 		ctl.spread(a)
 	}

@@ -37,24 +37,28 @@ func (p Priority) String() string {
 // an invalid remote end for the peer's address of the local one's family. The
 // zone of a link-local local address names its interface.
 //
+// The options hold for the subflow from its SYN on; when the kernel refuses one
+// there is no subflow. They go by the two ends, so subflows with different
+// options between the same addresses are opened one after the other.
+//
 // A server can open subflows too; hosts that are mere clients refuse them. Until
 // something has come from the peer after the handshake no subflow can join a
 // client's connection: OpenSub waits for that.
 //
 // errors.Is tells ErrNoController, ErrKernelManaged, ErrSteered,
-// ErrAddressFamily, ErrInvalid, ErrNotMultipath, net.ErrClosed; ErrSubflowFailed
+// ErrAddressFamily, ErrInvalid, ErrNotMultipath, those of SubSetsockopt, net.ErrClosed; ErrSubflowFailed
 // with syscall.ECONNREFUSED, ETIMEDOUT and the like; syscall.EADDRNOTAVAIL for a
 // local address that is not this host's, ENETUNREACH where no route leads.
-func (c *Conn) OpenSub(ctx context.Context, local, remote netip.AddrPort, prio Priority) (uapi.SubflowID, error) {
+func (c *Conn) OpenSub(ctx context.Context, local, remote netip.AddrPort, prio Priority, options ...SubOption) (uapi.SubflowID, error) {
 	op, err := c.beginManual("open subflow", fmt.Sprintf("%v → %v", local, remote))
 	if err != nil {
 		return 0, err
 	}
-	id, err := op.open(ctx, local, remote, prio)
+	id, err := op.open(ctx, local, remote, prio, options...)
 	return id, op.fail(err)
 }
 
-func (op operation) open(ctx context.Context, local, remote netip.AddrPort, prio Priority) (uapi.SubflowID, error) {
+func (op operation) open(ctx context.Context, local, remote netip.AddrPort, prio Priority, options ...SubOption) (uapi.SubflowID, error) {
 	if prio > Backup {
 		return 0, fmt.Errorf("%w: priority %d", ErrInvalid, prio)
 	}
@@ -65,6 +69,11 @@ func (op operation) open(ctx context.Context, local, remote netip.AddrPort, prio
 	if err != nil {
 		return 0, err
 	}
+	rules, err := op.rulesFor(local, remote, options)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = rules.remove() }()
 	pair, seq, err := op.create(ctx, local, remote, prio)
 	if err != nil {
 		return 0, err
@@ -75,6 +84,9 @@ func (op operation) open(ctx context.Context, local, remote netip.AddrPort, prio
 			op.abandon(pair)
 		}
 		return 0, err
+	}
+	if err := rules.outcome(); err != nil {
+		return 0, errors.Join(err, op.destroy(ctx, pair))
 	}
 	return op.idOf(pair)
 }

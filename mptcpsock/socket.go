@@ -52,6 +52,7 @@ type sockopts struct {
 	plain         bool // no MPTCP is wanted
 	listen        bool
 	bindNoPort    bool
+	born          func(fd int) error // called with the MPTCP socket before it is used; nil: not
 }
 
 // prepare turns fd, the TCP socket that package net has just made and not yet
@@ -81,6 +82,11 @@ func (o *sockopts) prepare(fd int) (FallbackReason, error) {
 	}
 	if err := o.setReceiveBuffer(s, fd); err != nil {
 		return FallbackNone, err
+	}
+	if o.born != nil {
+		if err := o.born(s); err != nil {
+			return FallbackNone, err
+		}
 	}
 	if err := unix.Dup3(s, fd, unix.O_CLOEXEC); err != nil {
 		return FallbackNone, os.NewSyscallError("dup3", err)

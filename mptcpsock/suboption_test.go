@@ -63,6 +63,57 @@ func TestSubOptions(t *testing.T) {
 	})
 }
 
+// TestSubOptionsFromTheStart: options hold from the first packet on, of the
+// initial subflow and of further ones.
+func TestSubOptionsFromTheStart(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	w := newWorld(t)
+	if _, err := w.ctl.setter.get(); err != nil {
+		skipWithoutBPF(t, translate(err))
+	}
+	for _, family := range []struct {
+		name        string
+		here, there []netip.Addr
+	}{{"IPv4", here4, there4}, {"IPv6", here6, there6}} {
+		t.Run(family.name, func(t *testing.T) {
+			w := w.in(t)
+			ctx := testContext(t)
+			p := w.dial(Dialer{Strict: true, SubOptions: []SubOption{
+				{Option: subopt.Congestion, Value: subopt.Text("reno"), Local: port0(family.here[0])},
+				{Option: subopt.MinRTO, Value: subopt.Duration(120 * time.Millisecond)},
+			}}, family.there[0])
+			second, err := p.conn.OpenSub(ctx, port0(family.here[1]), netip.AddrPort{}, Normal,
+				SubOption{Option: subopt.Congestion, Value: subopt.Text("bbr")})
+			must(t, err)
+			first := onlyInitial(t, p.conn)
+			for _, tt := range []struct {
+				id   uapi.SubflowID
+				o    subopt.Option
+				want subopt.Value
+			}{
+				{first, subopt.Congestion, subopt.Text("reno")}, {second, subopt.Congestion, subopt.Text("bbr")},
+				{first, subopt.MinRTO, subopt.Duration(120 * time.Millisecond)},
+				{second, subopt.MinRTO, subopt.Duration(120 * time.Millisecond)},
+			} {
+				got, err := p.conn.SubGetsockopt(ctx, tt.id, tt.o)
+				if err != nil || got != tt.want {
+					t.Errorf("%v of subflow %d: %v, %v, want %v", tt.o, tt.id, got, err, tt.want)
+				}
+			}
+			_, err = p.conn.OpenSub(ctx, port0(family.here[1]), netip.AddrPort{}, Normal,
+				SubOption{Option: subopt.Congestion, Value: subopt.Text("no-such-one")})
+			wantError(t, "OpenSub", err, subopt.ErrUnknownCongestion)
+			must(t, p.conn.Close())
+		})
+	}
+	d := Dialer{Controller: w.ctl, SubOptions: []SubOption{{Option: subopt.Congestion, Value: subopt.Text("no-such-one")}}}
+	ln := w.listenThere(port0(netip.IPv6Unspecified()))
+	_, err := d.Dial(testContext(t), netip.AddrPortFrom(there4[0], ln.Addr().Port()))
+	wantError(t, "Dial", err, subopt.ErrUnknownCongestion)
+}
+
 // TestConcurrentUse calls everything at once; the race detector watches.
 func TestConcurrentUse(t *testing.T) {
 	if !inside(t) {
