@@ -88,7 +88,22 @@ func shakenTraffic(ctx context.Context, opt options, mode string, r *rig.Rig) (t
 		got += fmt.Sprintf("%s %.2f Mbit/s, longest silence %.0f ms at %.0f s; ", direction(i == 0),
 			run.Arrivals.Goodput(0, opt.calm)/1e6, measure.Millis(gap), since.Seconds())
 	}
+	got += trueLoss(r)
 	return "bulk up and down", got, err
+}
+
+// trueLoss says which share of the frames the links have lost, and how many
+// found a queue full.
+func trueLoss(r *rig.Rig) string {
+	text := "lost / queue full:"
+	for _, l := range r.Links {
+		for _, d := range []link.Direction{netns.Upstream, netns.Downstream} {
+			c := l.Counters(d)
+			share := func(n uint64) float64 { return 100 * float64(n) / float64(max(c.Offered, 1)) }
+			text += fmt.Sprintf(" %s %s %.1f / %.1f %%", l.Name, d, share(c.Lost), share(c.QueueDrops))
+		}
+	}
+	return text
 }
 
 // evicts reports whether a decision took a subflow out of use.

@@ -16,12 +16,13 @@ const (
 // the machine.
 type Lateness struct {
 	Worst time.Duration
-	Much  int // times above 20 ms
+	At    time.Duration // of the worst, since the watch began
+	Much  int           // times above 20 ms
 }
 
 func (l Lateness) String() string {
-	return fmt.Sprintf("this program woke up to %d ms late, %d times more than %d ms",
-		l.Worst.Milliseconds(), l.Much, latenessMuch.Milliseconds())
+	return fmt.Sprintf("this program woke up to %d ms late, at %.1f s, %d times more than %d ms",
+		l.Worst.Milliseconds(), l.At.Seconds(), l.Much, latenessMuch.Milliseconds())
 }
 
 // WatchLateness watches until the function that it returns, to be called once,
@@ -38,11 +39,14 @@ func WatchLateness() (stop func() Lateness) {
 
 func watchLateness(ctx context.Context, seen chan<- Lateness) {
 	var l Lateness
+	begun := time.Now()
 	for ctx.Err() == nil {
 		slept := time.Now()
 		time.Sleep(latenessTick)
 		late := time.Since(slept) - latenessTick
-		l.Worst = max(l.Worst, late)
+		if late > l.Worst {
+			l.Worst, l.At = late, slept.Sub(begun)
+		}
 		if late > latenessMuch {
 			l.Much++
 		}
