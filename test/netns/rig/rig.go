@@ -51,6 +51,8 @@ type Config struct {
 	EditServer, EditClient func(toml string) string
 	// ClientArgs follow "run".
 	ClientArgs []string
+	// ServerArgs follow "run --config FILE".
+	ServerArgs []string
 	// Names are further lines of /etc/hosts in each host.
 	Names []netns.NameEntry
 	// Prepare is called when the hosts are there and nothing runs yet.
@@ -187,7 +189,7 @@ func (r *Rig) RunServer(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	var err error
-	r.Server, err = r.Concentrator.Start(ctx, netns.Spec{Path: r.ServerBinary(), Args: []string{"run", "--config", r.ServerConfig()}})
+	r.Server, err = r.Concentrator.Start(ctx, netns.Spec{Path: r.ServerBinary(), Args: append([]string{"run", "--config", r.ServerConfig()}, r.cfg.ServerArgs...)})
 	if err != nil {
 		return err
 	}
