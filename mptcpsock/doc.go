@@ -1,6 +1,11 @@
 // Package mptcpsock is Multipath TCP sockets as a Go API: dial and listen, know
-// whether a connection really is multipath, and read what the kernel knows
-// about it and its subflows.
+// whether a connection really is multipath, read what the kernel knows about it
+// and its subflows, open and close subflows, and say what paths are for. It gives
+// any program the calls that RFC 6897 (basic and advanced API) and the Enhanced
+// Socket API (Hesmans and Bonaventure, ANRW 2016) specified, and Apple's service
+// types, on an unpatched kernel. docs/api.md has the table.
+//
+// # Connections
 //
 //	d := mptcpsock.Dialer{Strict: true, LocalAddr: wifi}
 //	c, err := d.Dial(ctx, netip.MustParseAddrPort("192.0.2.1:443"))
@@ -23,8 +28,38 @@
 // receive buffer is fixed (DefaultReceiveBuffer says why); and sockets are
 // dual-stack, so that a connection to an IPv4 address can have IPv6 subflows.
 //
-// The package does not create, destroy or schedule subflows, and it resolves no
-// names. It needs Linux 6.1 or later; the Probe functions tell what the running
-// kernel lacks. No function needs privileges, but SO_RCVBUFFORCE is used where
-// they allow it.
+// # Subflows
+//
+// What is only read needs no privilege: SubIDs, SubTuple, Pairs, ConnID, Enabled,
+// Stats, SubTCPInfo, Events. What changes subflows goes through a Controller, one
+// in a program, which needs CAP_NET_ADMIN in the network namespace:
+//
+//	ctl, err := mptcpsock.OpenController(ctx, mptcpsock.ControllerConfig{})
+//	if errors.Is(err, mptcpsock.ErrNotPermitted) { … } // go on without
+//	defer ctl.Close()
+//	c, err := (&mptcpsock.Dialer{Controller: ctl}).DialHost(ctx, "example.net:443")
+//	id, err := c.OpenSub(ctx, lte, netip.AddrPort{}, mptcpsock.Backup)
+//	err = c.RemoveAddrs(ctx, wifi)                     // alternatives first, then the peer is told
+//	for event, err := range c.Events(ctx) { … }
+//
+// Options of one subflow (SubSetsockopt, SubGetsockopt) need no Controller, but
+// CAP_BPF and CAP_PERFMON besides.
+//
+// # Services
+//
+// A Dialer that says what it wants leaves subflows to the policies that the proxy
+// uses, which run in the program's own process:
+//
+//	d := mptcpsock.Dialer{Controller: ctl, Service: mptcpsock.ServiceHandover}
+//	d := mptcpsock.Dialer{Controller: ctl, Hints: mptcpsock.Hints{Amount: 2 << 30}}
+//
+// # What it does not do
+//
+// It schedules no packets: the kernel's only scheduler does, and backup flags
+// are all that it heeds. Connections that began before the Controller was opened
+// belong to the kernel's path manager and are out of its reach. It needs Linux
+// 6.1 or later; the Probe functions tell what the running kernel lacks. Errors
+// say what is missing, and errors.Is tells: ErrNotPermitted, ErrNotSupported,
+// ErrNoController, ErrKernelManaged, ErrSteered, ErrConnected, ErrNotMultipath,
+// ErrUnknownSubflow, ErrLastSubflow, ErrAddressFamily and others.
 package mptcpsock
