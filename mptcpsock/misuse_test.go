@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -255,6 +256,16 @@ func TestWithoutPrivileges(t *testing.T) {
 		wantError(t, "OpenController", err, ErrNotPermitted, fs.ErrPermission)
 		err = p.conn.SubSetsockopt(testContext(t), 1, subopt.Mark, subopt.Number(1))
 		wantError(t, "SubSetsockopt", err, ErrNotPermitted, fs.ErrPermission)
+		congestion, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")
+		must(t, err)
+		if v, err := p.conn.SubGetsockopt(testContext(t), 1, subopt.Congestion); err != nil || v.Text()+"\n" != string(congestion) {
+			t.Errorf("congestion control %v, %v, want %s", v, err, congestion)
+		}
+		if v, err := p.conn.SubGetsockopt(testContext(t), 1, subopt.TOS); err != nil || v != subopt.Number(0) {
+			t.Errorf("TOS %v, %v", v, err)
+		}
+		_, err = p.conn.SubGetsockopt(testContext(t), 1, subopt.MinRTO)
+		wantError(t, "SubGetsockopt", err, ErrNotPermitted)
 		if ids, err := p.conn.SubIDs(); err != nil || len(ids) != 1 {
 			t.Errorf("SubIDs: %v, %v", ids, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"mpproxy/mptcpsock/subdiag"
 	"mpproxy/mptcpsock/subopt"
 	"mpproxy/mptcpsock/uapi"
 )
@@ -25,14 +26,37 @@ func (c *Conn) SubSetsockopt(ctx context.Context, id uapi.SubflowID, o subopt.Op
 }
 
 // SubGetsockopt reads a socket option of one subflow. It is HB16's
-// MPTCP_SUB_GETSOCKOPT, with the errors of SubSetsockopt; SubTCPInfo reads what
-// needs no privilege.
+// MPTCP_SUB_GETSOCKOPT, with the errors of SubSetsockopt. Congestion control and
+// TOS can be read without any privilege, and so can what SubTCPInfo has.
 func (c *Conn) SubGetsockopt(ctx context.Context, id uapi.SubflowID, o subopt.Option) (v subopt.Value, err error) {
 	err = c.onSetter(id, func(s *subopt.Setter, p Pair) (err error) {
 		v, err = s.Get(ctx, p.Local, p.Remote, o)
 		return err
 	})
+	if errors.Is(err, subopt.ErrNotPermitted) || errors.Is(err, subopt.ErrNotSupported) {
+		if plain, ok := c.diagnose(ctx, id, o); ok {
+			return plain, nil
+		}
+	}
 	return v, subError("get", o, id, err)
+}
+
+// diagnose reads what the kernel tells everybody (sock_diag).
+func (c *Conn) diagnose(ctx context.Context, id uapi.SubflowID, o subopt.Option) (subopt.Value, bool) {
+	p, err := c.SubTuple(id)
+	if err != nil || o != subopt.Congestion && o != subopt.TOS {
+		return subopt.Value{}, false
+	}
+	r, err := subdiag.Read(ctx, p.Local, p.Remote)
+	switch {
+	case err != nil:
+		return subopt.Value{}, false
+	case o == subopt.Congestion:
+		return subopt.Text(r.Congestion), true
+	case p.Local.Addr().Is4():
+		return subopt.Number(uint32(r.TOS)), true
+	}
+	return subopt.Number(uint32(r.TrafficClass)), true
 }
 
 // SubTCPInfo reads TCP_INFO of one subflow: round-trip times, timeout, windows,

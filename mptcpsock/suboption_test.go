@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"mpproxy/mptcpsock/subdiag"
 	"mpproxy/mptcpsock/subopt"
 	"mpproxy/mptcpsock/uapi"
 )
@@ -56,6 +57,14 @@ func TestSubOptions(t *testing.T) {
 				t.Errorf("%v of subflow %d: %v, %v, want %v", tt.o, tt.id, got, err, tt.want)
 			}
 		}
+		for id, want := range map[uapi.SubflowID]string{first: before.Text(), second: other} { // by another way
+			pair, err := p.conn.SubTuple(id)
+			must(t, err)
+			seen, err := subdiag.Read(ctx, pair.Local, pair.Remote)
+			if err != nil || seen.Congestion != want {
+				t.Errorf("sock_diag says %+v, %v of subflow %d, want %s", seen, err, id, want)
+			}
+		}
 		err = p.conn.SubSetsockopt(ctx, second, subopt.Congestion, subopt.Text("no-such-one"))
 		wantError(t, "congestion control", err, subopt.ErrUnknownCongestion)
 		err = p.conn.SubSetsockopt(ctx, second, subopt.MinRTO, subopt.Duration(time.Hour))
@@ -93,7 +102,8 @@ func TestSubOptionsFromTheStart(t *testing.T) {
 				o    subopt.Option
 				want subopt.Value
 			}{
-				{first, subopt.Congestion, subopt.Text("reno")}, {second, subopt.Congestion, subopt.Text("bbr")},
+				{first, subopt.Congestion, subopt.Text("reno")},
+				{second, subopt.Congestion, subopt.Text("bbr")},
 				{first, subopt.MinRTO, subopt.Duration(120 * time.Millisecond)},
 				{second, subopt.MinRTO, subopt.Duration(120 * time.Millisecond)},
 			} {

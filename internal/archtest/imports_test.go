@@ -48,6 +48,7 @@ func TestRulesCanFail(t *testing.T) {
 		{"toml belongs to config", p("cmd/mpproxy-client", "github.com/BurntSushi/toml"), "cmd/mpproxy-client imports github.com/BurntSushi/toml"},
 		{"prometheus belongs to internal/metrics", p("pathctl", "github.com/prometheus/client_golang/prometheus"), "pathctl imports github.com/prometheus/client_golang/prometheus"},
 		{"mptcpsock pulls in nothing of the proxy", p("mptcpsock", "github.com/prometheus/client_golang/prometheus"), "mptcpsock depends on github.com/prometheus/client_golang/prometheus"},
+		{"mptcpsock pulls in nothing of the proxy", p("examples/chat", "github.com/BurntSushi/toml"), "examples/chat depends on github.com/BurntSushi/toml"},
 		{"test harnesses stay out of the programs", p("cmd/mpproxy-client", "mpproxy/test/netns"), "cmd/mpproxy-client depends on mpproxy/test/netns"},
 	} {
 		t.Run(tt.rule, func(t *testing.T) {

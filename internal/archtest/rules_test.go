@@ -118,10 +118,11 @@ func netlinkModule(imp string) bool {
 	return false
 }
 
-// light: a program that uses mptcpsock gets the sockets and not the proxy.
+// light: a program that uses mptcpsock, as the examples do, gets the sockets and
+// the controller, and not the proxy.
 func light(pkgs []pkg) (found []string) {
 	for _, p := range pkgs {
-		if !within(p.name(), "mptcpsock") {
+		if !within(p.name(), "mptcpsock") && !within(p.name(), "examples") {
 			continue
 		}
 		for _, dep := range p.Deps {
