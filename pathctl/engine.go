@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -76,6 +77,9 @@ type engine struct {
 	// leaveStrangers leaves other programs' connections to another controller.
 	leaveStrangers bool
 
+	prober prober
+	probes sync.WaitGroup // of the probes under way
+
 	decisions decisionRing
 	// said is the latest decision, and reconciling whether it came of a plan.
 	said        *Decision
@@ -97,6 +101,7 @@ func newEngine(role policy.Role, cmds commands, watch *rtowatch.Watcher, announc
 		upAt:     make(map[string]time.Time),
 		ids:      make(map[netip.Addr]uapi.AddrID),
 		health:   make(map[string]*health),
+		prober:   handshake{},
 	}
 	e.troubled.Store(&map[string]time.Time{})
 	return e
@@ -132,6 +137,7 @@ func (e *engine) postStatus(ctx context.Context, answer chan<- map[uapi.Token]Co
 // run is the engine's goroutine.
 func (e *engine) run(ctx context.Context) error {
 	defer close(e.ended)
+	defer e.probes.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -410,11 +416,12 @@ func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
 		e.queue.schedule(c, now.Add(lookIdle))
 		return
 	}
-	e.sampleRTT(c)
+	e.sampleRTT(c, now)
 	conn, paths, before := c.view(now), e.pathsFor(c, now), c.memory
 	plan, memory := policy.Decide(conn, paths, before)
 	c.memory = memory
 	outcomes := e.reconcile(ctx, c, Steps(conn, memory, plan), now)
+	e.probe(ctx, c, plan.Probe, now)
 	e.record(c, Look{When: now, Conn: conn, Paths: paths, Memory: before, Plan: plan, Outcomes: outcomes})
 	e.queue.schedule(c, now.Add(c.nextLook(plan)))
 }
@@ -468,6 +475,10 @@ func (e *engine) pathsFor(c *connection, now time.Time) []policy.Path {
 	for _, p := range e.paths {
 		h := e.healthOf(p.Name)
 		v := policy.Path{Name: p.Name, Rank: p.Rank, Metered: p.Metered, RTT: h.rtt, Retry: h.retry(now)}
+		if h.rtt > 0 {
+			v.RTTAge = now.Sub(h.rttAt)
+		}
+		v.Silent, v.Answered = h.probing.view(now)
 		if at, up := e.upAt[p.Name]; up {
 			v.UpFor = now.Sub(at)
 			_, _, v.Up = c.way(p)
@@ -501,14 +512,21 @@ func (e *engine) healthOf(path string) *health {
 	return h
 }
 
-func (e *engine) sampleRTT(c *connection) {
+// sampleRTT takes what a reading shows of the paths: round trips, and that they
+// work.
+func (e *engine) sampleRTT(c *connection, now time.Time) {
 	if e.role == policy.Concentrator {
 		return
 	}
 	for _, f := range c.subflows {
-		if f.established && f.obs.last.RTT > 0 {
-			e.healthOf(f.path).sample(f.obs.last.RTT)
+		if !f.established {
+			continue
 		}
+		h := e.healthOf(f.path)
+		if f.obs.fresh {
+			h.sample(f.obs.last.RTT, now)
+		}
+		h.probing.disprove(f.obs.progressAt)
 	}
 }
 

@@ -83,7 +83,7 @@ func (r *fakeReader) Read() (Reading, error) {
 func twoPaths() []netpath.Path {
 	path := func(name string, rank int, addr string) netpath.Path {
 		return netpath.Path{
-			Name: name, Index: 10 + rank, Rank: rank, State: netpath.Up,
+			Name: name, Interface: name, Index: 10 + rank, Rank: rank, State: netpath.Up,
 			Addrs: []netpath.Addr{{Addr: netip.MustParseAddr(addr)}},
 		}
 	}

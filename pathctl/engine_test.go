@@ -237,7 +237,7 @@ func TestEnginePathsChange(t *testing.T) {
 	if f.path != "10.0.0.1" {
 		t.Fatalf("path %q", f.path)
 	}
-	b.healthOf(f.path).sample(1)
+	b.healthOf(f.path).sample(1, b.now)
 	if len(b.health) != 0 {
 		t.Error("what is no path is remembered")
 	}

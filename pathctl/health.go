@@ -60,6 +60,8 @@ type health struct {
 	probeUntil time.Time // somebody is trying
 	upSince    time.Time // a subflow came up after the last failure
 	rtt        time.Duration
+	rttAt      time.Time // when it was last measured
+	probing    probing
 }
 
 // fail notes the failure at now of a subflow that began at since, and returns
@@ -110,13 +112,19 @@ func (h *health) retry(now time.Time) time.Duration {
 // trying notes that a connection opens a subflow on the path.
 func (h *health) trying(now time.Time) { h.probeUntil = now.Add(probeTime) }
 
-// sample smooths round-trip times over connections.
-func (h *health) sample(rtt time.Duration) {
-	switch {
-	case rtt <= 0:
-	case h.rtt == 0:
+// sample smooths round-trip times over connections and probes. What is old says
+// little beside what is new.
+func (h *health) sample(rtt time.Duration, now time.Time) {
+	if rtt <= 0 {
+		return
+	}
+	if h.rtt == 0 || now.Sub(h.rttAt) >= rttOld {
 		h.rtt = rtt
-	default:
+	} else {
 		h.rtt += (rtt - h.rtt) / 8
 	}
+	h.rttAt = now
 }
+
+// rttOld is when a smoothed round-trip time begins anew.
+const rttOld = 500 * time.Millisecond

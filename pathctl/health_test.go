@@ -166,10 +166,14 @@ func TestHealthOneProbes(t *testing.T) {
 
 func TestHealthSample(t *testing.T) {
 	var h health
+	now := start
 	for _, rtt := range []time.Duration{0, -1, 80, 0, 160} {
-		h.sample(rtt)
+		h.sample(rtt, now)
 	}
 	if h.rtt != 90 {
 		t.Errorf("round-trip time %v, want 90ns", h.rtt)
+	}
+	if h.sample(200, now.Add(rttOld)); h.rtt != 200 {
+		t.Errorf("round-trip time %v after a long time, want 200ns", h.rtt)
 	}
 }

@@ -17,6 +17,7 @@ type observation struct {
 	last       uapi.TCPInfo
 	at         time.Time
 	inFlightAt time.Time // since when something has been in flight all the time
+	fresh      bool      // the last reading showed progress: its RTT is new
 	progressAt time.Time // when the peer last acknowledged something new
 	timeouts   int
 
@@ -45,7 +46,7 @@ func (o *observation) add(t uapi.TCPInfo, now time.Time) {
 			o.inFlightAt = o.at
 		}
 	}
-	if t.Delivered != o.last.Delivered || t.BytesAcked > o.last.BytesAcked {
+	if o.fresh = t.Delivered != o.last.Delivered || t.BytesAcked > o.last.BytesAcked; o.fresh {
 		o.progressAt = now.Add(-t.LastAckReceived)
 	}
 	if t.BytesAcked > o.last.BytesAcked {
@@ -80,7 +81,7 @@ func (o *observation) begin(t uapi.TCPInfo, now time.Time) {
 		timeouts = 0
 	}
 	*o = observation{
-		known: true, last: t, at: now, inFlightAt: now, timeouts: timeouts,
+		known: true, fresh: true, last: t, at: now, inFlightAt: now, timeouts: timeouts,
 		windowAt: now, windowInfo: t, loss: lossCount{at: now, info: t},
 	}
 }

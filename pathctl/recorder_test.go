@@ -82,7 +82,7 @@ func TestSnapshot(t *testing.T) {
 	b := newBench(t, policy.Client)
 	c, r := b.steered(t, policy.Aggregate)
 	b.withSecond(t, c, r)
-	b.healthOf("dsl0").sample(30 * time.Millisecond)
+	b.healthOf("dsl0").sample(30*time.Millisecond, b.now)
 	_, f := c.byID(2)
 	f.backup = true
 	b.pathFailed("lte0", failedTimeout, b.now, b.now)

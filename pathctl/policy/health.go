@@ -268,43 +268,32 @@ func (v *view) pendingOn(path int, limit time.Duration) bool {
 	return false
 }
 
-// doubt asks for probes where data stopped arriving in full flow and the peer
-// cannot help itself, because it has no other subflow to send on. Our own
-// sending cannot show it: only acknowledgements leave this end.
+// doubt asks for probes where data stopped arriving in full flow. Our own sending
+// cannot show whether that is the end of a transfer or of the path: only
+// acknowledgements leave this end. The first answer settles it.
 func (v *view) doubt() {
-	if v.readyCount() != 1 || !v.anyCreatable() {
-		return
-	}
 	for i := range v.subs {
 		s := &v.subs[i]
-		if !s.ready() || s.path == nowhere || s.Arrival < v.p.DoubtRate {
+		if !s.ready() || s.path == nowhere || s.Arrival < v.p.DoubtRate || !v.choice() {
+			continue
+		}
+		if a := v.paths[s.path].Answered; a > 0 && a < s.Quiet {
 			continue
 		}
 		after := max(v.p.StallTimeout/2, 2*s.RTT+4*s.RTTVar)
 		if v.lookIn(after - s.Quiet); s.Quiet >= after && s.Quiet < after+doubtFor {
-			v.probe = append(v.probe, s.Path)
+			v.ask(s.path)
 			v.lookIn(v.p.ProbeTimeout)
 		}
 	}
 }
 
+// ask requests a probe on a path.
+func (v *view) ask(path int) {
+	if name := v.paths[path].Name; !slices.Contains(v.probe, name) {
+		v.probe = append(v.probe, name)
+	}
+}
+
 // doubtFor bounds the probing after a transfer that simply ended.
 const doubtFor = 2 * time.Second
-
-func (v *view) readyCount() (n int) {
-	for i := range v.subs {
-		if v.subs[i].ready() {
-			n++
-		}
-	}
-	return n
-}
-
-func (v *view) anyCreatable() bool {
-	for k := range v.paths {
-		if v.creatable(k) {
-			return true
-		}
-	}
-	return false
-}

@@ -73,10 +73,13 @@ func TestDoubt(t *testing.T) {
 		s.Arrival, s.Quiet = 500_000, quiet
 		return []Subflow{s}
 	}
+	answered := func(p Path, ago time.Duration) Path { p.Answered = ago; return p }
 	run(t, Handover, []row{
 		{name: "flows", subs: receiving(10 * ms), paths: ways(wifi(), lte()), want: "1"},
 		{name: "stopped", subs: receiving(150 * ms), paths: ways(wifi(), lte()), want: "1 ?wifi"},
 		{name: "ended long ago", subs: receiving(time.Minute), paths: ways(wifi(), lte()), want: "1"},
-		{name: "the concentrator has another one", subs: append(receiving(150*ms), backedUp(on(2, "dsl"))), paths: ways(wifi(), dsl()), want: "1 2b"},
+		{name: "the concentrator has another one", subs: append(receiving(150*ms), backedUp(on(2, "dsl"))), paths: ways(wifi(), dsl()), want: "1 2b ?wifi"},
+		{name: "answered since", subs: receiving(150 * ms), paths: ways(answered(wifi(), 20*ms), lte()), want: "1"},
+		{name: "answered before", subs: receiving(150 * ms), paths: ways(answered(wifi(), 200*ms), lte()), want: "1 ?wifi"},
 	})
 }

@@ -9,6 +9,7 @@ import (
 // others are established backups. It changes when another one has been better
 // for a while, and at once when the one in use has a timeout.
 func interactive(v *view) {
+	v.measure()
 	best, why := v.byRTT()
 	v.carry(best, everyStandby, why)
 }
@@ -32,7 +33,7 @@ func (v *view) byRTT() (int, string) {
 		}
 		s := &v.subs[i]
 		return next, fmt.Sprintf("no progress for %s and %d timeouts on %s", words(s.Stalled), s.Timeouts, s.label())
-	case trust == trusted && v.slower(now, next):
+	case trust == trusted && v.slower(now, next) && !v.outdated(next):
 		why := fmt.Sprintf("RTT %s on %s, %s on %s", words(v.latency(now)), v.paths[now].Name, words(v.latency(next)), v.paths[next].Name)
 		if s := &v.subs[i]; s.RTT > time.Duration(v.p.RTTRatio*float64(s.MinRTT))+v.p.RTTMargin {
 			v.blame(s.Path, why, true) // its queue may still be there when nothing of ours is in it
@@ -40,6 +41,39 @@ func (v *view) byRTT() (int, string) {
 		return next, why
 	}
 	return now, "carries the data"
+}
+
+// measure keeps the round trips of the paths that carry nothing known while the
+// connection is in use.
+func (v *view) measure() {
+	if !v.flows() {
+		return
+	}
+	for k := range v.paths {
+		if v.readyOn(k) != nowhere && v.outdated(k) {
+			v.ask(k)
+		}
+	}
+}
+
+// How old the round trip of a path may be that carries nothing. On a metered one
+// each measurement costs.
+const (
+	rttFresh        = time.Second
+	rttFreshMetered = 10 * time.Second
+)
+
+// outdated reports whether the round trip of a path that carries nothing may have
+// changed since it was measured.
+func (v *view) outdated(path int) bool {
+	p := &v.paths[path]
+	if v.subs[v.readyOn(path)].Busy && p.Name == v.m.Best {
+		return false
+	}
+	if p.Metered {
+		return p.RTTAge > rttFreshMetered
+	}
+	return p.RTTAge > rttFresh
 }
 
 // suspect is less than failed: enough to move to a path that is established.

@@ -93,7 +93,11 @@ func TestInteractive(t *testing.T) {
 	timeout := on(1, "wifi")
 	timeout.Timeouts, timeout.Unacked, timeout.Stalled = 1, 1, 230*ms
 	both := func(a, b Subflow) []Subflow { return []Subflow{a, backedUp(idle(b))} }
+	aged := func(p Path, age time.Duration) Path { p.RTT, p.RTTAge = 60*ms, age; return p }
 	run(t, Interactive, []row{
+		{name: "measures what is idle", subs: both(on(1, "wifi"), estab(2, "dsl", 60*ms)), paths: ways(wifi(), aged(dsl(), 2*time.Second)), memory: onWifi, want: "1 2b ?dsl"},
+		{name: "a metered one seldom", subs: both(on(1, "wifi"), estab(2, "lte", 60*ms)), paths: ways(wifi(), aged(lte(), 2*time.Second)), memory: onWifi, want: "1 2b"},
+		{name: "moves to nothing that is not measured now", subs: both(full, estab(2, "dsl", 60*ms)), paths: ways(wifi(), aged(dsl(), 2*time.Second)), memory: rival, want: "1 2b ?dsl"},
 		{name: "start", subs: on1, paths: ways(wifi(), dsl(), lte()), want: "1 +dsl b +lte b"},
 		{name: "stays", subs: both(on(1, "wifi"), estab(2, "dsl", 60*ms)), paths: ways(wifi(), dsl()), memory: onWifi, want: "1 2b"},
 		{name: "a little better is no reason", subs: both(estab(1, "wifi", 50*ms), estab(2, "dsl", 45*ms)), paths: ways(wifi(), dsl()), memory: rival, want: "1 2b"},

@@ -125,9 +125,9 @@ type Path struct {
 	Up      bool
 	// UpFor is how long it has been up.
 	UpFor time.Duration
-	// RTT is the smoothed round-trip time that connections measured on it
-	// lately; 0 when unknown.
-	RTT time.Duration
+	// RTT is the smoothed round-trip time that connections and probes measured
+	// on it, the last of them RTTAge ago; 0 when unknown.
+	RTT, RTTAge time.Duration
 	// LossRate is the loss that probes or connections saw on it lately, 0 to 1,
 	// when LossKnown.
 	LossRate  float64
@@ -135,6 +135,8 @@ type Path struct {
 	// Silent is how long probes on it have been unanswered, counted from the
 	// first of at least two; 0 when the last one was answered or none was sent.
 	Silent time.Duration
+	// Answered is how long ago a probe was last answered; 0 means never.
+	Answered time.Duration
 	// Retry is how long the path is to be left alone after a subflow on it
 	// failed; 0 when it may be used.
 	Retry time.Duration
@@ -146,9 +148,11 @@ type Plan struct {
 	Keep   []Keep
 	Drop   []Drop
 	Create []Create
-	// Probe names paths that may have died without our sending being able to
-	// show it: data stopped arriving in full flow. Asking the concentrator for
-	// any answer over the path tells (Path.Silent).
+	// Probe names paths of which too little is known: those that may have died
+	// without our sending being able to show it, because data stopped arriving
+	// in full flow, and those whose round trip nobody measures while they carry
+	// nothing. Asking the concentrator for any answer over the path tells
+	// (Path.Silent, Path.RTT).
 	Probe []string
 	// Look says when to ask again at the latest; 0 means only when something
 	// happens. It is never below 10 ms otherwise.
