@@ -213,6 +213,17 @@ func (c *connection) view(now time.Time) policy.Conn {
 	return v
 }
 
+// worksOn reports whether a subflow on a path moves data: then the path is not to
+// blame for another one.
+func (c *connection) worksOn(path string) bool {
+	for _, f := range c.subflows {
+		if f.path == path && f.established && f.obs.busy && f.obs.timeouts == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // byID finds a subflow by the id that the policy knows.
 func (c *connection) byID(id policy.SubflowID) (subflowKey, *subflow) {
 	for k, f := range c.subflows {

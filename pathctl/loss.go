@@ -9,10 +9,11 @@ import (
 
 // A loss rate means something when lossSample segments were sent. A subflow
 // that loses much sends less than that in one window, so loss is counted on
-// until there are as many, for lossWindow at most.
+// until there are as many, for lossWindow at most; then lossLeast do.
 const (
-	lossSample = 50
+	lossSample = 100
 	lossWindow = 2 * time.Second
+	lossLeast  = 30
 )
 
 // What a sender loses while it looks for the rate of a path says how long the
@@ -60,7 +61,7 @@ func (l *lossCount) add(t uapi.TCPInfo, now time.Time) {
 		return
 	}
 	l.restart(t, now)
-	if segments >= lossSample {
+	if segments >= lossLeast {
 		l.known, l.rate = true, rate
 	}
 }

@@ -139,11 +139,12 @@ func TestObservationLoss(t *testing.T) {
 	}{
 		{"nothing sent", []at{{0, sent(0, 0)}, {500, sent(0, 0)}, {3000, sent(0, 0)}}, loss{}},
 		{"before the end of the window", []at{{0, sent(0, 0)}, {499, sent(100, 50)}}, loss{}},
-		{"50 segments tell", []at{{0, sent(0, 0)}, {500, sent(50, 5)}}, loss{true, 0.1}},
-		{"no loss", []at{{0, sent(0, 0)}, {500, sent(50, 0)}}, loss{true, 0}},
-		{"49 do not", []at{{0, sent(0, 0)}, {500, sent(49, 5)}}, loss{}},
-		{"they are counted on", []at{{0, sent(0, 0)}, {500, sent(30, 5)}, {1000, sent(60, 15)}}, loss{true, 0.25}},
-		{"but not for ever", []at{{0, sent(0, 0)}, {1000, sent(30, 5)}, {2000, sent(40, 15)}, {2500, sent(60, 20)}}, loss{}},
+		{"100 segments tell", []at{{0, sent(0, 0)}, {500, sent(100, 10)}}, loss{true, 0.1}},
+		{"no loss", []at{{0, sent(0, 0)}, {500, sent(100, 0)}}, loss{true, 0}},
+		{"99 do not", []at{{0, sent(0, 0)}, {500, sent(99, 5)}}, loss{}},
+		{"they are counted on", []at{{0, sent(0, 0)}, {500, sent(60, 5)}, {1000, sent(120, 30)}}, loss{true, 0.25}},
+		{"but not for ever", []at{{0, sent(0, 0)}, {1000, sent(12, 5)}, {2000, sent(29, 15)}, {2500, sent(60, 20)}}, loss{}},
+		{"fewer tell after a long time", []at{{0, sent(0, 0)}, {1000, sent(20, 5)}, {2000, sent(40, 10)}}, loss{true, 0.25}},
 		{"the first window is forgotten", []at{{0, sent(0, 0)}, {500, sent(100, 50)}, {1000, sent(200, 60)}}, loss{true, 0.1}},
 		{"what was before the first reading does not count", []at{{0, sent(1000, 900)}, {500, sent(1100, 910)}}, loss{true, 0.1}},
 		{"unknown again when little is sent", []at{{0, sent(0, 0)}, {500, sent(100, 50)}, {2500, sent(110, 50)}}, loss{}},
@@ -155,7 +156,7 @@ func TestObservationLoss(t *testing.T) {
 		{"until it is mended", []at{{0, slow(10, 0)}, {500, slow(100, 50)}, {600, sent(200, 90)}, {700, sent(250, 99)}, {850, sent(300, 110)}, {1400, sent(400, 115)}}, loss{true, 0.05}},
 		{"slow start does not last for ever", []at{{0, slow(0, 0)}, {100, slow(10, 0)}, {3100, slow(100, 50)}, {3400, slow(200, 100)}, {3900, slow(300, 120)}}, loss{true, 0.2}},
 		{"the count of segments turns over", []at{
-			{0, uapi.TCPInfo{DataSegsOut: 1<<32 - 20}}, {500, uapi.TCPInfo{DataSegsOut: 40, SndSsthresh: 100, TotalRetrans: 6, BytesSent: 60_000}},
+			{0, uapi.TCPInfo{DataSegsOut: 1<<32 - 20}}, {500, uapi.TCPInfo{DataSegsOut: 80, SndSsthresh: 100, TotalRetrans: 10, BytesSent: 60_000}},
 		}, loss{true, 0.1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -201,7 +202,7 @@ func TestObservationView(t *testing.T) {
 		{0, uapi.TCPInfo{}},
 		{500, uapi.TCPInfo{
 			RTT: ms(40), RTTVar: ms(4), MinRTT: ms(30), RTO: ms(400), Backoff: 1, Unacked: 7, PacingRate: 99,
-			DataSegsOut: 60, TotalRetrans: 6, SndSsthresh: 100, BytesSent: 60_000, BytesAcked: 50_000, BytesReceived: 1000,
+			DataSegsOut: 120, TotalRetrans: 12, SndSsthresh: 100, BytesSent: 60_000, BytesAcked: 50_000, BytesReceived: 1000,
 			LastDataSent: ms(20), LastAckReceived: ms(60), LastDataReceived: ms(70),
 		}},
 	})

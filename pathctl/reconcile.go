@@ -97,7 +97,7 @@ func (e *engine) drop(ctx context.Context, c *connection, d Step, now time.Time)
 		return
 	}
 	switch {
-	case d.Cause != policy.Failed:
+	case d.Cause != policy.Failed || c.worksOn(f.path):
 	case d.Reason == ReasonLoss:
 		e.pathFailed(f.path, failedPoor, f.since, now)
 	default:

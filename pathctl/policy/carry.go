@@ -108,13 +108,14 @@ func (v *view) byRank() (int, string) {
 }
 
 // firstReady returns the preferred path with a subflow that works, one on
-// probation last.
+// probation, here or at the concentrator, last.
 func (v *view) firstReady() int {
 	last := nowhere
 	for k := range v.paths {
+		i := v.readyOn(k)
 		switch {
-		case v.readyOn(k) == nowhere:
-		case v.probation(v.paths[k].Name) == 0:
+		case i == nowhere:
+		case v.probation(v.paths[k].Name) == 0 && !v.subs[i].PeerBackup:
 			return k
 		case last == nowhere:
 			last = k
@@ -147,10 +148,11 @@ func (v *view) failure(path int) string {
 }
 
 // returned reports whether a path has been good for long enough to be trusted:
-// up, off probation, and, when it failed before, with a subflow that lasts.
+// up, off probation, not set aside by the concentrator, and, when it failed
+// before, with a subflow that lasts.
 func (v *view) returned(path int) bool {
 	i := v.readyOn(path)
-	if i == nowhere {
+	if i == nowhere || v.subs[i].PeerBackup {
 		return false
 	}
 	p := &v.paths[path]

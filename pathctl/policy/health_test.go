@@ -19,7 +19,7 @@ func TestFailure(t *testing.T) {
 		{name: "stall", subs: two(stalled(on(1, "wifi"), 240*ms)), want: gone, why: "no progress for 240 ms on wifi"},
 		{name: "stall of a long path", subs: two(stalled(estab(1, "wifi", 300*ms), 700*ms)), want: fine},
 		{name: "loss on trial in too few segments", subs: fresh(on(1, "wifi"), 19, 0.3), memory: blamed, want: fine},
-		{name: "loss on trial", subs: fresh(on(1, "wifi"), 20, 0.16), memory: blamed, want: gone, why: "loss 16 %"},
+		{name: "loss on trial", subs: fresh(on(1, "wifi"), 20, 0.2), memory: blamed, want: gone, why: "loss 20 %"},
 		{name: "loss of a path without a past", subs: fresh(on(1, "wifi"), 20, 0.3), want: fine},
 		{name: "long stall of a long path", subs: two(stalled(estab(1, "wifi", 300*ms), 800*ms)), want: gone, why: "no progress for 800 ms"},
 		{name: "one packet lost", subs: with(func(s *Subflow) { s.Stalled, s.Unacked = 260*ms, 1 }), want: fine},
@@ -31,10 +31,10 @@ func TestFailure(t *testing.T) {
 				t.Errorf("looks again in %v, after the loss has lasted", p.Look)
 			}
 		}},
-		{name: "loss lasts", subs: two(lossy(on(1, "wifi"), 0.3)), memory: lost, want: gone, why: "loss 30 % ≥ 10 % on wifi"},
+		{name: "loss lasts", subs: two(lossy(on(1, "wifi"), 0.3)), memory: lost, want: gone, why: "loss 30 % ≥ 20 % on wifi"},
 		{name: "loss that may pass", subs: two(lossy(on(1, "wifi"), 0.3)), memory: noise, want: fine},
-		{name: "little loss lasts", subs: two(lossy(on(1, "wifi"), 0.02)), memory: lost, want: fine},
-		{name: "half the threshold after more", subs: two(lossy(on(1, "wifi"), 0.06)), memory: lost, want: gone},
+		{name: "little loss lasts", subs: two(lossy(on(1, "wifi"), 0.06)), memory: lost, want: fine},
+		{name: "half the threshold after more", subs: two(lossy(on(1, "wifi"), 0.12)), memory: lost, want: gone},
 		{name: "the other one loses as much", subs: []Subflow{lossy(on(1, "wifi"), 0.3), lossy(on(2, "dsl"), 0.2)}, memory: lost, want: fine},
 		{name: "both stall", subs: []Subflow{stalled(on(1, "wifi"), time.Second), stalled(on(2, "dsl"), time.Second)}, want: fine},
 		{name: "alone", subs: []Subflow{stalled(on(1, "wifi"), time.Second)}, paths: ways(wifi(), retry(dsl())), want: "1"},

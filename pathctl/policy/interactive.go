@@ -76,9 +76,15 @@ func (v *view) outdated(path int) bool {
 	return p.RTTAge > rttFresh
 }
 
-// suspect is less than failed: enough to move to a path that is established.
+// suspect is less than failed: enough to move to a path that is established. A
+// thin flow that has lost a segment is silent until the tail loss probe, two
+// round trips later, has been answered (RFC 8985 section 7.2).
 func (v *view) suspect(s *sub) bool {
-	return s.Timeouts > 0 || s.Stalled >= v.stallLimit(s)
+	limit := v.stallLimit(s)
+	if s.Unacked < v.p.StallBurst {
+		limit = max(limit, 3*s.RTT+4*s.RTTVar)
+	}
+	return s.Timeouts > 0 || s.Stalled >= limit
 }
 
 // trust orders paths before their round trips do.
@@ -102,7 +108,7 @@ func (v *view) fastest(now int) (best int, most trust) {
 		t := trusted
 		if v.suspect(&v.subs[i]) {
 			t = suspected
-		} else if v.probation(v.paths[k].Name) > 0 {
+		} else if v.probation(v.paths[k].Name) > 0 || v.subs[i].PeerBackup {
 			t = onProbation
 		}
 		if rtt := v.latency(k); best == nowhere || t < most || t == most && rtt < least {

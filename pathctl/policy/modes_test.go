@@ -45,6 +45,8 @@ func TestAggregate(t *testing.T) {
 	})
 }
 
+func setAside(s Subflow) Subflow { s.PeerBackup = true; return s }
+
 func TestHandover(t *testing.T) {
 	onWifi := Memory{Best: "wifi"}
 	onLTE := Memory{Best: "lte", Since: 20 * time.Second, Notes: []Note{{Path: "wifi", Why: "dark", Failures: 1, Until: 20 * time.Second}}}
@@ -72,6 +74,8 @@ func TestHandover(t *testing.T) {
 		}},
 		{name: "better one is up for a moment", subs: []Subflow{on(2, "lte"), backedUp(on(3, "wifi"))}, paths: ways(upFor(wifi(), time.Second), lte()), memory: onLTE, want: "2 3b"},
 		{name: "back", subs: []Subflow{on(2, "lte"), backedUp(on(3, "wifi"))}, paths: ways(wifi(), lte()), memory: onLTE, want: "2b 3", why: "wifi is preferred and has been good for 3 s"},
+		{name: "the concentrator does not trust it yet", subs: []Subflow{on(2, "lte"), setAside(backedUp(on(3, "wifi")))}, paths: ways(wifi(), lte()), memory: onLTE, want: "2 3b"},
+		{name: "fails over to what the concentrator trusts", subs: []Subflow{dark, setAside(backedUp(on(2, "dsl"))), backedUp(on(3, "lte"))}, paths: ways(wifi(), dsl(), lte()), memory: onWifi, want: "2b 3 -1 failed"},
 		{name: "metered lingers", subs: []Subflow{backedUp(on(2, "lte")), on(3, "wifi")}, paths: ways(wifi(), lte()), memory: justBack, want: "2b 3"},
 		{name: "metered goes", subs: []Subflow{backedUp(on(2, "lte")), on(3, "wifi")}, paths: ways(wifi(), lte()), memory: onWifi, want: "3 -2 unneeded"},
 		{name: "still lossy, says the path", subs: []Subflow{on(2, "lte"), backedUp(on(3, "wifi"))}, paths: ways(func() Path { p := wifi(); p.LossRate, p.LossKnown = 0.3, true; return p }(), lte()), memory: onLTE, want: "2 3b"},
@@ -232,7 +236,7 @@ func TestRefresh(t *testing.T) {
 
 func TestConcentrator(t *testing.T) {
 	here := func(c *Conn) { c.Role = Concentrator }
-	client := func(s Subflow) Subflow { s.PeerBackup = true; return s }
+	client := setAside
 	aside := Memory{Notes: []Note{{Path: "192.0.2.1", Why: "loss", Failures: 1, Until: 35 * time.Second}}}
 	a, b := on(1, "192.0.2.1"), on(2, "198.51.100.1")
 	for _, mode := range []Mode{Aggregate, Handover, Interactive, Streaming} {

@@ -78,11 +78,11 @@ func DefaultParams(mode Mode) Params {
 		// Above the first timeout of a path of 200 ms, far below the 1 s of
 		// SMAPP §4.2, which had to be reached by doubling.
 		RTOThreshold: 500 * time.Millisecond,
-		// Ten times the 1 % that must be borne, a third of the 30 % that must
-		// not.
-		LossThreshold: 0.10,
-		// Two windows in a row: five of fifty segments are lost by chance once
-		// in 8,000 windows at 1 %, twice in a row never.
+		// Twice what two bbr flows lose to each other in a queue shorter than
+		// the path (10 to 20 %, at full speed), two thirds of the 30 % that
+		// must not be borne.
+		LossThreshold: 0.20,
+		// Two windows in a row, of a hundred segments each.
 		LossTime: 500 * time.Millisecond,
 		// Moving from one bad path to another that is as bad gains nothing.
 		LossAdvantage: 3,

@@ -95,7 +95,7 @@ type Subflow struct {
 	// LossRate is the share of segments sent again in the last window, 0 to
 	// 1, without those that the peer reported as duplicates (DSACK) and
 	// without the losses of slow start. LossKnown says that enough was sent to
-	// tell: 50 segments.
+	// tell: 100 segments, or 30 in two seconds.
 	LossRate  float64
 	LossKnown bool
 	// FreshLoss is the same for the window that is still open, in which Fresh

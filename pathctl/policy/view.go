@@ -137,6 +137,9 @@ func (s *sub) betterThan(o *sub) bool {
 	if !s.Established && s.Age != o.Age {
 		return s.Age < o.Age // its chance is still to come
 	}
+	if s.PeerBackup != o.PeerBackup {
+		return !s.PeerBackup
+	}
 	if s.Backup != o.Backup {
 		return !s.Backup
 	}
