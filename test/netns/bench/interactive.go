@@ -72,13 +72,15 @@ type talked struct {
 }
 
 func (c echoCase) measure(ctx context.Context, opt options, s setting) error {
-	runs, err := measure.Repeat(ctx, min(opt.runs, echoRuns), opt.parallel, func(ctx context.Context, _ int) (talked, error) {
+	runs, err := measure.Repeat(ctx, min(opt.runs, echoRuns), opt.parallel, func(ctx context.Context, _ int, together measure.Together) (talked, error) {
 		r, log, err := newRig(ctx, opt, s.manager, rig.Config{Links: echoLinks(), Prepare: fillQueues})
 		if err != nil {
 			return talked{}, err
 		}
 		defer r.Close()
+		together(ctx)
 		replies, err := c.run(ctx, measure.Echo{Mode: s.mode, Every: echoEvery, Size: echoSize, For: echoEnd}, r)
+		together(ctx)
 		return talked{replies, named(r, log.Decisions(replies.Begun))}, err
 	})
 	if err != nil {

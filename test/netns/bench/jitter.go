@@ -27,11 +27,13 @@ func jitterLinks() []netns.LinkConfig {
 func jitter(ctx context.Context, opt options) error {
 	fmt.Printf("  %-12s %-12s %-20s %10s   %s\n", "path manager", "mode", "traffic", "evictions", "aim: none; what the traffic got")
 	all := []setting{{"kernel", "aggregate"}, {"userspace", "handover"}, {"userspace", "aggregate"}, {"userspace", "interactive"}}
-	rows, err := measure.Repeat(ctx, len(all), opt.parallel, func(ctx context.Context, i int) (shaken, error) {
+	rows, err := measure.Repeat(ctx, len(all), opt.parallel, func(ctx context.Context, i int, together measure.Together) (shaken, error) {
 		if !opt.wanted(all[i].String()) {
+			together(ctx)
+			together(ctx)
 			return shaken{}, nil
 		}
-		return shake(ctx, opt, all[i])
+		return shake(ctx, opt, all[i], together)
 	})
 	for _, s := range rows {
 		if s.line != "" {
@@ -49,14 +51,16 @@ type shaken struct {
 }
 
 // shake runs traffic of a mode for a while and counts the evictions.
-func shake(ctx context.Context, opt options, s setting) (shaken, error) {
+func shake(ctx context.Context, opt options, s setting, together measure.Together) (shaken, error) {
 	r, log, err := newRig(ctx, opt, s.manager, rig.Config{Links: jitterLinks()})
 	if err != nil {
 		return shaken{}, err
 	}
 	defer r.Close()
+	together(ctx)
 	begun := time.Now()
 	traffic, got, err := shakenTraffic(ctx, opt, s.mode, r)
+	together(ctx)
 	ds := named(r, log.Decisions(begun))
 	n := 0
 	for _, d := range ds {

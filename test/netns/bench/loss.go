@@ -62,8 +62,8 @@ func lose(i int) func(*rig.Rig) error {
 // aloneGoodput is what one healthy path gives, in the same part of a flow.
 func aloneGoodput(ctx context.Context, opt options, upload bool) (float64, error) {
 	t := trial{setting: bulkSettings[0], links: twoSlowLinks()[1:], bulk: measure.Bulk{Upload: upload, For: lossEnd}}
-	run, err := t.run(ctx, opt)
-	return run.Arrivals.Goodput(lossFrom, lossEnd), err
+	run, err := t.repeat(ctx, opt, 1)
+	return run[0].Arrivals.Goodput(lossFrom, lossEnd), err
 }
 
 func (t trial) loss(ctx context.Context, opt options, on string, alone float64) error {

@@ -45,10 +45,15 @@ func manyWith(ctx context.Context, opt options, s setting, event string, die fun
 	mode := func(toml string) string {
 		return strings.Replace(toml, `#mode = "aggregate"`, fmt.Sprintf("mode = %q", s.mode), 1)
 	}
-	r, err := rig.New(ctx, opt.rig(rig.Config{
+	// Without -v decisions are not logged: that is work, too.
+	quiet := func(toml string) string { return strings.Replace(toml, `level = "debug"`, `level = "info"`, 1) }
+	if opt.verbose {
+		quiet = nil
+	}
+	r, log, err := newRig(ctx, opt, s.manager, rig.Config{
 		Links:      []netns.LinkConfig{{Name: "dsl0", Params: p, V4: true}, {Name: "lte0", Params: p, V4: true}},
-		EditServer: measure.Edits(measure.Manager(s.manager), manyForOne), EditClient: measure.Edits(measure.Manager(s.manager), mode),
-	}))
+		EditServer: measure.Edits(manyForOne, quiet), EditClient: measure.Edits(mode, quiet),
+	})
 	if err != nil {
 		return err
 	}
@@ -79,7 +84,30 @@ func manyWith(ctx context.Context, opt options, s setting, event string, die fun
 			name, (atDeath[i].cpu - calm[i].cpu).Seconds(), manyWindow, (after[i].cpu - atDeath[i].cpu).Seconds(), manyWindow,
 			mebi(before[i].memory), mebi(atDeath[i].memory), mebi(after[i].memory), strings.Count(outputOf(r)[i], "events of the kernel were lost"))
 	}
+	if opt.verbose {
+		printPace(died, named(r, log.Decisions(died)))
+	}
 	return nil
+}
+
+// printPace says how many decisions of each kind were made, and when.
+func printPace(died time.Time, ds []measure.Decision) {
+	type kind struct{ end, action, path string }
+	first, last, n := map[kind]time.Time{}, map[kind]time.Time{}, map[kind]int{}
+	var kinds []kind
+	for _, d := range ds {
+		k := kind{d.End, d.Action, d.Path}
+		if n[k] == 0 {
+			first[k] = d.When
+			kinds = append(kinds, k)
+		}
+		last[k] = d.When
+		n[k]++
+	}
+	for _, k := range kinds {
+		fmt.Printf("      %-12s %s %s: %d times, %.3f s to %.3f s after the event\n", k.end, k.action, k.path, n[k],
+			first[k].Sub(died).Seconds(), last[k].Sub(died).Seconds())
+	}
 }
 
 func outputOf(r *rig.Rig) [2]string { return [2]string{r.ClientDaemon.Output(), r.Server.Output()} }

@@ -79,7 +79,9 @@ func silence(ctx context.Context, opt options) error {
 }
 
 func (t trial) silence(ctx context.Context, opt options, event string, die func(*rig.Rig) error) error {
-	runs, err := measure.Repeat(ctx, opt.runs, opt.parallel, func(ctx context.Context, _ int) (deadRun, error) { return t.dies(ctx, opt, die) })
+	runs, err := measure.Repeat(ctx, opt.runs, opt.parallel, func(ctx context.Context, _ int, together measure.Together) (deadRun, error) {
+		return t.dies(ctx, opt, die, together)
+	})
 	if err != nil {
 		return err
 	}
@@ -102,13 +104,13 @@ func (t trial) silence(ctx context.Context, opt options, event string, die func(
 }
 
 // dies runs the trial, and kills the path in use.
-func (t trial) dies(ctx context.Context, opt options, die func(*rig.Rig) error) (deadRun, error) {
+func (t trial) dies(ctx context.Context, opt options, die func(*rig.Rig) error, together measure.Together) (deadRun, error) {
 	var died time.Time
 	t.bulk.Script = []measure.Step{{At: silenceWarmUp, Do: func(r *rig.Rig) error {
 		err := die(r)
 		died = time.Now()
 		return err
 	}}}
-	run, err := t.run(ctx, opt)
+	run, err := t.run(ctx, opt, together)
 	return deadRun{run, died.Sub(run.Begun)}, err
 }

@@ -39,14 +39,16 @@ type seen struct {
 	decisions []measure.Decision
 }
 
-func (t trial) run(ctx context.Context, opt options) (seen, error) {
+func (t trial) run(ctx context.Context, opt options, together measure.Together) (seen, error) {
 	r, log, err := newRig(ctx, opt, t.manager, rig.Config{Links: t.links, ClientArgs: t.clientArgs, Prepare: measure.WithoutIPv6})
 	if err != nil {
 		return seen{}, fmt.Errorf("%s: %w", t.setting, err)
 	}
 	defer r.Close()
 	t.bulk.Mode = t.mode
+	together(ctx)
 	run, err := t.bulk.Run(ctx, r)
+	together(ctx)
 	s := seen{run, named(r, log.Decisions(run.Begun))}
 	if err != nil {
 		opt.printDecisions(s.Begun, s.decisions)
@@ -57,12 +59,12 @@ func (t trial) run(ctx context.Context, opt options) (seen, error) {
 
 // repeat runs a trial, with links that lose other frames each time.
 func (t trial) repeat(ctx context.Context, opt options, most int) ([]seen, error) {
-	return measure.Repeat(ctx, min(opt.runs, most), opt.parallel, func(ctx context.Context, run int) (seen, error) {
+	return measure.Repeat(ctx, min(opt.runs, most), opt.parallel, func(ctx context.Context, run int, together measure.Together) (seen, error) {
 		links := slices.Clone(t.links)
 		for i := range links {
 			links[i].Seed = uint64(run*len(links) + i)
 		}
-		return trial{t.setting, links, t.clientArgs, t.bulk}.run(ctx, opt)
+		return trial{t.setting, links, t.clientArgs, t.bulk}.run(ctx, opt, together)
 	})
 }
 
