@@ -1,0 +1,314 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"mpproxy/internal/status"
+	"mpproxy/test/netns"
+	"mpproxy/test/netns/rig"
+)
+
+// lifeSize is enough for three gates with a good part of a transfer between
+// them.
+const lifeSize = 12_000_000
+
+// An incident is something that happens to a path in the middle of transfers.
+type incident struct {
+	name string
+	path int // index of the link that it happens to
+	do   func(context.Context, *rig.Rig, *netns.Link) error
+	// heal undoes it; nil: there is nothing to undo.
+	heal func(context.Context, *rig.Rig, *netns.Link) error
+	down bool // status says so between do and heal
+	kept bool // subflows may live through it
+}
+
+var incidents = []incident{
+	{
+		name: "carrier lost", down: true,
+		do:   func(_ context.Context, _ *rig.Rig, l *netns.Link) error { return l.SetCarrier(false) },
+		heal: func(_ context.Context, _ *rig.Rig, l *netns.Link) error { return l.SetCarrier(true) },
+	},
+	{name: "carrier lost on the second link", path: 1, down: true, do: plug(false), heal: plug(true)},
+	{name: "link set down", down: true, do: setDown, heal: reconnect},
+	{name: "address lost", down: true, do: deleteAddress, heal: reconnect},
+	{name: "address renewed, the new one first", do: renew(true)},
+	{name: "address renewed, the old one removed first", do: renew(false)},
+	{name: "interface gone, and back under a new index", down: true, do: takeAway, heal: bringBack},
+	{name: "default route lost", down: true, do: deleteDefault, heal: reconnect},
+	{name: "default route gets another metric", do: changeMetric(900), kept: true},
+	{name: "default route removed and added at once", do: moveDefault, kept: true},
+	{name: "another gateway", do: changeGateway, kept: true},
+	{name: "client stands still while an address is renewed", do: whileStopped(renew(false))},
+}
+
+// TestPathLife: whatever happens to a path, transfers in both directions go on
+// over the other one, without the loss of a byte, and use it again when it is
+// well. Other connections can be made all the time.
+func TestPathLife(t *testing.T) {
+	for _, manager := range []string{"kernel", "userspace"} {
+		for _, in := range incidents {
+			t.Run(manager+", "+in.name, func(t *testing.T) { in.run(t, manager) })
+		}
+	}
+}
+
+func (in incident) run(t *testing.T, manager string) {
+	entries := []string{`limits.receive_buffer = "1MiB"`, fmt.Sprintf("path_manager = %q", manager)}
+	r := start(t, rig.Config{
+		Links:      families(rig.Pair(100, 5, 60, 10), []bool{true, true}, []bool{false, false}),
+		EditClient: with(entries...), EditServer: with(entries...), Prepare: smallBuffers,
+	})
+	down := startDownload(t, r, newGate(t, lifeSize/8, lifeSize*5/8), lifeSize)
+	up := startUpload(t, r, newGate(t, lifeSize/8, lifeSize*5/8), lifeSize)
+	down.gate.wait(t)
+	up.gate.wait(t)
+	link := r.Links[in.path]
+	everyTransferOn(t, r, r.Links[0].Name, nil)
+	everyTransferOn(t, r, r.Links[1].Name, nil)
+	old := transferEnds(t, r, link.Name)
+	if err := in.do(t.Context(), r, link); err != nil {
+		t.Fatal(err)
+	}
+	down.gate.next()
+	up.gate.next()
+	down.gate.wait(t)
+	up.gate.wait(t)
+	works(t, r)
+	if in.down {
+		pathIs(t, r, link.Name, false)
+	}
+	if in.heal != nil {
+		if err := in.heal(t.Context(), r, link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if in.kept {
+		old = nil
+	}
+	everyTransferOn(t, r, link.Name, old)
+	pathIs(t, r, link.Name, true)
+	received, sent := carried(link)
+	down.finish(t)
+	up.finish(t)
+	nowReceived, nowSent := carried(link)
+	const least = lifeSize / 50
+	if nowReceived-received < least || nowSent-sent < least {
+		t.Errorf("the path that is well carried %d bytes down and %d up", nowReceived-received, nowSent-sent)
+	}
+	works(t, r)
+}
+
+func carried(l *netns.Link) (down, up uint64) {
+	return l.Counters(netns.Downstream).DeliveredBytes, l.Counters(netns.Upstream).DeliveredBytes
+}
+
+// transfers are the connections of the status that carry a transfer.
+func transfers(st status.Status) []status.Connection {
+	return slices.DeleteFunc(st.Connections, func(c status.Connection) bool { return !strings.HasSuffix(c.Destination, ":80") })
+}
+
+// transferEnds are the local ends of the transfers' subflows on a path.
+func transferEnds(t *testing.T, r *rig.Rig, path string) (ends []netip.AddrPort) {
+	t.Helper()
+	for _, c := range transfers(statusOf(t, r)) {
+		for _, f := range c.Subflows {
+			if f.Path == path {
+				ends = append(ends, f.Local)
+			}
+		}
+	}
+	return ends
+}
+
+// everyTransferOn waits until each of the two transfers has a subflow on a path
+// that is none of the old ones.
+func everyTransferOn(t *testing.T, r *rig.Rig, path string, old []netip.AddrPort) {
+	t.Helper()
+	eventually(t, "subflows on "+path, func() string {
+		cs := transfers(statusOf(t, r))
+		for _, c := range cs {
+			if !slices.ContainsFunc(c.Subflows, func(f status.Subflow) bool { return f.Path == path && !slices.Contains(old, f.Local) }) {
+				return fmt.Sprintf("%s has %+v, and old are %v", c.Destination, c.Subflows, old)
+			}
+		}
+		if len(cs) != 2 {
+			return fmt.Sprintf("%d transfers", len(cs))
+		}
+		return ""
+	})
+}
+
+// inClient runs do in the client, with the interface of a link.
+func inClient(ctx context.Context, r *rig.Rig, l *netns.Link, do func(netlink.Link) error) error {
+	return r.Client.Do(ctx, func() error {
+		i, err := netlink.LinkByName(l.Name)
+		if err != nil {
+			return fmt.Errorf("find %s: %w", l.Name, err)
+		}
+		return do(i)
+	})
+}
+
+func plug(in bool) func(context.Context, *rig.Rig, *netns.Link) error {
+	return func(_ context.Context, _ *rig.Rig, l *netns.Link) error { return l.SetCarrier(in) }
+}
+
+func setDown(ctx context.Context, r *rig.Rig, l *netns.Link) error {
+	return inClient(ctx, r, l, netlink.LinkSetDown)
+}
+
+func reconnect(ctx context.Context, _ *rig.Rig, l *netns.Link) error { return l.Connect(ctx) }
+
+func address(a netip.Addr, l *netns.Link) *netlink.Addr {
+	ip, err := netlink.ParseAddr(netip.PrefixFrom(a, l.Network4.Bits()).String())
+	if err != nil {
+		panic(err) // of valid addresses
+	}
+	return ip
+}
+
+func deleteAddress(ctx context.Context, r *rig.Rig, l *netns.Link) error {
+	return inClient(ctx, r, l, func(i netlink.Link) error { return netlink.AddrDel(i, address(l.Client4, l)) })
+}
+
+// renew gives the client another address on a link, as a DHCP client does when
+// it gets another lease: in either order.
+func renew(newFirst bool) func(context.Context, *rig.Rig, *netns.Link) error {
+	return func(ctx context.Context, r *rig.Rig, l *netns.Link) error {
+		// Else the second address of a network goes with the first one.
+		if err := r.Client.SetSysctl(ctx, "net.ipv4.conf."+l.Name+".promote_secondaries", "1"); err != nil {
+			return err
+		}
+		return inClient(ctx, r, l, func(i netlink.Link) error {
+			def, err := defaultOf(i)
+			if err != nil {
+				return err
+			}
+			add := func() error { return netlink.AddrAdd(i, address(l.Client4.Next(), l)) }
+			remove := func() error { return netlink.AddrDel(i, address(l.Client4, l)) }
+			if newFirst {
+				err = errors.Join(add(), remove())
+			} else {
+				err = errors.Join(remove(), add())
+			}
+			return errors.Join(err, netlink.RouteReplace(def))
+		})
+	}
+}
+
+// defaultOf returns the IPv4 default route through an interface.
+func defaultOf(i netlink.Link) (*netlink.Route, error) {
+	routes, err := netlink.RouteListFiltered(unix.AF_INET, &netlink.Route{LinkIndex: i.Attrs().Index, Table: unix.RT_TABLE_MAIN},
+		netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range routes {
+		if r.Gw != nil {
+			return &r, nil
+		}
+	}
+	return nil, fmt.Errorf("no default route through %s", i.Attrs().Name)
+}
+
+func deleteDefault(ctx context.Context, r *rig.Rig, l *netns.Link) error {
+	return editDefault(ctx, r, l, func(def *netlink.Route) error { return netlink.RouteDel(def) })
+}
+
+func editDefault(ctx context.Context, r *rig.Rig, l *netns.Link, edit func(*netlink.Route) error) error {
+	return inClient(ctx, r, l, func(i netlink.Link) error {
+		def, err := defaultOf(i)
+		if err != nil {
+			return err
+		}
+		return edit(def)
+	})
+}
+
+// changeMetric makes the other link's default route the better one.
+func changeMetric(to int) func(context.Context, *rig.Rig, *netns.Link) error {
+	return func(ctx context.Context, r *rig.Rig, l *netns.Link) error {
+		return editDefault(ctx, r, l, func(def *netlink.Route) error {
+			moved := *def
+			moved.Priority = to
+			return errors.Join(netlink.RouteAdd(&moved), netlink.RouteDel(def))
+		})
+	}
+}
+
+// moveDefault leaves a moment without the route, as many programs do.
+func moveDefault(ctx context.Context, r *rig.Rig, l *netns.Link) error {
+	return editDefault(ctx, r, l, func(def *netlink.Route) error {
+		moved := *def
+		moved.Priority = 900
+		return errors.Join(netlink.RouteDel(def), netlink.RouteAdd(&moved))
+	})
+}
+
+// changeGateway lets the network have another router.
+func changeGateway(ctx context.Context, r *rig.Rig, l *netns.Link) error {
+	other := l.Client4.Next().Next()
+	err := r.Concentrator.Do(ctx, func() error {
+		i, err := netlink.LinkByName(l.Name)
+		if err != nil {
+			return err
+		}
+		return netlink.AddrAdd(i, address(other, l))
+	})
+	if err != nil {
+		return err
+	}
+	return editDefault(ctx, r, l, func(def *netlink.Route) error {
+		def.Gw = other.AsSlice()
+		return netlink.RouteReplace(def)
+	})
+}
+
+// takeAway makes the interface vanish from the client: what the kernel tells of
+// one that is unplugged is the same. Its index is given to another one.
+func takeAway(ctx context.Context, r *rig.Rig, l *netns.Link) error {
+	return inClient(ctx, r, l, func(i netlink.Link) error {
+		if err := netlink.LinkSetNsFd(i, r.Destination.NetNS()); err != nil {
+			return err
+		}
+		squatter := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "squatter", Index: i.Attrs().Index}, PeerName: "squatter-end"}
+		return netlink.LinkAdd(squatter)
+	})
+}
+
+func bringBack(ctx context.Context, r *rig.Rig, l *netns.Link) error {
+	err := r.Destination.Do(ctx, func() error {
+		i, err := netlink.LinkByName(l.Name)
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetNsFd(i, r.Client.NetNS())
+	})
+	if err != nil {
+		return err
+	}
+	return l.Connect(ctx)
+}
+
+// whileStopped does something while the client's process stands still: as near
+// to a suspend as a machine that must stay awake comes. (The clocks that tell of
+// a real one are simulated in package pathctl.)
+func whileStopped(do func(context.Context, *rig.Rig, *netns.Link) error) func(context.Context, *rig.Rig, *netns.Link) error {
+	return func(ctx context.Context, r *rig.Rig, l *netns.Link) error {
+		if err := r.ClientDaemon.Signal(syscall.SIGSTOP); err != nil {
+			return err
+		}
+		return errors.Join(do(ctx, r, l), r.ClientDaemon.Signal(syscall.SIGCONT))
+	}
+}
