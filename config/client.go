@@ -48,6 +48,7 @@ type Path struct {
 	Name      string // 1 to 32 letters, digits, '.', '_', '-'; empty: the interface's name
 	Rank      int    // 1 (best) to 255
 	Metered   bool   // costs money or volume
+	MinSignal int    // Wi-Fi signal in dBm, -100 to -20: below it the path ranks behind the others; 0: none
 }
 
 // DefaultClient returns the configuration of an empty file: everything but the
@@ -102,6 +103,7 @@ type rawPath struct {
 	Name      field[string] `toml:"name"`
 	Rank      field[int64]  `toml:"rank"`
 	Metered   field[bool]   `toml:"metered"`
+	MinSignal field[string] `toml:"min_signal"`
 }
 
 // ParseClient reads the text of a client file; filename is for messages, and
@@ -189,6 +191,7 @@ func (c check) paths(raw []rawPath) (paths []Path) {
 			Name:      r.Name.value,
 			Rank:      c.number(r.Rank, min(i+1, maxRank), 1, maxRank),
 			Metered:   r.Metered.value,
+			MinSignal: c.signal(r.MinSignal),
 		}
 		if r.Interface.isAbsent() {
 			c.at(r.mark, "the path has no interface: add interface = \"…\", a name or a pattern such as \"wlan*\"")

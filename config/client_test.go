@@ -30,6 +30,7 @@ password = "pass\"word"
 [[path]]
 interface = "wlan*"
 name = "wifi"
+min_signal = "-75dBm"
 
 [[path]]
 interface = "wwan0"
@@ -70,6 +71,7 @@ interface = "wlan*"
 name = "wifi"
 rank = 1
 metered = false
+min_signal = "-75dBm"
 
 [[path]]
 interface = "wwan0"
@@ -107,7 +109,10 @@ func TestParseClient(t *testing.T) {
 	want.Socks.Listen = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1080"), netip.MustParseAddrPort("[::]:1080")}
 	want.Socks.HandshakeTimeout = 2500 * time.Millisecond
 	want.Socks.Users = []SocksUser{{"bob", NewSecret(`pass"word`)}}
-	want.Paths = []Path{{"wlan*", "wifi", 1, false}, {"wwan0", "lte", 7, true}}
+	want.Paths = []Path{
+		{Interface: "wlan*", Name: "wifi", Rank: 1, MinSignal: -75},
+		{Interface: "wwan0", Name: "lte", Rank: 7, Metered: true},
+	}
 	want.Limits.MaxConnections = 500
 	want.Limits.IdleTimeout = 0
 	want.Limits.ReceiveBuffer = MiB

@@ -102,6 +102,9 @@ func (w *tomlWriter) path(p Path) {
 	}
 	w.num("rank", p.Rank)
 	w.bool("metered", p.Metered)
+	if p.MinSignal != 0 {
+		w.str("min_signal", formatSignal(p.MinSignal))
+	}
 }
 
 func (w *tomlWriter) limits(l Limits) {

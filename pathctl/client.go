@@ -79,6 +79,9 @@ func (c *Client) Counters(ctx context.Context) (map[string]netpath.Counters, err
 	return c.monitor.Counters(ctx)
 }
 
+// Signal returns a path's Wi-Fi signal in dBm, if it has one that can be read.
+func (c *Client) Signal(p netpath.Path) (dBm int, ok bool) { return c.monitor.Signal(p) }
+
 // SourceRouting reports whether traffic from a path's address leaves over that
 // path, and why not.
 func (c *Client) SourceRouting() (bool, error) { return c.monitor.SourceRouting() }

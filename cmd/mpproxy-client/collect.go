@@ -52,7 +52,9 @@ func (c *collector) Status(ctx context.Context) (status.Status, error) {
 		s.Socks = append(s.Socks, l.String())
 	}
 	for _, p := range paths {
-		s.Paths = append(s.Paths, pathStatus(p, counters[p.Name]))
+		ps := pathStatus(p, counters[p.Name])
+		ps.SignalDBm, _ = c.controller.Signal(p)
+		s.Paths = append(s.Paths, ps)
 	}
 	routed, whyNot := c.controller.SourceRouting()
 	s.PathManager.SourceRouting = routed
@@ -141,7 +143,7 @@ func (c *collector) server() status.Server {
 
 func pathStatus(p netpath.Path, n netpath.Counters) status.Path {
 	out := status.Path{
-		Name: p.Name, Interface: p.Interface, Rank: p.Rank, Metered: p.Metered,
+		Name: p.Name, Interface: p.Interface, Rank: p.Rank, Metered: p.Metered, Weak: p.Weak,
 		State: p.State.String(), Reason: p.Reason, Warning: p.Warning,
 		ReceivedBytes: n.RxBytes, SentBytes: n.TxBytes, Addresses: []string{},
 	}

@@ -148,7 +148,7 @@ func ruleUsers(rules []policy.Rule) (names []string) {
 func selectors(paths []config.Path) []netpath.Selector {
 	var out []netpath.Selector
 	for _, p := range paths {
-		out = append(out, netpath.Selector{Interface: p.Interface, Name: p.Name, Rank: p.Rank, Metered: p.Metered})
+		out = append(out, netpath.Selector{Interface: p.Interface, Name: p.Name, Rank: p.Rank, Metered: p.Metered, MinSignal: p.MinSignal})
 	}
 	return out
 }

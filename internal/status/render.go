@@ -111,6 +111,12 @@ func (p *printer) paths(s Status) {
 		if path.Metered {
 			state += ", metered"
 		}
+		if path.SignalDBm != 0 {
+			state += fmt.Sprintf(", %d dBm", path.SignalDBm)
+		}
+		if path.Weak {
+			state += ", weak"
+		}
 		addresses := "-"
 		if len(path.Addresses) > 0 {
 			addresses = strings.Join(path.Addresses, " ")

@@ -74,6 +74,10 @@ type Path struct {
 	Reason    string   `json:"reason,omitempty"`
 	Warning   string   `json:"warning,omitempty"`
 	Addresses []string `json:"addresses"`
+	// SignalDBm is the strength of a Wi-Fi signal, 0 when there is none; Weak:
+	// it is below min_signal, and the path ranks behind the others.
+	SignalDBm int  `json:"signal_dbm,omitempty"`
+	Weak      bool `json:"weak,omitempty"`
 	// Counters and rates are those of the interface, with all its traffic.
 	ReceivedBytes uint64 `json:"received_bytes"`
 	SentBytes     uint64 `json:"sent_bytes"`

@@ -23,10 +23,11 @@ const (
 	MeteredChanged
 	WarningChanged
 	FilterChanged // Path.StrictFilter
+	SignalChanged // Path.Weak
 )
 
 var changeNames = [...]string{
-	"added", "removed", "up", "down", "reason", "interface", "address", "gateway", "table", "rank", "metered", "warning", "strict filter",
+	"added", "removed", "up", "down", "reason", "interface", "address", "gateway", "table", "rank", "metered", "warning", "strict filter", "weak signal",
 }
 
 // String returns one word.
@@ -96,6 +97,7 @@ func comparePath(b, a Path) []Change {
 	note(RankChanged, b.Rank, a.Rank)
 	note(MeteredChanged, b.Metered, a.Metered)
 	note(WarningChanged, b.Warning, a.Warning)
+	note(SignalChanged, b.Weak, a.Weak)
 	note(FilterChanged, b.StrictFilter, a.StrictFilter)
 	return cs
 }

@@ -79,7 +79,7 @@ func examine(sys system, l link, sels []Selector, known bool) (found, bool) {
 		return found{}, false
 	}
 	f := found{selector: i, metric: math.MaxUint32, path: Path{
-		Interface: l.name, Index: l.index, Metered: sel.Metered,
+		Interface: l.name, Index: l.index, Metered: sel.Metered, Weak: sys.weak[l.index],
 		RxBytes: l.counters.RxBytes, TxBytes: l.counters.TxBytes,
 	}}
 	f.uplinks, f.path.Reason = uplinksOf(sys, l, sel)

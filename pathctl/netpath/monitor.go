@@ -38,6 +38,7 @@ type Monitor struct {
 	// What Run's goroutine publishes. It alone writes; readers get values.
 	paths   atomic.Pointer[[]Path]
 	routing atomic.Pointer[routingStatus]
+	signals atomic.Pointer[map[int]int]
 }
 
 type routingStatus struct {
@@ -52,6 +53,7 @@ func New(cfg Config, log *slog.Logger) *Monitor {
 	}
 	m := &Monitor{cfg: cfg, log: log, news: newNews()}
 	m.paths.Store(new([]Path))
+	m.signals.Store(new(map[int]int))
 	m.routing.Store(&routingStatus{reason: ErrNotStarted})
 	return m
 }
@@ -80,6 +82,7 @@ func (m *Monitor) Run(ctx context.Context) error {
 
 	r := newRunner(m)
 	defer r.router.unlock()
+	defer r.signal.stop()
 	if err := r.start(ctx); err != nil {
 		return err
 	}
@@ -93,6 +96,13 @@ func (m *Monitor) Resync() { m.news.hint() }
 
 // Paths returns the latest snapshot, nothing before the first.
 func (m *Monitor) Paths() []Path { return clonePaths(*m.paths.Load()) }
+
+// Signal returns how strong a path's Wi-Fi signal was a moment ago, in dBm; false
+// when it has none that can be read.
+func (m *Monitor) Signal(p Path) (dBm int, ok bool) {
+	dBm, ok = (*m.signals.Load())[p.Index]
+	return dBm, ok
+}
 
 // SourceRouting tells whether source routing is in place, or why not; the
 // reason matches one of ErrNotStarted, ErrDisabled, ErrNotPermitted, ErrInUse,

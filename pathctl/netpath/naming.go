@@ -59,7 +59,7 @@ func uniqueName(want, iface string, taken map[string]bool) string {
 }
 
 // rankAll ranks and sorts: first the paths whose selector gives a rank, then
-// the others in the order of their route metrics.
+// the others in the order of their route metrics. Weak ones come behind all.
 func rankAll(all []found, sels []Selector) {
 	given := func(f found) int {
 		if f.selector >= 0 && sels[f.selector].Rank > 0 {
@@ -69,6 +69,7 @@ func rankAll(all []found, sels []Selector) {
 	}
 	slices.SortStableFunc(all, func(a, b found) int {
 		return cmp.Or(
+			compareBool(a.path.Weak, b.path.Weak),
 			cmp.Compare(given(a), given(b)),
 			cmp.Compare(a.metric, b.metric),
 			cmp.Compare(a.path.Interface, b.path.Interface),
@@ -76,7 +77,7 @@ func rankAll(all []found, sels []Selector) {
 	})
 	last := 0
 	for i := range all {
-		if r := given(all[i]); r != math.MaxInt {
+		if r := given(all[i]); r != math.MaxInt && (!all[i].path.Weak || r > last) {
 			last = r
 		} else {
 			last++

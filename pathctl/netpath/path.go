@@ -60,6 +60,7 @@ type Path struct {
 	Index     int    // interface index, 0 when there is no such interface
 	Rank      int    // from 1, the best; the selector's, else by route metric
 	Metered   bool
+	Weak      bool // its Wi-Fi signal is below Selector.MinSignal: it ranks behind the others
 	State     State
 	Reason    string // why the path is down, in words; empty when it is up
 	Warning   string // what may keep an up path from working and what to do; mostly empty

@@ -19,6 +19,7 @@ type runner struct {
 	m      *Monitor
 	log    *slog.Logger
 	router *router
+	signal *signalWatch
 	names  map[string]string // interface → path name
 	last   []Path
 	told   bool // Notify was called once
@@ -30,13 +31,16 @@ type runner struct {
 
 func newRunner(m *Monitor) *runner {
 	return &runner{
-		m: m, log: m.log, router: newRouter(m), names: make(map[string]string),
+		m: m, log: m.log, router: newRouter(m), signal: newSignalWatch(openRadio, m.log), names: make(map[string]string),
 		resync: resyncInterval,
 	}
 }
 
 func (r *runner) start(ctx context.Context) error {
 	r.router.start(ctx)
+	if r.m.cfg.NetNS == 0 { // nl80211 is asked in our own namespace
+		r.signal.start(r.m.cfg.Selectors)
+	}
 	again, err := r.refresh(ctx)
 	if ctx.Err() != nil {
 		return nil // asked to stop before it began
@@ -56,6 +60,8 @@ func (r *runner) loop(ctx context.Context, n news) {
 	}
 	tick := time.NewTicker(r.resync)
 	defer tick.Stop()
+	signals := time.NewTicker(signalInterval)
+	defer signals.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -69,6 +75,15 @@ func (r *runner) loop(ctx context.Context, n news) {
 			continue
 		case <-tick.C:
 			r.router.retryLock(ctx)
+			if r.m.cfg.NetNS == 0 {
+				r.signal.start(r.m.cfg.Selectors)
+			}
+		case <-signals.C:
+			changed := r.signal.poll(r.last, r.m.cfg.Selectors)
+			r.m.signals.Store(&r.signal.dBm)
+			if !changed {
+				continue
+			}
 		case <-timer.C:
 		}
 		pending = coalescer{}
@@ -100,6 +115,7 @@ func (r *runner) refresh(ctx context.Context) (again time.Duration, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("read network configuration: %w", err)
 	}
+	sys.weak = r.signal.weak()
 	paths, ups := discover(sys, r.m.cfg.Selectors, r.names)
 	again = r.router.update(s, paths, ups, plan{rules: sys.ownRules, routes: sys.ownRoutes})
 	r.publish(warn(paths, sys))

@@ -14,6 +14,9 @@ type Selector struct {
 	Name      string // of the path; empty: the interface's name
 	Rank      int    // from 1, the best; 0: by route metric, behind every given rank
 	Metered   bool
+	// MinSignal is a Wi-Fi signal in dBm, LeastSignal to MostSignal: below it a
+	// path is weak, and ranks behind all others. 0: none.
+	MinSignal int
 	Family    Family // use addresses of this family only; AnyFamily: both
 }
 
@@ -34,6 +37,9 @@ func (s Selector) Validate() error {
 	}
 	if s.Family != AnyFamily && s.Family != IPv4 && s.Family != IPv6 {
 		return fmt.Errorf("%w: %s: family %d: must be 4, 6, or 0 for both", ErrBadSelector, s.Interface, s.Family)
+	}
+	if err := checkMinSignal(s.MinSignal); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrBadSelector, s.Interface, err)
 	}
 	return nil
 }

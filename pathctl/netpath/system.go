@@ -10,8 +10,9 @@ type system struct {
 	addrs     []address
 	routes    []route // of the main table
 	rpFilter  map[int]int32
-	ownRules  []rule  // tagged ours and in our range
-	ownRoutes []route // tagged ours and in our range
+	weak      map[int]bool // interfaces with too weak a signal
+	ownRules  []rule       // tagged ours and in our range
+	ownRoutes []route      // tagged ours and in our range
 }
 
 // rpFilterAll is the key of net.ipv4.conf.all.rp_filter in system.rpFilter

@@ -18,9 +18,9 @@ import (
 	"mpproxy/test/netns/rig"
 )
 
-// lifeSize is enough for three gates with a good part of a transfer between
-// them.
-const lifeSize = 12_000_000
+// lifeSize leaves much behind the gates: a subflow that was given up on a loaded
+// machine, because the application stood still at its gate, has time to return.
+const lifeSize = 24_000_000
 
 // An incident is something that happens to a path in the middle of transfers.
 type incident struct {
@@ -64,13 +64,13 @@ func TestPathLife(t *testing.T) {
 }
 
 func (in incident) run(t *testing.T, manager string) {
-	entries := []string{`limits.receive_buffer = "1MiB"`, fmt.Sprintf("path_manager = %q", manager)}
+	entries := []string{`limits.receive_buffer = "1MiB"`, fmt.Sprintf("path_manager = %q", manager), `log.level = "debug"`}
 	r := start(t, rig.Config{
-		Links:      families(rig.Pair(100, 5, 60, 10), []bool{true, true}, []bool{false, false}),
+		Links:      families(rig.Pair(60, 5, 40, 10), []bool{true, true}, []bool{false, false}),
 		EditClient: with(entries...), EditServer: with(entries...), Prepare: smallBuffers,
 	})
-	down := startDownload(t, r, newGate(t, lifeSize/8, lifeSize*5/8), lifeSize)
-	up := startUpload(t, r, newGate(t, lifeSize/8, lifeSize*5/8), lifeSize)
+	down := startDownload(t, r, newGate(t, lifeSize/12, lifeSize/3), lifeSize)
+	up := startUpload(t, r, newGate(t, lifeSize/12, lifeSize/3), lifeSize)
 	down.gate.wait(t)
 	up.gate.wait(t)
 	link := r.Links[in.path]
@@ -102,7 +102,7 @@ func (in incident) run(t *testing.T, manager string) {
 	down.finish(t)
 	up.finish(t)
 	nowReceived, nowSent := carried(link)
-	const least = lifeSize / 50
+	const least = lifeSize / 100
 	if nowReceived-received < least || nowSent-sent < least {
 		t.Errorf("the path that is well carried %d bytes down and %d up", nowReceived-received, nowSent-sent)
 	}
