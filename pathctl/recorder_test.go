@@ -1,6 +1,8 @@
 package pathctl
 
 import (
+	"os"
+	"regexp"
 	"testing"
 	"time"
 
@@ -105,7 +107,18 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
+// TestReasonsAreComplete: what is not listed would be counted as "other", and
+// what is not documented is a riddle.
 func TestReasonsAreComplete(t *testing.T) {
+	doc, err := os.ReadFile("../docs/observing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range Reasons() {
+		if !regexp.MustCompile(`[:, \n]`+string(r)+`[,.]`).Match(doc) {
+			t.Errorf("docs/observing.md does not name the reason %q", r)
+		}
+	}
 	known := map[Reason]bool{}
 	for _, r := range Reasons() {
 		known[r] = true
