@@ -115,7 +115,7 @@ func TestReasonsAreComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range Reasons() {
-		if !regexp.MustCompile(`[:, \n]`+string(r)+`[,.]`).Match(doc) {
+		if !regexp.MustCompile(`[:, \n]` + string(r) + `[,.]`).Match(doc) {
 			t.Errorf("docs/observing.md does not name the reason %q", r)
 		}
 	}
