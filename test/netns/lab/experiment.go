@@ -23,7 +23,7 @@ type experiment struct {
 
 func experiments() []experiment {
 	return []experiment{
-		backupExperiment, streamingExperiment, balanceExperiment,
+		backupExperiment, streamingExperiment, balanceExperiment, simultExperiment, pairsExperiment,
 	}
 }
 
