@@ -23,7 +23,7 @@ type experiment struct {
 
 func experiments() []experiment {
 	return []experiment{
-		backupExperiment, streamingExperiment, balanceExperiment, simultExperiment, pairsExperiment,
+		backupExperiment, streamingExperiment, balanceExperiment, simultExperiment, pairsExperiment, costExperiment,
 	}
 }
 
@@ -80,7 +80,7 @@ func (l *lab) count(n int) int {
 
 // wants reports whether a case is to be measured.
 func (l *lab) wants(name string) bool {
-	for part := range strings.SplitSeq(l.filter, ",") {
+	for part := range strings.SplitSeq(l.filter, "|") {
 		if strings.Contains(name, part) {
 			return true
 		}

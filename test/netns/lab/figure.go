@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"image/color"
+	"math"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -75,6 +77,9 @@ func (f figure) save(path string) error {
 			return err
 		}
 	}
+	if err := f.check(); err != nil {
+		return err
+	}
 	if f.xMin != f.xMax {
 		p.X.Min, p.X.Max = f.xMin, f.xMax
 	}
@@ -93,6 +98,22 @@ func (f figure) save(path string) error {
 	}
 	p.Legend.Padding = vg.Points(2)
 	return p.Save(w, h, path)
+}
+
+// check refuses what is no number: the library would look for ticks for ever.
+func (f figure) check() error {
+	all := []float64{f.xMin, f.xMax, f.yMin, f.yMax}
+	for _, c := range f.curves {
+		for _, q := range c.points {
+			all = append(all, q.X, q.Y)
+		}
+	}
+	for _, v := range all {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return errors.New("an axis or a point is not a finite number")
+		}
+	}
+	return nil
 }
 
 func (c curve) addTo(p *plot.Plot) error {

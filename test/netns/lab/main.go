@@ -30,7 +30,7 @@ func main() {
 	flag.StringVar(&o.only, "exp", "", "experiments, separated by commas (default: all): "+strings.Join(names(), ", "))
 	flag.IntVar(&o.runs, "runs", 0, "runs of each case; 0 is each experiment's own number, 10 or more")
 	flag.StringVar(&o.out, "out", committed, "directory of lab.md and of lab/ with CSV and plots")
-	flag.StringVar(&o.filter, "case", "", "only cases whose name contains one of these, separated by commas; nothing is written to docs then")
+	flag.StringVar(&o.filter, "case", "", "only cases whose name contains one of these, separated by '|'; nothing is written to docs then")
 	flag.BoolVar(&o.verbose, "v", false, "show the output of the programs")
 	role := flag.Bool("role", false, "play a role of the load (internal)")
 	flag.Parse()

@@ -4,7 +4,9 @@ import "fmt"
 
 // Load that must not share a process with the laboratory runs as one of its
 // own: the program starts itself in a role.
-var roles = map[string]func(args []string) error{}
+var roles = map[string]func(args []string) error{
+	"spin": spinRole,
+}
 
 func play(args []string) error {
 	if len(args) == 0 || roles[args[0]] == nil {

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"runtime"
+	"time"
+
+	"mpproxy/test/netns"
+	"mpproxy/test/netns/capture"
+	"mpproxy/test/netns/measure"
+	"mpproxy/test/netns/rig"
+)
+
+// SMAPP section 4.5: how much later the second subflow is asked for when the
+// path manager is a program. The capture in the client's namespace has the
+// kernel's time stamps of what was on the wire.
+var costExperiment = experiment{
+	name: "cost", title: "§4.5 cost of user space: from SYN(MP_CAPABLE) to SYN(MP_JOIN), 1000 fetches of 512 KB over fast links",
+	takes: 2 * time.Minute, run: cost,
+}
+
+const (
+	costFetches = 1000
+	costSize    = 512_000
+	// costPart is how many fetches are made with one path manager before it is
+	// the other one's turn: whatever happens on the machine happens to both.
+	costPart = 100
+	// costKept connections stay open behind the one that fetches: a second
+	// subflow that is asked for late, because the machine is busy, is late and
+	// not absent.
+	costKept = 16
+)
+
+func cost(ctx context.Context, l *lab) (result, error) {
+	arms := []arm{stockFullMesh, ours("aggregate")}
+	loads := []string{"idle", "busy"}
+	var cases tally[float64]
+	var jobs []job
+	parts := costFetches / costPart
+	if l.runs > 0 {
+		parts = min(l.runs, parts)
+	}
+	for _, load := range loads {
+		for range parts {
+			for _, a := range arms {
+				name := costCase(a, load)
+				if !l.wants(name) {
+					continue
+				}
+				jobs = append(jobs, func(ctx context.Context) error {
+					delays, err := costRun(ctx, l, a, load == "busy")
+					if err != nil {
+						return fmt.Errorf("%s: %w", name, err)
+					}
+					cases.add(name, delays...)
+					return nil
+				})
+			}
+		}
+	}
+	if err := l.batch(ctx, 1, jobs); err != nil {
+		return result{}, err
+	}
+	return costResult(arms, loads, &cases), nil
+}
+
+func costCase(a arm, load string) string { return a.label + ", " + load }
+
+// costRun fetches costPart times and returns the delays in µs.
+func costRun(ctx context.Context, l *lab, a arm, busy bool) ([]float64, error) {
+	fast := []netns.LinkConfig{{Name: "eth0", V4: true}, {Name: "eth1", V4: true}}
+	r, err := l.rig(ctx, a.config(fast...))
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	fetches := fetcher{rig: r, mode: a.mode}
+	defer fetches.close()
+	for range costKept {
+		if err := fetches.fetch(ctx); err != nil {
+			return nil, err // the first fetches find everything cold
+		}
+	}
+	if busy {
+		if err := spin(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	segments, err := capture.Record(ctx, r.Client, capture.Options{SYN: true}, ofLegs)
+	if err != nil {
+		return nil, err
+	}
+	for range costPart {
+		if err := fetches.fetch(ctx); err != nil {
+			return nil, err
+		}
+	}
+	all, err := segments.Stop()
+	if err != nil {
+		return nil, err
+	}
+	delays := joinDelays(all)
+	if len(delays) == 0 {
+		return nil, errors.New("no connection asked for a second subflow")
+	}
+	return delays, nil
+}
+
+// fetcher fetches over a new connection each time, and keeps the last few open.
+type fetcher struct {
+	rig  *rig.Rig
+	mode string
+	kept []net.Conn
+}
+
+func (f *fetcher) fetch(ctx context.Context) error {
+	d, err := measure.Dialer(f.rig, f.mode)
+	if err != nil {
+		return err
+	}
+	conn, err := d.DialContext(ctx, "tcp", f.rig.DestinationAddr(false, 80))
+	if err != nil {
+		return err
+	}
+	f.kept = append(f.kept, conn)
+	if len(f.kept) > costKept {
+		_ = f.kept[0].Close()
+		f.kept = f.kept[1:]
+	}
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := fmt.Fprintf(conn, "GET /bytes/%d HTTP/1.1\r\nHost: %s\r\n\r\n", costSize, netns.DestinationName); err != nil {
+		return err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return err
+	}
+	n, err := io.Copy(io.Discard, resp.Body)
+	if err == nil && n != costSize {
+		err = fmt.Errorf("got %d bytes of %d", n, costSize)
+	}
+	return err
+}
+
+func (f *fetcher) close() {
+	for _, c := range f.kept {
+		_ = c.Close()
+	}
+}
+
+// joinDelays returns for each connection in a capture at the client the time from
+// its SYN to that of its second subflow, in µs.
+func joinDelays(all []capture.Segment) []float64 {
+	begun := make(map[netip.AddrPort]time.Time) // by the local end
+	byToken := make(map[uint32]time.Time)
+	var delays []float64
+	for _, s := range all {
+		switch {
+		case s.Outgoing && !s.ACK && s.Capable:
+			begun[s.Src] = s.At
+		case !s.Outgoing && s.ACK && s.Capable:
+			byToken[s.Token] = begun[s.Dst]
+		case isJoin(s):
+			if at := byToken[s.Token]; !at.IsZero() {
+				delays = append(delays, float64(s.At.Sub(at))/float64(time.Microsecond))
+				delete(byToken, s.Token) // the first one counts
+			}
+		}
+	}
+	return delays
+}
+
+// spin keeps every core busy with processes in the client's host. They end with
+// the rig.
+func spin(ctx context.Context, r *rig.Rig) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	for range runtime.NumCPU() {
+		p, err := r.Client.Start(ctx, netns.Spec{Path: self, Args: []string{"-role", "spin"}, Name: "spin"})
+		if err != nil {
+			return err
+		}
+		if _, err := p.WaitOutput(ctx, "spinning"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// spinRole computes for ever. The goroutine has a thread of its own.
+func spinRole([]string) error {
+	runtime.LockOSThread()
+	fmt.Println("spinning")
+	for x := uint32(1); ; x = x*1664525 + 1013904223 {
+		if x == 0 && os.Getppid() == 0 {
+			return errors.New("nobody is there") // never; keeps the loop from being optimised away
+		}
+	}
+}
+
+func costResult(arms []arm, loads []string, cases *tally[float64]) result {
+	samples := sheet{header: []string{"case", "delay_us"}}
+	fig := figure{title: "SMAPP §4.5, Fig. 3: MP_CAPABLE to MP_JOIN", x: "delay (µs)", y: "CDF", yMin: 0, yMax: 1, xMin: 0}
+	var res result
+	for i, load := range loads {
+		var d [2]measure.Distribution
+		for k, a := range arms {
+			all := cases.of(costCase(a, load))
+			for _, v := range all {
+				samples.add(costCase(a, load), v)
+			}
+			d[k] = measure.NewDistribution(all)
+			if len(all) > 0 {
+				fig.xMax = max(fig.xMax, d[k].Quantile(0.98))
+			}
+			fig.curves = append(fig.curves, cdfCurve(costCase(a, load), d[k], palettes[k][i], k == 0))
+		}
+		added := d[1].Mean() - d[0].Mean()
+		aim := []float64{23, 37}[i]
+		n := d[1].Len()
+		res.rows = append(res.rows,
+			row{Quantity: "mean delay, " + load, Unit: "µs", Stock: d[0].Mean(), Ours: d[1].Mean(), Runs: n},
+			row{Quantity: "added in the mean, " + load, Unit: "µs", Stock: 0, Ours: added, Aim: fmt.Sprintf("≤ %g", aim), Met: added <= aim, Runs: n},
+			row{Quantity: "median, " + load, Unit: "µs", Stock: d[0].Median(), Ours: d[1].Median(), Runs: n},
+			row{Quantity: "99th percentile, " + load, Unit: "µs", Stock: d[0].Quantile(0.99), Ours: d[1].Quantile(0.99), Runs: n})
+	}
+	res.figures, res.samples = []figure{fig}, []sheet{samples}
+	return res
+}
