@@ -17,6 +17,7 @@ type emulator struct {
 	ports  [2]*port
 	wires  [2]*wire
 	middle *middle // Packet only
+	states states  // of the middlebox
 }
 
 func newEmulator(ctx context.Context, c Config, kind Kind) (_ *emulator, err error) {
@@ -60,6 +61,7 @@ func newEmulator(ctx context.Context, c Config, kind Kind) (_ *emulator, err err
 		if err != nil {
 			return nil, err
 		}
+		e.wires[d].states = &e.states
 		e.wires[d].run()
 	}
 	return e, nil

@@ -101,7 +101,7 @@ type Counters struct {
 	Lost                      uint64 // dropped by Params.Loss
 	QueueDrops                uint64 // dropped because the queue was full
 	DownDrops                 uint64 // swallowed by SetBlackhole or SetCarrier
-	Rejected                  uint64 // refused by the receiving interface (not up)
+	Rejected                  uint64 // refused by a middlebox, or by the receiving interface (not up)
 	QueueBytes                uint64 // waiting now
 	MaxQueueBytes             uint64 // most that ever waited
 }

@@ -29,6 +29,7 @@ type wire struct {
 	from, to *port
 	pipes    []*pipe // one, or one for each branch
 	salt     uint32  // of the hash that chooses a branch
+	states   *states // of the middlebox, shared by both directions
 	wakeFD   int
 	orders   atomic.Pointer[orders]
 	closing  atomic.Bool
@@ -176,6 +177,13 @@ func (w *wire) write(buf []byte) bool {
 	}
 }
 
+// reply writes a frame back to where frames come from.
+func (w *wire) reply(frame []byte) {
+	if frame != nil {
+		_, _ = unix.Write(w.from.fd, frame) // lost, as frames may be
+	}
+}
+
 // collect reads up to readBatch frames into the pipe; more says that there may
 // be others.
 func (w *wire) collect(down bool) (more bool, err error) {
@@ -199,6 +207,12 @@ func (w *wire) collect(down bool) (more bool, err error) {
 		if down {
 			w.count.DownDrops++
 			w.pipes[0].recycle(buf)
+			continue
+		}
+		if ok, reset := w.states.pass(buf[:n], time.Now()); !ok {
+			w.count.Rejected++
+			w.pipes[0].recycle(buf)
+			w.reply(reset)
 			continue
 		}
 		w.branch(buf[:n]).push(time.Since(w.start), buf[:n])

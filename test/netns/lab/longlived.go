@@ -1,0 +1,276 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"mpproxy/test/netns/link"
+	"mpproxy/test/netns/measure"
+	"mpproxy/test/netns/rig"
+)
+
+// SMAPP section 4.1: a connection that says something once in a while, behind
+// middleboxes that forget what is idle, on each path in turn.
+var longlivedExperiment = experiment{
+	name: "longlived", title: "§4.1 long-lived connections behind middleboxes that forget idle state",
+	takes: 4 * time.Minute, run: longlived,
+}
+
+const (
+	longRuns  = 10
+	longWidth = 20 // they are idle
+	longWords = 400
+	// longIdle is after how long a middlebox forgets, and longPause how long the
+	// application is silent.
+	longIdle  = 20 * time.Second
+	longPause = 50 * time.Second
+	longTick  = time.Second
+	// longPatience is how long the application waits for an answer.
+	longPatience = 30 * time.Second
+)
+
+// longPhase is one silence, and what the middleboxes of the first and the second
+// path do meanwhile.
+type longPhase struct {
+	name  string
+	boxes [2]link.Middlebox
+}
+
+var longPhases = []longPhase{
+	{"the first path drops what it forgot", [2]link.Middlebox{{Idle: longIdle}, {}}},
+	{"the second path resets what it forgot", [2]link.Middlebox{{}, {Idle: longIdle, Reset: true}}},
+	{"both paths drop what they forgot", [2]link.Middlebox{{Idle: longIdle}, {Idle: longIdle}}},
+}
+
+// lived is what one run came to.
+type lived struct {
+	answers [3]float64 // ms after each silence; none: no answer in time
+	working [][2]bool  // each longTick: whether a path has a subflow that would get through
+	ended   bool       // the connection did not survive
+}
+
+func longlived(ctx context.Context, l *lab) (result, error) {
+	arms := []arm{stockFullMesh, ours("aggregate")}
+	var cases tally[lived]
+	var jobs []job
+	for n := range l.count(longRuns) {
+		for _, a := range arms {
+			if !l.wants(a.label) {
+				continue
+			}
+			jobs = append(jobs, func(ctx context.Context) error {
+				v, err := liveRun(ctx, l, a, uint64(n))
+				if err != nil {
+					return fmt.Errorf("%s: %w", a.label, err)
+				}
+				cases.add(a.label, v)
+				return nil
+			})
+		}
+	}
+	if err := l.batch(ctx, longWidth, jobs); err != nil {
+		return result{}, err
+	}
+	return longResult(arms, &cases), nil
+}
+
+func liveRun(ctx context.Context, l *lab, a arm, seed uint64) (v lived, err error) {
+	r, err := l.rig(ctx, a.config(slow(seed)...))
+	if err != nil {
+		return v, err
+	}
+	defer r.Close()
+	if err := setBoxes(r, [2]link.Middlebox{}); err != nil {
+		return v, err
+	}
+	f, err := openFlow(ctx, r, a.mode)
+	if err != nil {
+		return v, err
+	}
+	defer f.close()
+	go echo(f.far)
+	if _, err := exchange(f); err != nil {
+		return v, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	working := make(chan [][2]bool, 1)
+	go watchPaths(ctx, r, working)
+	v.answers = [3]float64{none, none, none}
+	for i, phase := range longPhases {
+		if err := setBoxes(r, phase.boxes); err != nil {
+			return v, err
+		}
+		time.Sleep(longPause)
+		took, err := exchange(f)
+		switch {
+		case err == nil:
+			v.answers[i] = measure.Millis(took)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+		default:
+			v.ended = true
+		}
+		if err != nil {
+			break // what comes later would answer the earlier question
+		}
+	}
+	time.Sleep(longPause / 2)
+	cancel()
+	v.working = <-working
+	return v, nil
+}
+
+func setBoxes(r *rig.Rig, boxes [2]link.Middlebox) error {
+	return errors.Join(r.Links[0].SetMiddlebox(boxes[0]), r.Links[1].SetMiddlebox(boxes[1]))
+}
+
+// echo sends back what it gets; it is a goroutine's.
+func echo(c io.ReadWriter) { _, _ = io.Copy(struct{ io.Writer }{c}, c) }
+
+// exchange says something and waits for the answer.
+func exchange(f flow) (time.Duration, error) {
+	begun := time.Now()
+	_ = f.near.SetDeadline(begun.Add(longPatience))
+	words := make([]byte, longWords)
+	if _, err := f.near.Write(words); err != nil {
+		return 0, err
+	}
+	_, err := io.ReadFull(f.near, words)
+	return time.Since(begun), err
+}
+
+// watchPaths notes each longTick on which paths there is an established subflow
+// of a leg that the middlebox knows. The client has one leg but for a moment at
+// its start.
+func watchPaths(ctx context.Context, r *rig.Rig, result chan<- [][2]bool) {
+	var all [][2]bool
+	tick := time.NewTicker(longTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			result <- all
+			return
+		case <-tick.C:
+		}
+		var ends [][2]netip.AddrPort
+		err := r.Client.Do(ctx, func() error {
+			var err error
+			ends, err = establishedLegs()
+			return err
+		})
+		if err != nil {
+			continue
+		}
+		var now [2]bool
+		for i := range now {
+			for _, e := range ends {
+				now[i] = now[i] || e[0].Addr() == r.Links[i].Client4 && r.Links[i].Knows(e[0], e[1])
+			}
+		}
+		all = append(all, now)
+	}
+}
+
+// establishedLegs asks the kernel of the calling thread's namespace for the
+// subflows to the concentrator.
+func establishedLegs() ([][2]netip.AddrPort, error) {
+	var out [][2]netip.AddrPort
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		all, err := netlink.SocketDiagTCP(family)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range all {
+			local, ok1 := netip.AddrFromSlice(s.ID.Source)
+			remote, ok2 := netip.AddrFromSlice(s.ID.Destination)
+			if s.State != netlink.TCP_ESTABLISHED || s.ID.DestinationPort != rig.Port || !ok1 || !ok2 {
+				continue
+			}
+			out = append(out, [2]netip.AddrPort{
+				netip.AddrPortFrom(local.Unmap(), s.ID.SourcePort), netip.AddrPortFrom(remote.Unmap(), s.ID.DestinationPort),
+			})
+		}
+	}
+	return out, nil
+}
+
+func longResult(arms []arm, cases *tally[lived]) result {
+	samples := sheet{header: []string{"case", "run", "phase", "answer_ms"}}
+	fig := figure{
+		title: "SMAPP §4.1: runs with a subflow that would get through", x: "time (s)", y: "share of runs",
+		yMin: 0, yMax: 1.05,
+	}
+	var res result
+	var answers [2][3]measure.Distribution
+	var unanswered, share [2]float64
+	for k, a := range arms {
+		runs := cases.of(a.label)
+		for i, phase := range longPhases {
+			var d []float64
+			for n, v := range runs {
+				samples.add(a.label, n, phase.name, v.answers[i])
+				if math.IsNaN(v.answers[i]) {
+					unanswered[k]++
+				} else {
+					d = append(d, v.answers[i])
+				}
+			}
+			answers[k][i] = measure.NewDistribution(d)
+		}
+		for path, name := range []string{"first path", "second path"} {
+			c := curve{label: a.label + ", " + name, color: palettes[k][path], dashed: k == 0}
+			c.points, share[k] = workingCurve(runs, path), share[k]+workingShare(runs, path)/2
+			fig.curves = append(fig.curves, c)
+		}
+	}
+	n := len(cases.of(arms[1].label))
+	for i, phase := range longPhases {
+		res.rows = append(res.rows, row{Quantity: "answer after a silence while " + phase.name + ", median", Unit: "ms", Stock: answers[0][i].Median(), Ours: answers[1][i].Median(), Runs: n})
+	}
+	res.rows = append(res.rows,
+		row{Quantity: "questions without an answer within 30 s, all runs", Stock: unanswered[0], Ours: unanswered[1], Aim: "0", Met: unanswered[1] == 0 && n > 0, Runs: n},
+		row{Quantity: "paths with a subflow that works 25 s after the last silence", Unit: "%", Stock: 100 * share[0], Ours: 100 * share[1], Aim: "100", Met: share[1] == 1, Runs: n})
+	res.figures, res.samples = []figure{fig}, []sheet{samples}
+	return res
+}
+
+// workingCurve is the share of runs in which a path works, over time.
+func workingCurve(runs []lived, path int) []measure.Point {
+	var points []measure.Point
+	for i := 0; ; i++ {
+		n, all := 0, 0
+		for _, v := range runs {
+			if i < len(v.working) {
+				all++
+				if v.working[i][path] {
+					n++
+				}
+			}
+		}
+		if all == 0 {
+			return points
+		}
+		points = append(points, measure.Point{X: float64(i+1) * longTick.Seconds(), Y: float64(n) / float64(all)})
+	}
+}
+
+// workingShare is the share of runs in which a path works at the end.
+func workingShare(runs []lived, path int) float64 {
+	n := 0
+	for _, v := range runs {
+		if k := len(v.working); k > 0 && v.working[k-1][path] {
+			n++
+		}
+	}
+	return float64(n) / float64(len(runs))
+}
