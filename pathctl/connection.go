@@ -60,6 +60,7 @@ type subflow struct {
 	backup        bool // our flag
 	peerBackup    bool
 	since         time.Time
+	usedAt        time.Time // when our backup flag was taken from it
 	seen          bool // in the last reading
 	obs           observation
 }
@@ -206,11 +207,16 @@ func (c *connection) view(now time.Time) policy.Conn {
 	for _, f := range c.subflows {
 		v.Subflows = append(v.Subflows, f.obs.view(policy.Subflow{
 			ID: f.id, Path: f.path, Initial: f.initial, Backup: f.backup, PeerBackup: f.peerBackup,
-			Established: f.established, Age: now.Sub(f.since),
+			Established: f.established, Age: now.Sub(f.since), UsedAgo: f.usedAgo(now),
 		}, now))
 	}
 	slices.SortFunc(v.Subflows, func(a, b policy.Subflow) int { return int(a.ID) - int(b.ID) })
 	return v
+}
+
+// usedAgo is how long ago the scheduler began to give it data.
+func (f *subflow) usedAgo(now time.Time) time.Duration {
+	return now.Sub(later(f.usedAt, f.since))
 }
 
 // worksOn reports whether a subflow on a path moves data: then the path is not to

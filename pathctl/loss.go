@@ -2,6 +2,7 @@ package pathctl
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"mpproxy/mptcpsock/uapi"
@@ -14,6 +15,17 @@ const (
 	lossSample = 100
 	lossWindow = 2 * time.Second
 	lossLeast  = 30
+)
+
+// A sender that fills a short queue now and then loses much for a moment; a path
+// that is bad loses all the time. The least of the last stretches tells them
+// apart. A stretch with few segments is counted on.
+const (
+	stretches      = 4
+	stretch        = 250 * time.Millisecond
+	stretchSample  = 25
+	stretchLongest = 500 * time.Millisecond
+	stretchLeast   = 8
 )
 
 // What a sender loses while it looks for the rate of a path says how long the
@@ -31,6 +43,11 @@ type lossCount struct {
 	info  uapi.TCPInfo
 	rate  float64 // 0 to 1, of the last window
 	known bool    // enough was sent in it
+
+	floor       [stretches]float64 // of the last stretches, in no order
+	stretches   int                // how many of them there are
+	stretchAt   time.Time
+	stretchInfo uapi.TCPInfo
 
 	flowAt   time.Time // when data began to flow
 	starting bool      // it looks for its rate
@@ -51,9 +68,12 @@ func (l *lossCount) add(t uapi.TCPInfo, now time.Time) {
 		if !now.Before(l.settled) {
 			l.settled = time.Time{}
 			l.restart(t, now)
+			l.stretches, l.stretchAt, l.stretchInfo = 0, now, t
 		}
 		return
-	case age < window:
+	}
+	l.closeStretch(t, now)
+	if age < window {
 		return
 	}
 	rate, segments := l.since(t)
@@ -83,12 +103,44 @@ func (l *lossCount) follow(t uapi.TCPInfo, now time.Time) {
 	}
 }
 
+// closeStretch ends a stretch that is long enough.
+func (l *lossCount) closeStretch(t uapi.TCPInfo, now time.Time) {
+	if l.stretchAt.IsZero() {
+		l.stretchAt, l.stretchInfo = l.at, l.info
+	}
+	rate, segments := lossOf(l.stretchInfo, t)
+	age := now.Sub(l.stretchAt)
+	switch {
+	case age < stretch, segments < stretchSample && age < stretchLongest:
+		return
+	case segments < stretchLeast:
+		l.stretches = 0
+	default:
+		l.floor[l.stretches%stretches] = rate
+		l.stretches++
+	}
+	l.stretchAt, l.stretchInfo = now, t
+}
+
+// least returns the least loss of the last stretches; known is false when there
+// were not as many.
+func (l *lossCount) least() (rate float64, known bool) {
+	if l.starting || l.stretches < stretches {
+		return 0, false
+	}
+	return slices.Min(l.floor[:]), true
+}
+
 // since returns the loss in the window that is open, and how many segments were
-// sent in it. What the peer reports as sent needlessly (DSACK, RFC 2883) was not
-// lost: reordering looks like loss at first.
-func (l *lossCount) since(t uapi.TCPInfo) (rate float64, segments int) {
-	sent := t.DataSegsOut - l.info.DataSegsOut // modulo 2³²
-	again := int64(t.TotalRetrans-l.info.TotalRetrans) - int64(t.DsackDups-l.info.DsackDups)
+// sent in it.
+func (l *lossCount) since(t uapi.TCPInfo) (rate float64, segments int) { return lossOf(l.info, t) }
+
+// lossOf returns the loss between two readings, and how many segments were sent.
+// What the peer reports as sent needlessly (DSACK, RFC 2883) was not lost:
+// reordering looks like loss at first.
+func lossOf(from, to uapi.TCPInfo) (rate float64, segments int) {
+	sent := to.DataSegsOut - from.DataSegsOut // modulo 2³²
+	again := int64(to.TotalRetrans-from.TotalRetrans) - int64(to.DsackDups-from.DsackDups)
 	if sent == 0 || again <= 0 {
 		return 0, int(sent)
 	}

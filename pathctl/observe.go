@@ -122,6 +122,7 @@ func (o *observation) view(f policy.Subflow, now time.Time) policy.Subflow {
 	f.Backoff = int(t.Backoff)
 	f.Stalled, f.Timeouts = o.stalled(now), o.timeouts
 	f.LossRate, f.LossKnown = o.loss.rate, o.loss.known
+	f.LossFloor, f.FloorKnown = o.loss.least()
 	f.FreshLoss, f.Fresh = o.loss.since(t)
 	f.Starting = o.loss.starting
 	f.Delivery, f.Pacing, f.Arrival = o.delivery, t.PacingRate, o.arrival

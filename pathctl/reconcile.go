@@ -32,7 +32,7 @@ func (e *engine) reconcile(ctx context.Context, c *connection, steps []Step, now
 		case ActionDestroy:
 			e.drop(ctx, c, s, now)
 		default:
-			e.setPriority(ctx, c, s)
+			e.setPriority(ctx, c, s, now)
 		}
 		outcomes = append(outcomes, e.said)
 	}
@@ -67,7 +67,7 @@ func (e *engine) create(ctx context.Context, c *connection, w Step, now time.Tim
 	e.decide(c, ActionCreate, p.Name, w.Reason, w.Why)
 }
 
-func (e *engine) setPriority(ctx context.Context, c *connection, s Step) {
+func (e *engine) setPriority(ctx context.Context, c *connection, s Step, now time.Time) {
 	_, f := c.byID(s.ID)
 	if f == nil {
 		return
@@ -79,6 +79,10 @@ func (e *engine) setPriority(ctx context.Context, c *connection, s Step) {
 	if err != nil {
 		e.log.Debug("cannot change a subflow's priority", "path", f.path, "error", err)
 		return
+	}
+	if f.backup && !backup {
+		f.usedAt = now
+		f.obs.loss.restart(f.obs.last, now) // what it carried as backup tells little
 	}
 	f.backup = backup
 	e.decide(c, s.Action, f.path, s.Reason, s.Why)

@@ -177,10 +177,10 @@ func TestReconcileOtherForm(t *testing.T) {
 		if known == mappedFirst {
 			f.local, f.remote = first10, server
 		}
-		b.setPriority(t.Context(), c, Step{Action: ActionBackup, ID: 1})
+		b.setPriority(t.Context(), c, Step{Action: ActionBackup, ID: 1}, b.now)
 		other := map[string]string{plainFirst: mappedFirst, mappedFirst: plainFirst}[known]
 		wantDid(t, b.kernel, "priority "+other+" true", "priority "+known+" true")
-		b.setPriority(t.Context(), c, Step{Action: ActionUse, ID: 1})
+		b.setPriority(t.Context(), c, Step{Action: ActionUse, ID: 1}, b.now)
 		wantDid(t, b.kernel, "priority "+known+" false")
 	}
 }

@@ -194,8 +194,10 @@ func (v *view) silent(s *sub) bool {
 // does, half the threshold keeps it there.
 func (v *view) loses(s *sub) bool {
 	threshold := v.p.LossThreshold
-	if v.onTrial(s.Path) && s.inUse() {
-		v.lookIn(trialLook)
+	if v.onTrial(s.Path) && s.UsedAgo < trialTime {
+		if s.inUse() {
+			v.lookIn(trialLook)
+		}
 		if s.Fresh >= trialSample && s.FreshLoss >= threshold && !s.overflows() {
 			return true
 		}
@@ -203,13 +205,14 @@ func (v *view) loses(s *sub) bool {
 	if _, known := v.watching(s.ID, SignLoss); known {
 		threshold /= 2
 	}
-	return v.lasting(s.ID, SignLoss, s.LossKnown && s.LossRate >= threshold, v.p.LossTime)
+	return v.lasting(s.ID, SignLoss, s.FloorKnown && s.LossFloor >= threshold, v.p.LossTime)
 }
 
-// A path that has given trouble is on trial when it is used again: fewer
-// segments tell, and they are counted more often. Of 20 segments four are lost
+// A path that has given trouble is on trial when it is used again: for a time
+// fewer segments tell, and they are counted more often. Of 20 segments four are lost
 // by chance once in 20,000 times at 1 %, and 9 times in 10 at 30 %.
 const (
+	trialTime   = 2 * time.Second
 	trialSample = 20
 	trialLook   = 30 * time.Millisecond
 )
@@ -219,7 +222,7 @@ const (
 func (v *view) subflowLosesLess(i int) bool {
 	most := v.subs[i].lossNow() / v.p.LossAdvantage
 	for j := range v.subs {
-		if s := &v.subs[j]; j != i && (s.Path != v.subs[i].Path || s.Path == "") && s.ready() && (!s.LossKnown || s.LossRate <= most) {
+		if s := &v.subs[j]; j != i && (s.Path != v.subs[i].Path || s.Path == "") && s.ready() && (!s.FloorKnown || s.LossFloor <= most) {
 			return true
 		}
 	}
@@ -230,12 +233,12 @@ func (v *view) subflowLosesLess(i int) bool {
 // filled itself while it looks for its rate.
 func (s *sub) overflows() bool { return s.Starting && s.RTT >= 3*s.MinRTT/2 }
 
-// lossNow is the worst that is known of a subflow's loss lately.
+// lossNow is how much a subflow loses all the time, or, on trial, lately.
 func (s *sub) lossNow() (rate float64) {
-	if s.LossKnown {
-		rate = s.LossRate
+	if s.FloorKnown {
+		rate = s.LossFloor
 	}
-	if s.Fresh >= trialSample {
+	if s.Fresh >= trialSample && s.UsedAgo < trialTime {
 		rate = max(rate, s.FreshLoss)
 	}
 	return rate

@@ -31,7 +31,7 @@ func TestFailure(t *testing.T) {
 				t.Errorf("looks again in %v, after the loss has lasted", p.Look)
 			}
 		}},
-		{name: "loss lasts", subs: two(lossy(on(1, "wifi"), 0.3)), memory: lost, want: gone, why: "loss 30 % ≥ 20 % on wifi"},
+		{name: "loss lasts", subs: two(lossy(on(1, "wifi"), 0.3)), memory: lost, want: gone, why: "loss 30 % ≥ 15 % on wifi"},
 		{name: "loss that may pass", subs: two(lossy(on(1, "wifi"), 0.3)), memory: noise, want: fine},
 		{name: "little loss lasts", subs: two(lossy(on(1, "wifi"), 0.06)), memory: lost, want: fine},
 		{name: "half the threshold after more", subs: two(lossy(on(1, "wifi"), 0.12)), memory: lost, want: gone},

@@ -33,7 +33,10 @@ func estab(id SubflowID, path string, rtt time.Duration) Subflow {
 
 func stalled(s Subflow, d time.Duration) Subflow { s.Stalled, s.Unacked = d, 20; return s }
 
-func lossy(s Subflow, rate float64) Subflow { s.LossRate, s.LossKnown = rate, true; return s }
+func lossy(s Subflow, rate float64) Subflow {
+	s.LossRate, s.LossKnown, s.LossFloor, s.FloorKnown = rate, true, rate, true
+	return s
+}
 
 // row is one decision: what goes in, and what comes out in the words of
 // summary.

@@ -79,6 +79,9 @@ type Subflow struct {
 	// answer.
 	Established bool
 	Age         time.Duration // since it was established, before that since it was requested
+	// UsedAgo is how long ago it was established, or, if that was later, our
+	// backup flag was taken from it.
+	UsedAgo time.Duration
 
 	RTT, RTTVar, MinRTT time.Duration // smoothed, its variation (tcpi_rttvar), the least; 0 when unknown
 	RTO                 time.Duration // with its back-off
@@ -98,7 +101,12 @@ type Subflow struct {
 	// tell: 100 segments, or 30 in two seconds.
 	LossRate  float64
 	LossKnown bool
-	// FreshLoss is the same for the window that is still open, in which Fresh
+	// LossFloor is the least of the loss rates of the last four quarters of a
+	// second, when FloorKnown: a queue that overflows now and then leaves it
+	// low.
+	LossFloor  float64
+	FloorKnown bool
+	// FreshLoss is LossRate of the window that is still open, in which Fresh
 	// segments were sent so far.
 	FreshLoss float64
 	Fresh     int

@@ -32,6 +32,9 @@ func anyInput(r *rand.Rand) (Conn, []Path, Memory) {
 		if often(8) {
 			p.Silent = ms(500)
 		}
+		if often(2) {
+			p.RTT, p.RTTAge, p.Answered = ms(300), ms(3000), ms(1000)
+		}
 		paths = append(paths, p)
 	}
 	r.Shuffle(len(paths), func(i, j int) { paths[i], paths[j] = paths[j], paths[i] })
@@ -51,6 +54,10 @@ func anyInput(r *rand.Rand) (Conn, []Path, Memory) {
 			Arrival: uint64(r.IntN(2e5)), Quiet: ms(1000), Busy: often(2),
 		}
 		s.MinRTT = s.RTT / time.Duration(1+r.IntN(8))
+		if s.LossKnown {
+			s.LossFloor, s.FloorKnown = s.LossRate, often(2)
+		}
+		s.FreshLoss, s.Fresh, s.Starting, s.UsedAgo = r.Float64()/3, r.IntN(100), often(4), ms(4000)
 		if often(2) {
 			s.Stalled, s.Unacked, s.Timeouts = ms(500), r.IntN(12), r.IntN(3)
 		}

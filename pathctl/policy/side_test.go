@@ -17,7 +17,7 @@ func TestUsedBy(t *testing.T) {
 			matters := false
 			tries := 3000
 			if d.UsedBy(Concentrator) {
-				tries = 100_000 // the first one that shows it is enough
+				tries = 500_000 // the first one that shows it is enough
 			}
 			for range tries {
 				c, _, m := anyInput(r) // it knows no paths

@@ -172,10 +172,12 @@ func (w *world) closeWindow(f *flow) {
 	if w.conn.Age-f.window < window {
 		return
 	}
+	before, known := f.LossRate, f.LossKnown
 	f.LossKnown, f.LossRate = f.sent >= 50, 0
 	if f.sent > 0 {
 		f.LossRate = float64(f.lost) / float64(f.sent)
 	}
+	f.LossFloor, f.FloorKnown = min(before, f.LossRate), known && f.LossKnown
 	f.Delivery = uint64(float64(f.acked) / window.Seconds())
 	f.Pacing = f.Delivery + f.Delivery/4
 	f.Busy = f.sent > 0 || f.inFlight > 0
