@@ -61,7 +61,7 @@ type subflow struct {
 	peerBackup    bool
 	since         time.Time
 	usedAt        time.Time // when our backup flag was taken from it
-	seen          bool // in the last reading
+	seen          bool      // in the last reading
 	obs           observation
 }
 

@@ -194,7 +194,7 @@ func (v *view) silent(s *sub) bool {
 // does, half the threshold keeps it there.
 func (v *view) loses(s *sub) bool {
 	threshold := v.p.LossThreshold
-	if v.onTrial(s.Path) && s.UsedAgo < trialTime {
+	if n, noted := v.note(s.Path); noted && s.UsedAgo < min(trialTime, v.c.Age-n.Until) {
 		if s.inUse() {
 			v.lookIn(trialLook)
 		}
@@ -208,7 +208,7 @@ func (v *view) loses(s *sub) bool {
 	return v.lasting(s.ID, SignLoss, s.FloorKnown && s.LossFloor >= threshold, v.p.LossTime)
 }
 
-// A path that has given trouble is on trial when it is used again: for a time
+// A path that has given trouble is on trial when it is used after that: for a time
 // fewer segments tell, and they are counted more often. Of 20 segments four are lost
 // by chance once in 20,000 times at 1 %, and 9 times in 10 at 30 %.
 const (
