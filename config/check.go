@@ -107,16 +107,17 @@ func quotedList(words []string) string {
 // PathManager says who creates subflows.
 type PathManager string
 
-// The path managers. The kernel's own one is given endpoints and limits; with
-// "userspace" mpproxy decides about the subflows of each connection by its mode,
-// and takes the path manager of the network namespace over for that.
+// The path managers. With "userspace" mpproxy decides about the subflows of each
+// connection by its mode, and takes the path manager of the network namespace
+// over for that; where it may not, it goes on as with "kernel", whose own one is
+// given endpoints and limits.
 const (
 	PathManagerKernel    PathManager = "kernel"
 	PathManagerUserSpace PathManager = "userspace"
 )
 
 func (c check) pathManager(f field[string]) PathManager {
-	return oneOf(c, f, PathManagerKernel, PathManagerKernel, PathManagerUserSpace)
+	return oneOf(c, f, PathManagerUserSpace, PathManagerUserSpace, PathManagerKernel)
 }
 
 // Log says how much is logged to standard error, and how.

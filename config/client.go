@@ -59,7 +59,7 @@ func DefaultClient() Client {
 	limits.DrainTimeout = 5 * time.Second
 	return Client{
 		Mode:        string(policy.Default),
-		PathManager: PathManagerKernel,
+		PathManager: PathManagerUserSpace,
 		Modes:       policy.BuiltIn(),
 		Socks: Socks{
 			Listen:           []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1080")},

@@ -104,7 +104,7 @@ func TestParseClient(t *testing.T) {
 	}
 	want := DefaultClient()
 	want.Link = mustLink(t, "mpproxy://alice:Tok-en_1@proxy.example.net:8443?pin="+testPin+"#home")
-	want.Mode = "handover"
+	want.Mode, want.PathManager = "handover", PathManagerKernel
 	want.RequireMPTCP = true
 	want.Socks.Listen = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1080"), netip.MustParseAddrPort("[::]:1080")}
 	want.Socks.HandshakeTimeout = 2500 * time.Millisecond

@@ -280,7 +280,7 @@ link = "mpproxy://alice:Tok-en_1@h:8443?pin=AAEC"
 		`path_manager = "kernal"
 `,
 		[]string{
-			`f.toml:1: path_manager: "kernal" is not allowed here: use "kernel" or "userspace"; did you mean "kernel"?`,
+			`f.toml:1: path_manager: "kernal" is not allowed here: use "userspace" or "kernel"; did you mean "kernel"?`,
 		},
 	},
 	{

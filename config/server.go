@@ -69,7 +69,7 @@ func DefaultServer() Server {
 		Users:       "users.toml",
 		TokenKey:    "token.key",
 		Mode:        string(policy.Default),
-		PathManager: PathManagerKernel,
+		PathManager: PathManagerUserSpace,
 		Modes:       policy.BuiltIn(),
 		Limits: ServerLimits{
 			Limits:                limits,

@@ -7,7 +7,7 @@ import "fmt"
 // from the application over the client to the concentrator.
 type Mode string
 
-// The modes that exist. The table in docs/architecture.md says what each one
+// The modes that exist. The table in docs/modes.md says what each one
 // does and which paper or RFC it comes from.
 const (
 	Aggregate   Mode = "aggregate"   // every usable path carries data

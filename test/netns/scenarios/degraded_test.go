@@ -160,6 +160,10 @@ func TestWithoutNetAdmin(t *testing.T) {
 			}
 			missing(t, st, text, "CAP_NET_ADMIN", "setcap cap_net_admin")
 			missing(t, st, text, "source routing", "CAP_NET_ADMIN")
+			missing(t, st, text, "rules and modes", "CAP_NET_ADMIN")
+			if n := strings.Count(r.ClientDaemon.Output(), "cannot be the path manager"); n != 1 {
+				t.Errorf("the log says %d times that mpproxy cannot be the path manager", n)
+			}
 			d := during(t, r)
 			if c := d.Connections[0]; c.Protocol != "mptcp" || len(c.Subflows) == 0 {
 				t.Errorf("connection: %+v", c)

@@ -14,7 +14,8 @@ import (
 )
 
 // localEnds are the local addresses of the subflows of the one connection in
-// the status, by path.
+// the status that may carry data, by path: after a failure a path that is back
+// is a backup for a while.
 func localEnds(t *testing.T, r *rig.Rig) map[string][]netip.AddrPort {
 	t.Helper()
 	st := statusOf(t, r)
@@ -23,7 +24,9 @@ func localEnds(t *testing.T, r *rig.Rig) map[string][]netip.AddrPort {
 	}
 	ends := map[string][]netip.AddrPort{}
 	for _, f := range st.Connections[0].Subflows {
-		ends[f.Path] = append(ends[f.Path], f.Local)
+		if !f.Backup {
+			ends[f.Path] = append(ends[f.Path], f.Local)
+		}
 	}
 	return ends
 }
@@ -75,10 +78,16 @@ var smallReceiveBuffer = with(`limits.receive_buffer = "1MiB"`)
 // TestPathAppears: a transfer that runs gets a subflow on a path that comes up
 // later.
 func TestPathAppears(t *testing.T) {
-	r := start(t, rig.Config{
+	for _, manager := range managers {
+		t.Run(manager, func(t *testing.T) { pathAppears(t, manager) })
+	}
+}
+
+func pathAppears(t *testing.T, manager string) {
+	r := start(t, managedBy(manager, rig.Config{
 		Links:   rig.DSLAndLTE(),
 		Prepare: func(ctx context.Context, topo *netns.Topology) error { return topo.Links[1].Disconnect(ctx) },
-	})
+	}))
 	d := startDownload(t, r, newGate(t, pathSize/6, pathSize/2), pathSize)
 	d.gate.wait(t)
 	pathIs(t, r, "dsl0", true)
@@ -98,47 +107,58 @@ func TestPathAppears(t *testing.T) {
 // TestPathGoes: a transfer survives the loss of either path, and uses it again
 // when it is back.
 func TestPathGoes(t *testing.T) {
-	for i, gone := range []string{"dsl0", "lte0"} {
-		for _, how := range []struct {
-			name     string
-			down, up func(context.Context, *netns.Link) error
-		}{
-			{
-				"carrier", func(_ context.Context, l *netns.Link) error { return l.SetCarrier(false) },
-				func(_ context.Context, l *netns.Link) error { return l.SetCarrier(true) },
-			},
-			{
-				"addresses", func(ctx context.Context, l *netns.Link) error { return l.Disconnect(ctx) },
-				func(ctx context.Context, l *netns.Link) error { return l.Connect(ctx) },
-			},
-		} {
-			t.Run(gone+" "+how.name, func(t *testing.T) {
-				r := start(t, rig.Config{
-					Links: rig.Pair(100, 5, 60, 10), EditClient: smallReceiveBuffer, EditServer: smallReceiveBuffer, Prepare: smallBuffers,
-				})
-				d := startDownload(t, r, newGate(t, pathSize/8, pathSize*5/8), pathSize)
-				d.gate.wait(t)
-				gainsSubflow(t, r, "dsl0", nil)
-				gainsSubflow(t, r, "lte0", nil)
-				old := localEnds(t, r)[gone]
-				if err := how.down(t.Context(), r.Links[i]); err != nil {
-					t.Fatal(err)
-				}
-				d.gate.next()
-				d.gate.wait(t) // the other path carries it
-				pathIs(t, r, gone, false)
-				works(t, r)
-				if err := how.up(t.Context(), r.Links[i]); err != nil {
-					t.Fatal(err)
-				}
-				gainsSubflow(t, r, gone, old)
-				pathIs(t, r, gone, true)
-				before := r.Links[i].Counters(netns.Downstream).DeliveredBytes
-				d.finish(t)
-				if got := r.Links[i].Counters(netns.Downstream).DeliveredBytes - before; got < pathSize/50 {
-					t.Errorf("the path that is back carried %d bytes", got)
-				}
-			})
+	for _, manager := range managers {
+		for i, gone := range []string{"dsl0", "lte0"} {
+			for _, how := range waysToGo {
+				t.Run(fmt.Sprintf("%s, %s, %s", gone, how.name, manager), func(t *testing.T) { pathGoes(t, manager, i, how) })
+			}
 		}
+	}
+}
+
+type wayToGo struct {
+	name     string
+	down, up func(context.Context, *netns.Link) error
+}
+
+var waysToGo = []wayToGo{
+	{
+		"carrier", func(_ context.Context, l *netns.Link) error { return l.SetCarrier(false) },
+		func(_ context.Context, l *netns.Link) error { return l.SetCarrier(true) },
+	},
+	{
+		"addresses", func(ctx context.Context, l *netns.Link) error { return l.Disconnect(ctx) },
+		func(ctx context.Context, l *netns.Link) error { return l.Connect(ctx) },
+	},
+}
+
+// pathGoes takes link number i away in the middle of a download, and gives it
+// back.
+func pathGoes(t *testing.T, manager string, i int, how wayToGo) {
+	r := start(t, managedBy(manager, rig.Config{
+		Links: rig.Pair(100, 5, 60, 10), EditClient: smallReceiveBuffer, EditServer: smallReceiveBuffer, Prepare: smallBuffers,
+	}))
+	gone := r.Links[i].Name
+	d := startDownload(t, r, newGate(t, pathSize/8, pathSize*5/8), pathSize)
+	d.gate.wait(t)
+	gainsSubflow(t, r, "dsl0", nil)
+	gainsSubflow(t, r, "lte0", nil)
+	old := localEnds(t, r)[gone]
+	if err := how.down(t.Context(), r.Links[i]); err != nil {
+		t.Fatal(err)
+	}
+	d.gate.next()
+	d.gate.wait(t) // the other path carries it
+	pathIs(t, r, gone, false)
+	works(t, r)
+	if err := how.up(t.Context(), r.Links[i]); err != nil {
+		t.Fatal(err)
+	}
+	gainsSubflow(t, r, gone, old)
+	pathIs(t, r, gone, true)
+	before := r.Links[i].Counters(netns.Downstream).DeliveredBytes
+	d.finish(t)
+	if got := r.Links[i].Counters(netns.Downstream).DeliveredBytes - before; got < pathSize/50 {
+		t.Errorf("the path that is back carried %d bytes", got)
 	}
 }

@@ -60,13 +60,11 @@ mode = "lazy"
 `, bulkName, voipName, otherSocks)
 
 func ruled(pathManager string) rig.Config {
-	cfg := rig.Config{Links: families(rig.DSLAndLTE(), []bool{true, true}, []bool{false, false})}
-	manager := fmt.Sprintf("path_manager = %q", pathManager)
-	cfg.EditServer = with(manager)
-	cfg.EditClient = func(toml string) string {
-		return with(manager, fmt.Sprintf("socks.listen = [%q, %q]", rig.Socks, otherSocks))(toml) + ruleText
-	}
-	return cfg
+	listen := with(fmt.Sprintf("socks.listen = [%q, %q]", rig.Socks, otherSocks))
+	return managedBy(pathManager, rig.Config{
+		Links:      families(rig.DSLAndLTE(), []bool{true, true}, []bool{false, false}),
+		EditClient: func(toml string) string { return listen(toml) + ruleText },
+	})
 }
 
 // startRuled returns a system with the rules, and further servers and names.

@@ -76,40 +76,50 @@ func endpointsAndLimits(ctx context.Context, add func(string, any)) error {
 }
 
 func TestHostStateIsPutBack(t *testing.T) {
-	var concentrator []string
-	// Three paths need more subflows than the kernel allows by default.
-	links := append(clientLinks(), netns.LinkConfig{Name: "wifi0"})
-	r := start(t, rig.Config{
-		Links: links, NoClient: true,
-		EditServer: with(`announce.addresses = ["203.0.113.1", "2001:db8:100::1"]`),
-		Prepare: func(ctx context.Context, topo *netns.Topology) error {
-			concentrator = hostState(t, topo.Concentrator)
-			return nil
-		},
-	})
-	if err := r.Join(t.Context()); err != nil {
-		t.Fatal(err)
+	for _, tt := range []struct {
+		manager              string
+		client, concentrator []string // kinds of what must be seen to change
+	}{
+		{"userspace", []string{"rule", "route", "net.mptcp.pm_type"}, []string{"net.mptcp.pm_type"}},
+		{"kernel", []string{"rule", "route", "endpoint", "limits"}, []string{"endpoint", "limits"}},
+	} {
+		t.Run(tt.manager, func(t *testing.T) {
+			var concentrator []string
+			cfg := managedBy(tt.manager, rig.Config{
+				// Three paths need more subflows than the kernel allows by default.
+				Links: append(clientLinks(), netns.LinkConfig{Name: "wifi0"}), NoClient: true,
+				EditServer: with(`announce.addresses = ["203.0.113.1", "2001:db8:100::1"]`),
+				Prepare: func(ctx context.Context, topo *netns.Topology) error {
+					concentrator = hostState(t, topo.Concentrator)
+					return nil
+				},
+			})
+			r := start(t, cfg)
+			if err := r.Join(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			t.Run("client", func(t *testing.T) {
+				putBack(t, r.Client, hostState(t, r.Client), tt.client, func() *netns.Process {
+					if err := r.StartClient(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					works(t, r)
+					return r.ClientDaemon
+				})
+			})
+			t.Run("concentrator", func(t *testing.T) {
+				if err := r.Server.Stop(patient(t)); err != nil {
+					t.Fatal(err)
+				}
+				putBack(t, r.Concentrator, concentrator, tt.concentrator, func() *netns.Process {
+					if err := r.RunServer(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					return r.Server
+				})
+			})
+		})
 	}
-	t.Run("client", func(t *testing.T) {
-		putBack(t, r.Client, hostState(t, r.Client), []string{"rule", "route", "endpoint", "limits"}, func() *netns.Process {
-			if err := r.StartClient(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			works(t, r)
-			return r.ClientDaemon
-		})
-	})
-	t.Run("concentrator", func(t *testing.T) {
-		if err := r.Server.Stop(patient(t)); err != nil {
-			t.Fatal(err)
-		}
-		putBack(t, r.Concentrator, concentrator, []string{"endpoint", "limits"}, func() *netns.Process {
-			if err := r.RunServer(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			return r.Server
-		})
-	})
 }
 
 // putBack runs a program twice, and kills it the first time: what it changed

@@ -14,11 +14,25 @@ import (
 	"mpproxy/test/netns/rig"
 )
 
+// managedBy makes a path manager that of both ends.
+func managedBy(manager string, cfg rig.Config) rig.Config {
+	set := with(fmt.Sprintf("path_manager = %q", manager))
+	cfg.EditServer, cfg.EditClient = both(cfg.EditServer, set), both(cfg.EditClient, set)
+	return cfg
+}
+
+// both makes one edit of two, the first of which may be nil.
+func both(a, b func(string) string) func(string) string {
+	if a == nil {
+		return b
+	}
+	return func(toml string) string { return b(a(toml)) }
+}
+
 // steered is a rig in which mpproxy itself is the path manager at both ends;
 // entries are further ones of the client's configuration.
 func steered(links []netns.LinkConfig, entries ...string) rig.Config {
-	const userspace = `path_manager = "userspace"`
-	return rig.Config{Links: links, EditServer: with(userspace), EditClient: with(append(entries, userspace)...)}
+	return managedBy("userspace", rig.Config{Links: links, EditClient: with(entries...)})
 }
 
 // steers fails the test unless the client says that it steers.
@@ -27,41 +41,6 @@ func steers(t *testing.T, st status.Status) {
 	if st.PathManager.Backend != "userspace" || st.PathManager.Timeouts == "" {
 		t.Fatalf("path manager: %+v", st.PathManager)
 	}
-}
-
-func TestSteeredTransfersUseBothPaths(t *testing.T) {
-	for _, tt := range []struct {
-		name   string
-		v4, v6 []bool
-		server string
-	}{
-		{"IPv4", []bool{true, true}, []bool{false, false}, `announce.addresses = "none"`},
-		{"one IPv4 and one IPv6", []bool{true, false}, []bool{false, true}, `announce.addresses = ["2001:db8:100::1"]`},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			cfg := steered(families(rig.DSLAndLTE(), tt.v4, tt.v6))
-			cfg.EditServer = with(`path_manager = "userspace"`, tt.server)
-			r := start(t, cfg)
-			steers(t, statusOf(t, r))
-			bothWays(t, r)
-		})
-	}
-}
-
-func TestSteeredHostStateIsPutBack(t *testing.T) {
-	cfg := steered(clientLinks())
-	cfg.NoClient = true
-	r := start(t, cfg)
-	if err := r.Join(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	putBack(t, r.Client, hostState(t, r.Client), []string{"rule", "route", "net.mptcp.pm_type"}, func() *netns.Process {
-		if err := r.StartClient(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		works(t, r)
-		return r.ClientDaemon
-	})
 }
 
 // TestSteeredPathGoesDark: a path that swallows everything, though its link

@@ -46,15 +46,23 @@ func TestTransfersUseBothPaths(t *testing.T) {
 			v4: []bool{false, true}, v6: []bool{true, false}, server: with(`announce.addresses = ["203.0.113.1"]`),
 		},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			r := start(t, rig.Config{
-				Links: families(rig.DSLAndLTE(), tt.v4, tt.v6), Security: tt.security, Host: tt.host,
-				EditServer: tt.server, Prepare: tt.prepare,
+		for _, manager := range managers {
+			t.Run(tt.name+", "+manager, func(t *testing.T) {
+				r := start(t, managedBy(manager, rig.Config{
+					Links: families(rig.DSLAndLTE(), tt.v4, tt.v6), Security: tt.security, Host: tt.host,
+					EditServer: tt.server, Prepare: tt.prepare,
+				}))
+				if got := statusOf(t, r).PathManager.Backend; got != manager {
+					t.Errorf("subflows are made by %s", got)
+				}
+				bothWays(t, r)
 			})
-			bothWays(t, r)
-		})
+		}
 	}
 }
+
+// managers are the values of path_manager, the default first.
+var managers = []string{"userspace", "kernel"}
 
 // bothWays downloads and uploads at the same time: each direction of a link is
 // a queue of its own.
