@@ -126,7 +126,11 @@ func (k *kernel) apply(ctx context.Context, want []mptcppm.Endpoint, limits func
 		st.Endpoints = len(have)
 	}
 	if old := k.status(); err != nil && (old.Problem == nil || old.Problem.Error() != err.Error()) && ctx.Err() == nil {
-		k.log.Warn("cannot register endpoints", "error", err)
+		level := slog.LevelWarn
+		if errors.Is(err, mptcppm.ErrPermission) && errors.Is(k.cannotSteer, mptcppm.ErrPermission) {
+			level = slog.LevelDebug // it has been said
+		}
+		k.log.Log(ctx, level, "cannot register endpoints", "error", err)
 	}
 	k.state.Store(&st)
 }

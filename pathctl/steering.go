@@ -61,7 +61,7 @@ func (k *kernel) steer(wanted bool, role policy.Role, announce []netip.Addr) *st
 	}
 	s, err := startSteering(role, k, announce, k.log)
 	if err != nil {
-		k.log.Warn("cannot be the path manager: the kernel's own one makes a subflow on every path, whatever mode and rule say", "error", err)
+		k.log.Warn("cannot be the path manager: leaving subflows to the kernel's own one, which knows neither modes nor rules (status says what to do)", "error", err)
 		k.cannotSteer = err
 		k.state.Store(&KernelStatus{CannotSteer: err})
 		return nil

@@ -18,7 +18,7 @@ func missingForRules(conf config.Client, paths []netpath.Path) (out []status.Mis
 	if conf.PathManager != config.PathManagerUserSpace && len(conf.Rules) > 0 {
 		out = append(out, status.Missing{
 			What:   collect.RulesAndModes,
-			Effect: "the kernel's path manager makes a subflow on every path whatever mode and rule say",
+			Effect: "the kernel decides about subflows: it knows neither modes nor rules",
 			Advice: "set path_manager = \"userspace\"",
 		})
 	}

@@ -26,7 +26,7 @@ const eventWrite = 10 * time.Second
 const runHeader = "Mpproxy-Run"
 
 // ErrNoEvents: the program makes no decisions of its own.
-var ErrNoEvents = errors.New("this program leaves subflows to the kernel and decides nothing itself: set path_manager = \"userspace\" to let it")
+var ErrNoEvents = errors.New("this program leaves subflows to the kernel and decides nothing itself: status says why")
 
 // Skipped stands in the stream of events for some that are not remembered any
 // more: the reader was too slow, or came too late.

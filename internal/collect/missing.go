@@ -81,7 +81,7 @@ func (h Host) steering() (m status.Missing) {
 	}
 	m = status.Missing{
 		What:   RulesAndModes,
-		Effect: "the kernel's path manager makes a subflow on every path whatever mode and rule say, and a path that fails is noticed late",
+		Effect: "the kernel decides about subflows: it knows neither modes nor rules, and notices late that a path fails",
 		Advice: "see the log",
 	}
 	if h.Program == status.Concentrator {
