@@ -15,7 +15,7 @@ import (
 
 // localEnds are the local addresses of the subflows of the one connection in
 // the status that may carry data, by path: after a failure a path that is back
-// is a backup for a while.
+// is a backup for a while, and without a round trip none is established.
 func localEnds(t *testing.T, r *rig.Rig) map[string][]netip.AddrPort {
 	t.Helper()
 	st := statusOf(t, r)
@@ -24,7 +24,7 @@ func localEnds(t *testing.T, r *rig.Rig) map[string][]netip.AddrPort {
 	}
 	ends := map[string][]netip.AddrPort{}
 	for _, f := range st.Connections[0].Subflows {
-		if !f.Backup {
+		if !f.Backup && f.RTTMillis > 0 {
 			ends[f.Path] = append(ends[f.Path], f.Local)
 		}
 	}

@@ -73,7 +73,17 @@ func bothWays(t *testing.T, r *rig.Rig) {
 	up := startUpload(t, r, newGate(t, transferSize/2), transferSize)
 	down.gate.wait(t)
 	up.gate.wait(t)
-	during := statusOf(t, r)
+	var during status.Status
+	// On a loaded machine mpproxy may take a path for dead and try it again later.
+	eventually(t, "a subflow of each connection on each path", func() string {
+		during = statusOf(t, r)
+		for _, c := range during.Connections {
+			if paths := pathsOf(c); !paths["dsl0"] || !paths["lte0"] {
+				return fmt.Sprintf("connection %d has %+v", c.ID, c.Subflows)
+			}
+		}
+		return ""
+	})
 	if len(during.Connections) != 2 {
 		t.Fatalf("%d connections in the status, want 2: %+v", len(during.Connections), during.Connections)
 	}
@@ -85,20 +95,21 @@ func bothWays(t *testing.T, r *rig.Rig) {
 	checkCounters(t, before, statusOf(t, r))
 }
 
-// checkConnection wants an MPTCP connection with a subflow on each path, each
-// with its share of the bytes that went the connection's way.
+// pathsOf returns the paths on which a connection has a subflow.
+func pathsOf(c status.Connection) map[string]bool {
+	paths := map[string]bool{}
+	for _, f := range c.Subflows {
+		paths[f.Path] = true
+	}
+	return paths
+}
+
+// checkConnection wants an MPTCP connection that has carried its half. What each
+// path had of it, the links' counters tell at the end.
 func checkConnection(t *testing.T, c status.Connection) {
 	t.Helper()
 	if c.Protocol != "mptcp" || c.FellBack != "" || c.Token == "" || c.Mode != "aggregate" {
 		t.Errorf("connection %d: protocol %s (%s), token %q, mode %s", c.ID, c.Protocol, c.FellBack, c.Token, c.Mode)
-	}
-	paths := map[string]uint64{}
-	for _, f := range c.Subflows {
-		paths[f.Path] += max(f.SentBytes, f.ReceivedBytes)
-	}
-	const least = transferSize / 100
-	if len(c.Subflows) != 2 || paths["dsl0"] < least || paths["lte0"] < least {
-		t.Errorf("connection %d: want a subflow on dsl0 and one on lte0, each with at least %d bytes: %+v", c.ID, least, c.Subflows)
 	}
 	// Half of an upload has been read by curl, which may hold some of it.
 	if most := max(c.SentBytes, c.ReceivedBytes); most < transferSize/4 || most > transferSize {
