@@ -53,8 +53,8 @@ var echoCases = []echoCase{
 func interactive(ctx context.Context, opt options) error {
 	fmt.Printf("  %-12s %-12s %-30s %-18s %s\n", "path manager", "mode", "what happens at 3 s", "aim", "seen, in each run")
 	for _, c := range echoCases {
-		for _, s := range []setting{{"kernel", "interactive"}, {"userspace", "interactive"}} {
-			if !opt.wanted(s.String(), c.name) {
+		for _, s := range []setting{pastProxy, {"kernel", "interactive"}, {"userspace", "interactive"}} {
+			if !opt.wanted(s.String(), c.name) || s == pastProxy && c.name != "nothing" {
 				continue
 			}
 			if err := c.measure(ctx, opt, s); err != nil {
@@ -64,6 +64,9 @@ func interactive(ctx context.Context, opt options) error {
 	}
 	return nil
 }
+
+// pastProxy is plain TCP over the first link: what the emulated network allows.
+var pastProxy = setting{"kernel", "no proxy"}
 
 // talked is one conversation and what was decided meanwhile.
 type talked struct {
@@ -79,7 +82,7 @@ func (c echoCase) measure(ctx context.Context, opt options, s setting) error {
 		}
 		defer r.Close()
 		together(ctx)
-		replies, err := c.run(ctx, measure.Echo{Mode: s.mode, Every: echoEvery, Size: echoSize, For: echoEnd}, r)
+		replies, err := c.run(ctx, measure.Echo{Mode: s.mode, Direct: s == pastProxy, Every: echoEvery, Size: echoSize, For: echoEnd}, r)
 		together(ctx)
 		return talked{replies, named(r, log.Decisions(replies.Begun))}, err
 	})

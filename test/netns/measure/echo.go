@@ -11,6 +11,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/net/proxy"
+
 	"mpproxy/test/netns/rig"
 )
 
@@ -18,6 +20,7 @@ import (
 // the last one was answered or not, and an answer of the same length.
 type Echo struct {
 	Mode   string
+	Direct bool // plain TCP past the proxy, over the first link: what the network itself allows
 	Every  time.Duration
 	Size   int // bytes of a message, 8 at least
 	For    time.Duration
@@ -53,9 +56,12 @@ func (rs Replies) Times(from, to time.Duration) Distribution {
 // that the conversation ended, or that an answer was wrong.
 func (e Echo) Run(ctx context.Context, r *rig.Rig) (Replies, error) {
 	const echoPort = 7
-	d, err := Dialer(r, e.Mode)
-	if err != nil {
-		return Replies{}, err
+	var d proxy.ContextDialer = r.Client
+	if !e.Direct {
+		var err error
+		if d, err = Dialer(r, e.Mode); err != nil {
+			return Replies{}, err
+		}
 	}
 	conn, err := d.DialContext(ctx, "tcp", netip.AddrPortFrom(r.Destination4, echoPort).String())
 	if err != nil {
