@@ -10,12 +10,12 @@ import (
 // Before subflows are closed they are made backups, at both ends, and what is
 // under way on them may arrive: whatever a closed subflow has not delivered has
 // to be sent again on another one, behind what that has been given already. A
-// dead subflow is not waited for: drainMost bounds it, and a few round trips do.
+// subflow on which nothing moves for a few round trips is not waited for.
 const (
 	drainLook = 5 * time.Millisecond
 	drainRTTs = 4
 	drainMin  = 50 * time.Millisecond
-	drainMost = time.Second
+	drainMost = 2 * time.Second
 )
 
 // retire takes the traffic off the subflows that leave.
@@ -24,48 +24,63 @@ func (op operation) retire(ctx context.Context, leaves func(Subflow) bool) {
 	if err != nil {
 		return
 	}
-	wait := drainMin
 	for _, s := range subflows {
 		if leaves(s) && s.TCP.State == uapi.TCPEstablished {
 			_ = op.prioritise(ctx, s.ID, Backup) // MP_PRIO is Linux 6.0; without it the rest still helps
-			wait = max(wait, drainRTTs*s.TCP.RTT)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(wait, drainMost))
+	ctx, cancel := context.WithTimeout(ctx, drainMost)
 	defer cancel()
-	op.drain(ctx, leaves)
-}
-
-// drain waits until nothing moves on the subflows, or ctx ends.
-func (op operation) drain(ctx context.Context, leaves func(Subflow) bool) {
 	tick := time.NewTicker(drainLook)
 	defer tick.Stop()
-	received := make(map[uapi.SubflowID]uint64)
-	since := make(map[uapi.SubflowID]time.Time) // when it was last seen to receive
-	for {
-		subflows, err := op.conn.Subflows()
-		if err != nil {
-			return
-		}
-		now, busy := time.Now(), false
-		for _, s := range subflows {
-			if !leaves(s) || s.TCP.State != uapi.TCPEstablished {
-				continue
-			}
-			if n, seen := received[s.ID]; !seen || n != s.TCP.BytesReceived {
-				received[s.ID], since[s.ID] = s.TCP.BytesReceived, now
-			}
-			// The peer goes on until it has heard of the priority, and what
-			// it sent then takes as long to come: one round trip.
-			busy = busy || s.TCP.Unacked > 0 || s.TCP.NotsentBytes > 0 || now.Sub(since[s.ID]) <= s.TCP.RTT
-		}
-		if !busy {
-			return
-		}
+	drains := make(map[uapi.SubflowID]*draining)
+	for op.stillDraining(drains, leaves, time.Now()) {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
 	}
+}
+
+// draining is what was seen of a subflow that leaves.
+type draining struct {
+	acked, received   uint64
+	movedOut, movedIn time.Time // when that was last seen to grow
+}
+
+// stillDraining looks once at the subflows that leave.
+func (op operation) stillDraining(drains map[uapi.SubflowID]*draining, leaves func(Subflow) bool, now time.Time) bool {
+	subflows, err := op.conn.Subflows()
+	if err != nil {
+		return false
+	}
+	busy := false
+	for _, s := range subflows {
+		if !leaves(s) || s.TCP.State != uapi.TCPEstablished {
+			continue
+		}
+		d := drains[s.ID]
+		if d == nil {
+			d = &draining{movedOut: now, movedIn: now}
+			drains[s.ID] = d
+		}
+		busy = d.busy(s.TCP, now) || busy
+	}
+	return busy
+}
+
+// busy reports whether something is still to come on the subflow, either way.
+func (d *draining) busy(tcp uapi.TCPInfo, now time.Time) bool {
+	if tcp.BytesAcked != d.acked {
+		d.acked, d.movedOut = tcp.BytesAcked, now
+	}
+	if tcp.BytesReceived != d.received {
+		d.received, d.movedIn = tcp.BytesReceived, now
+	}
+	out := tcp.Unacked > 0 || tcp.NotsentBytes > 0
+	patience := max(drainMin, drainRTTs*tcp.RTT)
+	// The peer goes on until it has heard of the priority, and what it sent
+	// then takes as long to come: one round trip. Its queue shows as a pause.
+	return out && now.Sub(d.movedOut) <= patience || now.Sub(d.movedIn) <= 2*tcp.RTT
 }

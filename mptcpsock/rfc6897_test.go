@@ -211,7 +211,7 @@ func TestRemoveDuringTransfer(t *testing.T) {
 }
 
 // closeSecond closes the subflow that joined by itself.
-func (w *world) closeSecond(t *testing.T, p pairOfConns) {
+func (w *world) closeSecond(t testing.TB, p pairOfConns) {
 	t.Helper()
 	first := firstPair(p.conn)
 	up := w.mine.await(t, "second subflow", func(e mptcppm.Event) bool { return e.Kind == mptcppm.EventSubflowEstablished })
@@ -249,9 +249,13 @@ func (w *world) hisToken(t *testing.T) (token uapi.Token) {
 
 // transferMeanwhile sends a stream, calls f after a quarter of it while the rest
 // goes on, and checks every byte. It returns the longest silence after the call.
-func transferMeanwhile(t *testing.T, from, to *Conn, f func() error) (silence time.Duration) {
+func transferMeanwhile(t testing.TB, from, to *Conn, f func() error) (silence time.Duration) {
 	t.Helper()
-	const size = 64 << 20
+	return transferOf(t, from, to, 64<<20, f)
+}
+
+func transferOf(t testing.TB, from, to *Conn, size int, f func() error) (silence time.Duration) {
+	t.Helper()
 	sent, done := make(chan error, 1), make(chan error, 1)
 	go send(from, size, sent)
 	want, got := pattern(1<<20), make([]byte, 1<<20)

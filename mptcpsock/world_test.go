@@ -25,7 +25,7 @@ const envInside = "MPPROXY_TEST_INSIDE"
 
 // inside reports whether this is that process; in the other one it runs it and
 // takes its result.
-func inside(t *testing.T) bool {
+func inside(t testing.TB) bool {
 	t.Helper()
 	if os.Getenv(envInside) == t.Name() {
 		return true
@@ -35,8 +35,12 @@ func inside(t *testing.T) bool {
 	h, err := lab.NewHost(testContext(t), lab.HostConfig{Name: "host"})
 	must(t, err)
 	t.Cleanup(func() { must(t, h.Close()) })
+	kind, args, passed := "run", []string{"-test.run", "^" + t.Name() + "$"}, "--- PASS: "+t.Name()
+	if _, ok := t.(*testing.B); ok {
+		kind, args, passed = "bench", []string{"-test.run", "^$", "-test.bench", "^" + t.Name() + "$", "-test.benchtime", "3x"}, "ns/op"
+	}
 	p, err := h.Start(testContext(t), lab.Spec{
-		Path: "/proc/self/exe", Args: []string{"-test.v", "-test.run", "^" + t.Name() + "$", "-test.timeout", "120s"},
+		Path: "/proc/self/exe", Args: append(args, "-test.v", "-test.timeout", "120s"),
 		Env: []string{envInside + "=" + t.Name(), "GORACE=atexit_sleep_ms=0"},
 	})
 	must(t, err)
@@ -46,8 +50,10 @@ func inside(t *testing.T) bool {
 		t.Errorf("%v; output:\n%s", err, p.Output())
 	} else if strings.Contains(p.Output(), "--- SKIP") {
 		t.Skip(p.Output())
-	} else if !strings.Contains(p.Output(), "--- PASS: "+t.Name()) {
+	} else if !strings.Contains(p.Output(), passed) {
 		t.Errorf("the test did not run:\n%s", p.Output())
+	} else if kind == "bench" {
+		fmt.Print(p.Output()) // testing cuts what a benchmark logs
 	} else if testing.Verbose() {
 		t.Log("\n" + p.Output())
 	}
@@ -57,7 +63,7 @@ func inside(t *testing.T) bool {
 // world is this process's host with a Controller, another host, and two links
 // between them. On link n this host is .1, the other one .2.
 type world struct {
-	t          *testing.T
+	t          testing.TB
 	self, peer namespace
 	ctl        *Controller
 	mine, his  *kernelEvents // read independently of the Controller
@@ -82,14 +88,14 @@ func addrs(texts ...string) (out []netip.Addr) {
 func port0(a netip.Addr) netip.AddrPort { return netip.AddrPortFrom(a, 0) }
 
 // newWorld opens the Controller.
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := newBareWorld(t)
 	w.ctl = openController(t)
 	return w
 }
 
-func openController(t *testing.T) *Controller {
+func openController(t testing.TB) *Controller {
 	t.Helper()
 	ctl, err := OpenController(testContext(t), ControllerConfig{StateDir: t.TempDir(), NoSourceRouting: true})
 	must(t, err)
@@ -98,7 +104,7 @@ func openController(t *testing.T) *Controller {
 }
 
 // newBareWorld has no Controller.
-func newBareWorld(t *testing.T) *world {
+func newBareWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, peer: newNamespace(t)}
 	handle, err := netns.Get()
@@ -121,13 +127,13 @@ func newBareWorld(t *testing.T) *world {
 }
 
 // addDefaultRoute adds one in the calling thread's namespace.
-func addDefaultRoute(t *testing.T, iface string, via netip.Addr, metric int) {
+func addDefaultRoute(t testing.TB, iface string, via netip.Addr, metric int) {
 	t.Helper()
 	link := must1(netlink.LinkByName(iface))(t)
 	must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: via.AsSlice(), Priority: metric}))
 }
 
-func setLinkDown(t *testing.T, iface string) {
+func setLinkDown(t testing.TB, iface string) {
 	t.Helper()
 	must(t, netlink.LinkSetDown(must1(netlink.LinkByName(iface))(t)))
 }
@@ -144,7 +150,7 @@ type kernelEvents struct {
 	used   map[int]bool
 }
 
-func watchKernel(t *testing.T, ns namespace) *kernelEvents {
+func watchKernel(t testing.TB, ns namespace) *kernelEvents {
 	t.Helper()
 	ev, err := mptcppm.DialEvents(&mptcppm.Config{NetNS: int(ns.handle)})
 	must(t, err)
@@ -153,7 +159,7 @@ func watchKernel(t *testing.T, ns namespace) *kernelEvents {
 }
 
 // await returns the first event that fits and was not returned before.
-func (k *kernelEvents) await(t *testing.T, what string, fits func(mptcppm.Event) bool) mptcppm.Event {
+func (k *kernelEvents) await(t testing.TB, what string, fits func(mptcppm.Event) bool) mptcppm.Event {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -173,13 +179,13 @@ func (k *kernelEvents) await(t *testing.T, what string, fits func(mptcppm.Event)
 }
 
 // kind awaits an event of a connection.
-func (k *kernelEvents) kind(t *testing.T, kind mptcppm.EventKind, token uapi.Token) mptcppm.Event {
+func (k *kernelEvents) kind(t testing.TB, kind mptcppm.EventKind, token uapi.Token) mptcppm.Event {
 	t.Helper()
 	return k.await(t, fmt.Sprintf("%v of %v", kind, token), func(e mptcppm.Event) bool { return e.Kind == kind && e.Token == token })
 }
 
 // of awaits an event about a subflow.
-func (k *kernelEvents) of(t *testing.T, kind mptcppm.EventKind, p Pair) mptcppm.Event {
+func (k *kernelEvents) of(t testing.TB, kind mptcppm.EventKind, p Pair) mptcppm.Event {
 	t.Helper()
 	return k.await(t, fmt.Sprintf("%v of %v", kind, p), func(e mptcppm.Event) bool { return e.Kind == kind && pairOf(e) == p })
 }
@@ -255,7 +261,7 @@ func (w *world) both(t *testing.T, f func(t *testing.T, w *world, p pairOfConns,
 }
 
 // in is the world with the cleanup and the events of a subtest.
-func (w *world) in(t *testing.T) *world {
+func (w *world) in(t testing.TB) *world {
 	t.Helper()
 	sub := *w
 	sub.t, sub.mine, sub.his = t, watchKernel(t, w.self), watchKernel(t, w.peer)
@@ -263,7 +269,7 @@ func (w *world) in(t *testing.T) *world {
 }
 
 // counter reads one of the kernel's MPTCP counters in a namespace.
-func counter(t *testing.T, ns namespace, name string) int {
+func counter(t testing.TB, ns namespace, name string) int {
 	t.Helper()
 	value := -1
 	ns.do(t, func() {

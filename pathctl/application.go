@@ -82,7 +82,7 @@ func OpenApplication(cfg ApplicationConfig, log *slog.Logger) (_ *Application, e
 	if a.events, err = mptcppm.DialEvents(nil); err != nil {
 		return nil, fmt.Errorf("listening to the kernel's MPTCP events: %w", err)
 	}
-	if a.watch, err = rtowatch.Open(rtowatch.Config{}, log); err != nil {
+	if a.watch, err = rtowatch.Open(rtowatch.Config{Backlog: true}, log); err != nil {
 		return nil, fmt.Errorf("watching for timeouts: %w", err)
 	}
 	a.engine = newEngine(policy.Client, a.client, a.watch, nil, log)
