@@ -56,7 +56,7 @@ func cost(ctx context.Context, l *lab) (result, error) {
 					continue
 				}
 				jobs = append(jobs, func(ctx context.Context) error {
-					delays, err := costRun(ctx, l, a, load == "busy")
+					delays, err := costRun(ctx, l, a, load == "busy", costPart)
 					if err != nil {
 						return fmt.Errorf("%s: %w", name, err)
 					}
@@ -74,8 +74,8 @@ func cost(ctx context.Context, l *lab) (result, error) {
 
 func costCase(a arm, load string) string { return a.label + ", " + load }
 
-// costRun fetches costPart times and returns the delays in µs.
-func costRun(ctx context.Context, l *lab, a arm, busy bool) ([]float64, error) {
+// costRun fetches so many times and returns the delays in µs.
+func costRun(ctx context.Context, l *lab, a arm, busy bool, count int) ([]float64, error) {
 	fast := []netns.LinkConfig{{Name: "eth0", V4: true}, {Name: "eth1", V4: true}}
 	r, err := l.rig(ctx, a.config(fast...))
 	if err != nil {
@@ -98,7 +98,7 @@ func costRun(ctx context.Context, l *lab, a arm, busy bool) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	for range costPart {
+	for range count {
 		if err := fetches.fetch(ctx); err != nil {
 			return nil, err
 		}

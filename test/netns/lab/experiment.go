@@ -23,7 +23,7 @@ type experiment struct {
 
 func experiments() []experiment {
 	return []experiment{
-		longlivedExperiment, backupExperiment, streamingExperiment, balanceExperiment, simultExperiment, pairsExperiment, costExperiment,
+		longlivedExperiment, backupExperiment, streamingExperiment, balanceExperiment, simultExperiment, pairsExperiment, costExperiment, modesExperiment,
 	}
 }
 
