@@ -162,13 +162,23 @@ func (v *view) faultOf(s *sub, acts bool) fault {
 
 // stallLimit is how long a healthy subflow may leave data in flight
 // unacknowledged. Where loss has blown up round trips before, the least one
-// rules.
+// rules; where none was measured, because the SYN had to be repeated (RFC 6298
+// section 3), that of the path.
 func (v *view) stallLimit(s *sub) time.Duration {
-	if v.onTrial(s.Path) {
-		return max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(s.MinRTT)))
+	rtt, spread := s.RTT, 4*s.RTTVar
+	switch {
+	case s.RTT == 0 && s.path != nowhere && v.paths[s.path].RTT > 0:
+		rtt, spread = v.paths[s.path].RTT, 2*v.paths[s.path].RTT
+	case s.RTT == 0:
+		spread = unmeasured
+	case v.onTrial(s.Path):
+		rtt, spread = s.MinRTT, 0
 	}
-	return max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(s.RTT))+4*s.RTTVar)
+	return max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(rtt))+spread)
 }
+
+// unmeasured is what a subflow gets of which no round trip is known.
+const unmeasured = 300 * time.Millisecond
 
 // proven tells the silence of a path from the loss of a packet or two: one lost
 // packet of a thin flow is silent for RTO + RTT on a path that is well.

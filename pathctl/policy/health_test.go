@@ -13,10 +13,17 @@ func TestFailure(t *testing.T) {
 	noise := Memory{Watches: []Watch{{1, SignLoss, 29900 * ms}}}
 	blamed := Memory{Notes: []Note{{Path: "wifi", Failures: 1, Until: 29 * time.Second}}}
 	fresh := func(s Subflow, n int, rate float64) []Subflow { s.Fresh, s.FreshLoss = n, rate; return two(s) }
+	unmeasuredOn := func(id SubflowID, path string) Subflow {
+		s := on(id, path)
+		s.RTT, s.MinRTT, s.RTTVar = 0, 0, time.Second // as the kernel begins
+		return s
+	}
 	const fine, gone = "1 2", "2 -1 failed"
 	run(t, Aggregate, []row{
 		{name: "progress", subs: two(stalled(on(1, "wifi"), 140*ms)), want: fine},
 		{name: "stall", subs: two(stalled(on(1, "wifi"), 240*ms)), want: gone, why: "no progress for 240 ms on wifi"},
+		{name: "stall before any round trip was measured", subs: two(stalled(unmeasuredOn(1, "wifi"), 240*ms)), paths: ways(func() Path { p := wifi(); p.RTT = 20 * ms; return p }(), dsl()), want: gone, why: "limit 150 ms"},
+		{name: "of a path that is known to be long", subs: two(stalled(unmeasuredOn(1, "wifi"), 240*ms)), paths: ways(func() Path { p := wifi(); p.RTT = 100 * ms; return p }(), dsl()), want: fine},
 		{name: "stall of a long path", subs: two(stalled(estab(1, "wifi", 300*ms), 700*ms)), want: fine},
 		{name: "loss on trial in too few segments", subs: fresh(on(1, "wifi"), 19, 0.3), memory: blamed, want: fine},
 		{name: "loss on trial", subs: fresh(on(1, "wifi"), 20, 0.2), memory: blamed, want: gone, why: "loss 20 %"},
