@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/coexist"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/policy"
 )
@@ -43,6 +44,7 @@ type Concentrator struct {
 	last   []netip.Addr
 
 	steering atomic.Pointer[steering] // nil: the kernel steers
+	others   atomic.Pointer[othersWatch]
 }
 
 // NewConcentrator returns a controller; nothing happens before Run.
@@ -62,6 +64,14 @@ func (c *Concentrator) String() string { return "controller" }
 // Ready is closed once subflows may join.
 func (c *Concentrator) Ready() <-chan struct{} { return c.ready }
 
+// Notices returns what else on this host has a say about subflows.
+func (c *Concentrator) Notices() []coexist.Notice {
+	if w := c.others.Load(); w != nil {
+		return w.list()
+	}
+	return nil
+}
+
 // Run keeps limits and announced addresses in place, or steers, until ctx is
 // done, then puts everything back.
 func (c *Concentrator) Run(ctx context.Context) error {
@@ -74,6 +84,7 @@ func (c *Concentrator) steerOrServe(ctx context.Context) error {
 	s := c.kernel.steer(c.cfg.UserSpace, policy.Concentrator, c.addresses())
 	g, ctx := errgroup.WithContext(ctx)
 	others := newOthersWatch(c.kernel, s, nil, c.log)
+	c.others.Store(others)
 	g.Go(func() error { return others.run(ctx) })
 	if s == nil {
 		c.serve(ctx)

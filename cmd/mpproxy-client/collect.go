@@ -14,7 +14,6 @@ import (
 	"mpproxy/internal/status"
 	"mpproxy/mptcpsock"
 	"mpproxy/pathctl"
-	"mpproxy/pathctl/coexist"
 	"mpproxy/pathctl/netpath"
 	"mpproxy/proxy"
 )
@@ -65,7 +64,7 @@ func (c *collector) Status(ctx context.Context) (status.Status, error) {
 	s.Missing = append(s.Missing, collect.Missing(host)...)
 	s.Missing = append(s.Missing, missing(paths, whyNot, host.NoMPTCP == nil, s.Server.PlainTCP)...)
 	s.Missing = append(s.Missing, missingForRules(c.conf, paths)...)
-	s.Notices = notices(c.controller.Notices())
+	s.Notices = collect.Notices(c.controller.Notices())
 	return s, nil
 }
 
@@ -120,15 +119,6 @@ func (c *collector) Health(context.Context) error {
 		return fmt.Errorf("the concentrator: %s", h.State)
 	}
 	return nil
-}
-
-// notices is never nil: programs that read the status get a list.
-func notices(found []coexist.Notice) []status.Notice {
-	out := []status.Notice{}
-	for _, n := range found {
-		out = append(out, status.Notice{Kind: string(n.Kind), What: n.What, Effect: n.Effect, Advice: n.Advice})
-	}
-	return out
 }
 
 func (c *collector) server() status.Server {

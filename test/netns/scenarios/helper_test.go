@@ -28,6 +28,8 @@ const (
 	// helperConfine becomes another program with fewer rights:
 	// RESTRICTION… -- PROGRAM ARGUMENT…
 	helperConfine = "confine"
+	// helperListen joins the group of MPTCP's events, as mptcpd does.
+	helperListen = "listen"
 )
 
 // Restrictions of helperConfine.
@@ -46,6 +48,8 @@ func beHelper(kind string, args []string) {
 		err = connect(args[0], args[1])
 	case helperConfine:
 		err = confine(args)
+	case helperListen:
+		err = listenToEvents()
 	default:
 		err = fmt.Errorf("no helper %q", kind)
 	}
