@@ -58,6 +58,7 @@ type kernel struct {
 	// cannotSteer is set before anything is applied.
 	cannotSteer error
 	state       atomic.Pointer[KernelStatus]
+	own         atomic.Pointer[ownership]
 }
 
 func newKernel(role string, firstID uapi.AddrID, dir string, log *slog.Logger) *kernel {
@@ -86,12 +87,17 @@ func (k *kernel) open(ctx context.Context) {
 	if err == nil {
 		found, err = k.journal.Pending(limitsKey, &k.saved)
 	}
+	var own ownership
+	if err == nil {
+		_, err = k.journal.Pending(endpointsKey, &own)
+	}
 	if err != nil {
 		k.fail(errors.Join(err, client.Close()))
 		k.lock.release()
 		return
 	}
 	k.client = client
+	k.own.Store(&own)
 	if found {
 		k.log.Warn("an earlier run ended without putting the MPTCP limits back: doing it now")
 	}
@@ -114,7 +120,7 @@ func (k *kernel) apply(ctx context.Context, want []mptcppm.Endpoint, limits func
 	st := KernelStatus{CannotSteer: k.cannotSteer}
 	have, err := k.client.Endpoints(ctx)
 	if err == nil {
-		ch := diff(have, want, k.firstID)
+		ch := diff(have, want, k.owned(), k.firstID)
 		if len(ch.notes) > 0 {
 			st.Foreign = ch.notes[0]
 		}
@@ -136,9 +142,17 @@ func (k *kernel) apply(ctx context.Context, want []mptcppm.Endpoint, limits func
 }
 
 func (k *kernel) change(ctx context.Context, ch changes) error {
+	if len(ch.add)+len(ch.remove) == 0 {
+		return nil
+	}
 	var errs []error
+	own := slices.Clone(k.owned())
 	for _, e := range ch.remove {
-		errs = append(errs, k.client.DelEndpoint(ctx, e.ID))
+		if err := k.client.DelEndpoint(ctx, e.ID); err != nil {
+			errs = append(errs, err) // it stays ours, and is tried again the next time
+		} else {
+			own = own.without(e)
+		}
 		stays := slices.ContainsFunc(ch.add, func(a mptcppm.Endpoint) bool { return a.Addr == e.Addr })
 		if e.Flags&mptcppm.FlagSubflow != 0 && !stays {
 			// The first subflow of a connection has address id 0 and outlives
@@ -146,6 +160,9 @@ func (k *kernel) change(ctx context.Context, ch changes) error {
 			errs = append(errs, k.client.DelInitialAddr(ctx, e.Addr))
 		}
 		k.log.Debug("endpoint removed", "endpoint", e)
+	}
+	if err := k.record(own.with(ch.add)); err != nil {
+		return errors.Join(append(errs, fmt.Errorf("not registering endpoints, because they could not be removed after a crash: %w", err))...)
 	}
 	for _, e := range ch.add {
 		err := k.client.AddEndpoint(ctx, e)
@@ -208,11 +225,14 @@ func (k *kernel) dropEndpoints(ctx context.Context) error {
 	}
 	var errs []error
 	for _, e := range have {
-		if inRange(e.ID, k.firstID) {
+		if k.owned().has(e) {
 			errs = append(errs, k.client.DelEndpoint(ctx, e.ID))
 		}
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return k.record(nil)
 }
 
 func (k *kernel) restoreLimits(ctx context.Context) error {

@@ -240,8 +240,14 @@ func TestLargeLimitsAreKept(t *testing.T) {
 	must(t, l.client.SetLimits(testContext(t), mptcppm.Limits{Subflows: 8, AddAddrAccepted: 4}))
 	p := l.start(t, "client")
 	wantLimits(t, "while it runs", l.client, 8, 4)
-	if left, _ := filepath.Glob(filepath.Join(l.state, "*")); len(left) != 0 {
-		t.Errorf("the journal has %v although nothing was changed", left)
+	left, err := filepath.Glob(filepath.Join(l.state, "*"))
+	must(t, err)
+	for _, f := range left {
+		b, err := os.ReadFile(f)
+		must(t, err)
+		if strings.Contains(string(b), limitsKey) {
+			t.Errorf("the journal has %s although no limit was changed", b)
+		}
 	}
 	stop(t, p)
 	wantLimits(t, "after it stopped", l.client, 8, 4)
@@ -269,16 +275,20 @@ func TestAfterACrash(t *testing.T) {
 			if len(during) < 2 || raised.Subflows == 1 {
 				t.Fatalf("the crash left %v and %+v: nothing to clean up", during, raised)
 			}
-			// What a run with other paths left.
-			stray := mptcppm.Endpoint{ID: first + 20, Addr: netip.MustParseAddr("203.0.113.78"), Flags: mptcppm.FlagSignal}
-			must(t, pm.AddEndpoint(testContext(t), stray))
+			// Another program's, with the number behind ours that the kernel gives it.
+			other := mptcppm.Endpoint{Addr: netip.MustParseAddr("203.0.113.78"), Flags: mptcppm.FlagSignal}
+			must(t, pm.AddEndpoint(testContext(t), other))
+			all := endpoints(t, pm)
+			if other = all[len(all)-1]; !inRange(other.ID, first) {
+				t.Fatalf("the kernel gave another program's endpoint an id out of our range: %v", other)
+			}
 
 			p = l.start(t, role, env)
 			waitFor(t, p, "an earlier run ended without putting the MPTCP limits back")
-			wantSame(t, "endpoints of the next run", during, endpoints(t, pm))
+			wantSame(t, "endpoints of the next run", append(during, other), endpoints(t, pm))
 			wantSame(t, "limits of the next run", raised, limits(t, pm))
 			stop(t, p)
-			wantEndpoints(t, "after it stopped", pm, foreign)
+			wantEndpoints(t, "after it stopped", pm, foreign, other)
 			wantLimits(t, "after it stopped", pm, 1, 0)
 			if left, _ := filepath.Glob(filepath.Join(l.state, "*")); len(left) != 0 {
 				t.Errorf("files left: %v", left)

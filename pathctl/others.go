@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/coexist"
+	"mpproxy/pathctl/mptcppm"
 )
 
 // othersEvery is how often it is looked for others that have a say about
@@ -30,7 +30,7 @@ type othersWatch struct {
 
 func newOthersWatch(k *kernel, s *steering, strict func() []string, log *slog.Logger) *othersWatch {
 	w := &othersWatch{log: log, role: k.role, steering: s, strict: strict}
-	w.scanner.Ours = isOurs
+	w.scanner.Ours = k.isOurs
 	if k.client != nil {
 		w.scanner.Endpoints = k.client.Endpoints
 		w.scanner.EventsGroup = k.client.EventsGroup()
@@ -38,9 +38,14 @@ func newOthersWatch(k *kernel, s *steering, strict func() []string, log *slog.Lo
 	return w
 }
 
-// isOurs reports whether an endpoint id is of a range of ours.
-func isOurs(id uapi.AddrID) bool {
-	return inRange(id, firstClientID) || inRange(id, firstConcentratorID)
+// isOurs reports whether an endpoint is ours, or that of an mpproxy of the other
+// role, which its range tells well enough for what is only said.
+func (k *kernel) isOurs(e mptcppm.Endpoint) bool {
+	other := firstClientID
+	if k.firstID == firstClientID {
+		other = firstConcentratorID
+	}
+	return k.owned().has(e) || inRange(e.ID, other)
 }
 
 // run looks until ctx is done. Two programs with a say get along badly, but

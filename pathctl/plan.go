@@ -11,8 +11,8 @@ import (
 )
 
 // Ids of the endpoints that mpproxy registers, for each role. The kernel counts
-// ids up from 1, and so do NetworkManager and mptcpd: a range of our own tells
-// ours from theirs, also after a crash.
+// ids up from 1, and so do NetworkManager and mptcpd: a range of our own keeps
+// ours out of the way of theirs. What is ours the journal tells.
 const (
 	firstClientID       uapi.AddrID = 160
 	firstConcentratorID uapi.AddrID = 192
@@ -98,21 +98,20 @@ type changes struct {
 }
 
 // diff compares the registered endpoints with the wanted ones, which are in the
-// order of their worth. Only endpoints with ids from first on are ours; another
-// program's endpoint on the same address serves as well as our own and is left
-// alone.
+// order of their worth. Ours get ids from first on; another program's endpoint on
+// the same address serves as well as our own and is left alone.
 //
 // An endpoint that the kernel made by itself for the address of a subflow is
 // removed first: the kernel replaces such a one only by an endpoint without an
 // id (mptcp_pm_nl_append_new_local_addr in net/mptcp/pm_kernel.c).
-func diff(have, want []mptcppm.Endpoint, first uapi.AddrID) changes {
+func diff(have, want []mptcppm.Endpoint, own ownership, first uapi.AddrID) changes {
 	var c changes
 	used := make(map[uapi.AddrID]bool)
 	for _, h := range have {
 		used[h.ID] = true
 		wanted := slices.ContainsFunc(want, func(w mptcppm.Endpoint) bool { return same(h, w) })
 		replaced := h.Flags&mptcppm.FlagImplicit != 0 && slices.ContainsFunc(want, func(w mptcppm.Endpoint) bool { return w.Addr == h.Addr && w.Port == h.Port })
-		if inRange(h.ID, first) && !wanted || replaced {
+		if own.has(h) && !wanted || replaced {
 			c.remove = append(c.remove, h)
 			used[h.ID] = false
 		}
@@ -120,7 +119,7 @@ func diff(have, want []mptcppm.Endpoint, first uapi.AddrID) changes {
 	room := mptcppm.MaxEndpoints - len(have) + len(c.remove)
 	for _, w := range want {
 		i := slices.IndexFunc(have, func(h mptcppm.Endpoint) bool { return h.Addr == w.Addr && h.Port == w.Port })
-		if i >= 0 && !inRange(have[i].ID, first) && have[i].Flags&mptcppm.FlagImplicit == 0 {
+		if i >= 0 && !own.has(have[i]) && have[i].Flags&mptcppm.FlagImplicit == 0 {
 			c.notes = append(c.notes, fmt.Sprintf("%v is registered by another program (%v): left as it is", w.Addr, have[i]))
 			continue
 		}

@@ -182,7 +182,7 @@ func TestDiff(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			have, wanted := slices.Clone(tt.have), slices.Clone(tt.want)
-			got := diff(tt.have, tt.want, first)
+			got := diff(tt.have, tt.want, inRangeOf(tt.have, first), first)
 			wantSame(t, "remove", tt.remove, got.remove)
 			wantSame(t, "add", tt.add, got.add)
 			if len(got.notes) != tt.notes || tt.notes > 0 && !strings.Contains(got.notes[0], wifi4.String()) {
@@ -192,6 +192,30 @@ func TestDiff(t *testing.T) {
 			wantSame(t, "the list of what is wanted, afterwards", wanted, tt.want)
 		})
 	}
+}
+
+// inRangeOf takes every endpoint of a range for ours.
+func inRangeOf(have []mptcppm.Endpoint, first uapi.AddrID) (own ownership) {
+	for _, h := range have {
+		if inRange(h.ID, first) {
+			own = append(own, ownEndpoint{h.ID, h.Addr})
+		}
+	}
+	return own
+}
+
+// TestDiffLeavesForeignIDsOfOurRange: the kernel gives another program's endpoint
+// the number behind ours.
+func TestDiffLeavesForeignIDsOfOurRange(t *testing.T) {
+	ours := mptcppm.Endpoint{ID: firstClientID, Addr: wifi4, Flags: mptcppm.FlagSubflow}
+	theirs := mptcppm.Endpoint{ID: firstClientID + 1, Addr: lte4, Flags: mptcppm.FlagSubflow}
+	own := ownership{{ours.ID, ours.Addr}}
+	c := diff([]mptcppm.Endpoint{ours, theirs}, []mptcppm.Endpoint{{Addr: wifi6, Flags: mptcppm.FlagSubflow}}, own, firstClientID)
+	wantSame(t, "remove", []mptcppm.Endpoint{ours}, c.remove)
+	if c.add[0].ID == theirs.ID {
+		t.Errorf("its id was taken: %v", c.add[0])
+	}
+	wantSame(t, "ours afterwards", ownership{{c.add[0].ID, wifi6}}, own.without(ours).with(c.add))
 }
 
 // TestDiffConverges: carrying the changes out leaves nothing to do, whatever was
@@ -211,12 +235,12 @@ func TestDiffConverges(t *testing.T) {
 				wanted = append(wanted, e)
 			}
 		}
-		c := diff(have, wanted, firstClientID)
+		c := diff(have, wanted, inRangeOf(have, firstClientID), firstClientID)
 		have = carryOut(t, have, c)
 		if len(have) != len(wanted) {
 			t.Fatalf("mask %b: %d endpoints, want %d", mask, len(have), len(wanted))
 		}
-		if c := diff(have, wanted, firstClientID); len(c.add)+len(c.remove) != 0 {
+		if c := diff(have, wanted, inRangeOf(have, firstClientID), firstClientID); len(c.add)+len(c.remove) != 0 {
 			t.Fatalf("mask %b: still to do: %+v", mask, c)
 		}
 	}
@@ -244,7 +268,7 @@ func TestDiffLeavesOutWhatDoesNotFit(t *testing.T) {
 	}
 	foreign := mptcppm.Endpoint{ID: 1, Addr: lte4, Flags: mptcppm.FlagSignal}
 	stale := mptcppm.Endpoint{ID: firstClientID + 7, Addr: lte6, Flags: mptcppm.FlagSubflow}
-	c := diff([]mptcppm.Endpoint{foreign, stale}, wanted, firstClientID)
+	c := diff([]mptcppm.Endpoint{foreign, stale}, wanted, ownership{{stale.ID, stale.Addr}}, firstClientID)
 	if len(c.add) != 7 || c.add[0].Addr != wanted[0].Addr || len(c.notes) != 3 || !strings.Contains(c.notes[0], "192.0.2.8 ") {
 		t.Errorf("adds %v, notes %q: want the first 7, and a note for each of the others", c.add, c.notes)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 
-	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
 )
 
@@ -15,8 +14,8 @@ import (
 type Scanner struct {
 	// Endpoints reads all endpoints of the network namespace.
 	Endpoints func(context.Context) ([]mptcppm.Endpoint, error)
-	// Ours reports whether an endpoint id belongs to an mpproxy.
-	Ours func(uapi.AddrID) bool
+	// Ours reports whether an endpoint belongs to an mpproxy.
+	Ours func(mptcppm.Endpoint) bool
 	// EventsGroup is the multicast group of MPTCP's events, 0 when not known:
 	// listeners are not looked for then.
 	EventsGroup uint32
@@ -39,7 +38,7 @@ func (s *Scanner) Scan(ctx context.Context) (Facts, error) {
 		all, endpointsErr = s.Endpoints(ctx)
 	}
 	for _, e := range all {
-		if !s.Ours(e.ID) && e.Flags&mptcppm.FlagImplicit == 0 {
+		if !s.Ours(e) && e.Flags&mptcppm.FlagImplicit == 0 {
 			f.Endpoints = append(f.Endpoints, e)
 		}
 	}

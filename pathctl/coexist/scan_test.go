@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
 )
 
@@ -71,7 +70,7 @@ var equateAddrs = cmpopts.EquateComparable(netip.Addr{})
 func (p fakeProc) scanner(endpoints ...mptcppm.Endpoint) *Scanner {
 	return &Scanner{
 		Endpoints:   func(context.Context) ([]mptcppm.Endpoint, error) { return endpoints, nil },
-		Ours:        func(id uapi.AddrID) bool { return id >= 160 },
+		Ours:        func(e mptcppm.Endpoint) bool { return e.ID >= 160 },
 		EventsGroup: testGroup, Proc: p.root,
 	}
 }

@@ -11,14 +11,13 @@ import (
 
 	"mpproxy/internal/status"
 	"mpproxy/mptcpsock"
-	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/test/netns"
 	"mpproxy/test/netns/rig"
 )
 
-// addEndpoint registers one as NetworkManager and mptcpd do: with the first free
-// id.
+// addEndpoint registers one with the id that the kernel gives it: once there are
+// endpoints of ours, that is one behind them.
 func addEndpoint(ctx context.Context, h *netns.Host, e mptcppm.Endpoint) error {
 	return h.Do(ctx, func() error {
 		pm, err := mptcppm.Dial(nil)
@@ -30,7 +29,7 @@ func addEndpoint(ctx context.Context, h *netns.Host, e mptcppm.Endpoint) error {
 	})
 }
 
-func endpointIDs(t *testing.T, h *netns.Host) (ids []uapi.AddrID) {
+func foreignAddrs(t *testing.T, h *netns.Host) (addrs []netip.Addr) {
 	t.Helper()
 	err := h.Do(t.Context(), func() error {
 		pm, err := mptcppm.Dial(nil)
@@ -40,14 +39,14 @@ func endpointIDs(t *testing.T, h *netns.Host) (ids []uapi.AddrID) {
 		defer pm.Close()
 		es, err := pm.Endpoints(t.Context())
 		for _, e := range es {
-			ids = append(ids, e.ID)
+			addrs = append(addrs, e.Addr)
 		}
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ids
+	return addrs
 }
 
 // notices waits until the status has notices of exactly these kinds, and
@@ -114,8 +113,8 @@ func TestForeignEndpoints(t *testing.T) {
 			if err := r.ClientDaemon.Stop(patient(t)); err != nil {
 				t.Fatal(err)
 			}
-			if ids := endpointIDs(t, r.Client); !slices.Equal(ids, []uapi.AddrID{1, 2}) {
-				t.Errorf("endpoints after the stop: %v, want the other program's 1 and 2", ids)
+			if have := foreignAddrs(t, r.Client); !slices.Equal(have, []netip.Addr{first, second}) {
+				t.Errorf("endpoints after the stop: %v, want the other program's %v and %v", have, first, second)
 			}
 			if n := strings.Count(r.ClientDaemon.Output(), `msg="MPTCP endpoints of another program`); n != 2 {
 				t.Errorf("said %d times, want once for each change", n)
