@@ -14,8 +14,8 @@ import (
 	"mpproxy/test/netns/rig"
 )
 
-// bin is the directory of the programs under test.
-var bin string
+// programs is the directory of the programs under test.
+var programs string
 
 func TestMain(m *testing.M) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	bin = dir // an error of entering is repeated, and explained, by netns.Require
+	programs = dir // an error of entering is repeated, and explained, by netns.Require
 	code := m.Run()
 	err = remove()
 	if code == 0 {
@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 // and what is made of it.
 func TestCostSmall(t *testing.T) {
 	netns.Require(t)
-	l := &lab{options: options{bin: bin}}
+	l := &lab{options: options{bin: programs}}
 	for _, a := range []arm{stockFullMesh, ours("aggregate")} {
 		delays, err := costRun(t.Context(), l, a, false, 3)
 		if err != nil {
