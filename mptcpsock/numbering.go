@@ -6,13 +6,13 @@ import (
 	"mpproxy/mptcpsock/uapi"
 )
 
+// firstSubflowID is the number of the initial subflow, the kernel's and ours.
+const firstSubflowID uapi.SubflowID = 1
+
 // numbering gives subflows ids where the kernel gives none, Linux before 6.5:
 // the next number to each pair of ends when it is first seen. A pair that was
 // away for a reading is another subflow. The kernel too counts from the initial
 // subflow, so that both number most connections alike.
-// firstSubflowID is the number of the initial subflow, the kernel's and ours.
-const firstSubflowID uapi.SubflowID = 1
-
 type numbering struct {
 	mu   sync.Mutex
 	ids  map[Pair]uapi.SubflowID

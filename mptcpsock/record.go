@@ -1,7 +1,9 @@
 package mptcpsock
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
@@ -184,7 +186,8 @@ func (r *record) remoteFor(local netip.Addr) (netip.AddrPort, bool) {
 	if r.first.Remote.Addr().Is4() == local.Is4() && !r.denyJoin {
 		return r.first.Remote, true
 	}
-	for _, a := range r.announced {
+	for _, id := range slices.Sorted(maps.Keys(r.announced)) {
+		a := r.announced[id]
 		if a.Addr().Is4() == local.Is4() {
 			if a.Port() == 0 {
 				a = netip.AddrPortFrom(a.Addr(), r.first.Remote.Port())

@@ -1,0 +1,121 @@
+package mptcpsock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"mpproxy/pathctl/mptcppm"
+	"mpproxy/pathctl/netpath"
+)
+
+// AddAddrs is TCP_MULTIPATH_ADD during a connection (RFC 6897 section 5.3.3): it
+// lets the connection use further local addresses, IPv4 and IPv6 in one call. A
+// client opens a subflow from each, to the peer's address of the same family, and
+// waits for the outcome; a port is the one to bind. A server announces each to
+// the peer (ADD_ADDR), which decides for itself; where a port is given, the
+// caller listens there. Under a service or mode it decides when to use the
+// paths of these addresses.
+//
+// What works stays when another address fails; the error joins the failures,
+// each as OpenSub gives it.
+func (c *Conn) AddAddrs(ctx context.Context, addrs ...netip.AddrPort) error {
+	op, err := c.begin("add local addresses", fmt.Sprint(addrs))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, a := range addrs {
+		a = unmapPort(a)
+		if err := checkLocal(a.Addr()); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		errs = append(errs, op.addAddr(ctx, a))
+	}
+	return op.fail(errors.Join(errs...))
+}
+
+func checkLocal(a netip.Addr) error {
+	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() {
+		return fmt.Errorf("%w: %v is not a local address", ErrInvalid, a)
+	}
+	return nil
+}
+
+func (op operation) addAddr(ctx context.Context, a netip.AddrPort) error {
+	op.ctl.mu.Lock()
+	server := op.rec.server
+	inUse := op.rec.uses(a.Addr())
+	if !slices.Contains(op.rec.allowed, a) {
+		op.rec.allowed = append(op.rec.allowed, a)
+	}
+	op.ctl.mu.Unlock()
+	switch {
+	case op.steered():
+		return op.restrict(ctx)
+	case server:
+		return op.announce(ctx, a)
+	case inUse:
+		return nil
+	}
+	_, err := op.open(ctx, a, netip.AddrPort{}, Normal)
+	if err != nil {
+		return fmt.Errorf("%v: %w", a, err)
+	}
+	return nil
+}
+
+func (op operation) steered() bool {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	return !op.steering.manual()
+}
+
+// uses reports whether an established subflow has a local address.
+func (r *record) uses(a netip.Addr) bool {
+	for p := range r.subs {
+		if p.Local.Addr() == a {
+			return true
+		}
+	}
+	return false
+}
+
+// restrict gives a steered connection the paths of its allowed addresses.
+func (op operation) restrict(ctx context.Context) error {
+	op.ctl.mu.Lock()
+	allowed := slices.Clone(op.rec.allowed)
+	op.ctl.mu.Unlock()
+	st := op.conn.Steering()
+	st.Paths = op.ctl.pathsOf(func(a netpath.Addr) bool {
+		return slices.ContainsFunc(allowed, func(b netip.AddrPort) bool { return a.Addr == b.Addr() })
+	})
+	if len(st.Paths) == 0 {
+		return fmt.Errorf("%w: no path that is up has one of the addresses %v", ErrUnknownAddress, allowed)
+	}
+	return op.steer(ctx, st)
+}
+
+// announce tells the peer about a local address.
+func (op operation) announce(ctx context.Context, a netip.AddrPort) error {
+	if err := op.joinable(ctx); err != nil {
+		return err
+	}
+	op.ctl.mu.Lock()
+	id, ok := op.rec.addrID(a.Addr())
+	op.ctl.mu.Unlock()
+	if !ok {
+		return fmt.Errorf("%w: the connection has used too many local addresses", ErrInvalid)
+	}
+	err := op.ctl.cmds.Announce(ctx, op.rec.token, mptcppm.Endpoint{ID: id, Addr: a.Addr(), Port: a.Port()})
+	if err != nil {
+		return fmt.Errorf("%v: %w", a, op.createError(err))
+	}
+	op.ctl.mu.Lock()
+	op.rec.told[a.Addr()] = true
+	op.ctl.mu.Unlock()
+	return nil
+}
