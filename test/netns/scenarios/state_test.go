@@ -21,6 +21,7 @@ import (
 // routes of all tables, endpoints, limits and sysctls.
 func hostState(t *testing.T, h *netns.Host) []string {
 	t.Helper()
+	ipv6Settled(t, h)
 	var state []string
 	add := func(kind string, v any) { state = append(state, fmt.Sprintf("%s %v", kind, v)) }
 	err := h.Do(t.Context(), func() error {
@@ -36,6 +37,33 @@ func hostState(t *testing.T, h *netns.Host) []string {
 	}
 	slices.Sort(state)
 	return state
+}
+
+// ipv6Settled waits until the kernel has made the routes of a host's own IPv6
+// addresses, which it does some time after they were set (addrconf_dad_work).
+func ipv6Settled(t *testing.T, h *netns.Host) {
+	t.Helper()
+	eventually(t, "local routes", func() (missing string) {
+		err := h.Do(t.Context(), func() error {
+			addrs, err := netlink.AddrList(nil, netlink.FAMILY_V6)
+			if err != nil {
+				return err
+			}
+			local := &netlink.Route{Table: unix.RT_TABLE_LOCAL}
+			routes, err := netlink.RouteListFiltered(netlink.FAMILY_V6, local, netlink.RT_FILTER_TABLE)
+			for _, a := range addrs {
+				leads := func(r netlink.Route) bool { return r.Dst != nil && r.Dst.IP.Equal(a.IP) }
+				if !slices.ContainsFunc(routes, leads) {
+					missing = fmt.Sprintf("none to %s", a.IP)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return missing
+	})
 }
 
 func rulesAndRoutes(add func(string, any)) error {
