@@ -144,6 +144,10 @@ func (v *view) faultOf(s *sub, acts bool) fault {
 		if s.Stalled >= limit {
 			v.lookIn(limit / 2)
 		}
+		if v.lookIn(limit/2 - s.Stalled); s.Stalled >= limit/2 && s.path != nowhere && !v.proven(s) {
+			v.ask(s.path) // few segments in flight prove nothing
+			v.lookIn(v.p.ProbeTimeout / 2)
+		}
 	} else if acts && s.Busy {
 		v.lookIn(limit / 2) // a stall that begins now is seen before it is one
 	}

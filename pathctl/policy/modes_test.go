@@ -108,7 +108,7 @@ func TestInteractive(t *testing.T) {
 		{name: "queue begins", subs: both(full, estab(2, "dsl", 60*ms)), paths: ways(wifi(), dsl()), memory: onWifi, want: "1 2b"},
 		{name: "queue lasts", subs: both(full, estab(2, "dsl", 60*ms)), paths: ways(wifi(), dsl()), memory: rival, want: "1b 2", why: "RTT 300 ms on wifi, 60 ms on dsl"},
 		{name: "metered must be much better", subs: both(estab(1, "wifi", 120*ms), estab(2, "lte", 60*ms)), paths: ways(wifi(), lte()), memory: Memory{Best: "wifi", Rival: "lte"}, want: "1 2b"},
-		{name: "first timeout", subs: both(timeout, estab(2, "dsl", 60*ms)), paths: ways(wifi(), dsl()), memory: onWifi, want: "1b 2", why: "1 timeouts on wifi"},
+		{name: "first timeout", subs: both(timeout, estab(2, "dsl", 60*ms)), paths: ways(wifi(), dsl()), memory: onWifi, want: "1b 2 ?wifi", why: "1 timeouts on wifi"},
 		{name: "timeout without another path", subs: []Subflow{timeout}, paths: ways(wifi(), retry(dsl())), memory: onWifi, want: "1"},
 		{name: "dark", subs: both(stalled(on(1, "wifi"), 240*ms), estab(2, "dsl", 60*ms)), paths: ways(wifi(), dsl()), memory: onWifi, want: "2 -1 failed"},
 		{name: "left for its queue", subs: []Subflow{backedUp(idle(full)), estab(2, "dsl", 60*ms)}, paths: ways(wifi(), dsl()), memory: left, want: "1b 2"},
