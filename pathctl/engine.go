@@ -369,7 +369,9 @@ func (e *engine) subflowDown(c *connection, ev mptcppm.Event, now time.Time) {
 		why, kind = "the subflow ended: "+ev.Errno.Error(), failureOf(ev.Errno)
 	}
 	e.decide(c, ActionFailed, path, failureOf(ev.Errno).reason(), why)
-	if c.ours { // another program's peer says nothing about our path to the concentrator
+	// Another program's peer says nothing about our path to the concentrator, nor
+	// does ours when it gave up one of several subflows there.
+	if c.ours && !(ev.Errno == 0 && c.worksOn(path)) {
 		e.pathFailed(path, kind, since, now)
 	}
 }

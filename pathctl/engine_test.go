@@ -93,6 +93,22 @@ func TestEnginePeerClosesSubflow(t *testing.T) {
 	}
 }
 
+// TestEnginePeerClosesOneOfSeveral: a path on which another subflow moves data is
+// not to blame for one that the peer gave up.
+func TestEnginePeerClosesOneOfSeveral(t *testing.T) {
+	for _, busy := range []bool{true, false} {
+		b := newBench(t, policy.Client)
+		c, _ := b.steered(t, policy.Ndiffports)
+		b.subflowUp(c, mptcppm.Event{Token: testToken, Local: second, Remote: server, LocalID: 160}, b.now)
+		b.subflowUp(c, mptcppm.Event{Token: testToken, Local: ap("10.0.1.1:2001"), Remote: server, LocalID: 160}, b.now)
+		c.subflows[keyOf(ap("10.0.1.1:2001"), server)].obs.busy = busy
+		b.event(t, mptcppm.Event{Kind: mptcppm.EventSubflowClosed, Local: second, Remote: server})
+		if left := b.healthOf("lte0").retry(b.now); left > 0 == busy {
+			t.Errorf("another one is busy %t: the path is left alone for %v", busy, left)
+		}
+	}
+}
+
 // TestEngineOwnDestroyIsNoFailure: the event about a subflow that we destroyed
 // is held neither against its path nor against the one that takes its place.
 func TestEngineOwnDestroyIsNoFailure(t *testing.T) {

@@ -57,6 +57,16 @@ func TestTakeBackOfALaterSubflow(t *testing.T) {
 	wantDid(t, b.kernel, "remove 5: 160", "destroy 5: 10.0.1.1:2000 192.0.2.1:443")
 }
 
+// TestTakeBackOfOneOfSeveral: the peer would destroy all that share the id.
+func TestTakeBackOfOneOfSeveral(t *testing.T) {
+	b := newBench(t, policy.Client)
+	c, _ := b.steered(t, policy.Ndiffports)
+	b.subflowUp(c, mptcppm.Event{Token: testToken, Local: second, Remote: server, LocalID: 160}, b.now)
+	b.subflowUp(c, mptcppm.Event{Token: testToken, Local: ap("10.0.1.1:2001"), Remote: server, LocalID: 160}, b.now)
+	b.reconcile(t.Context(), c, policy.Plan{Drop: []policy.Drop{{ID: 2, Path: "lte0", Cause: policy.Failed}}}, b.now)
+	wantDid(t, b.kernel, "destroy 5: 10.0.1.1:2000 192.0.2.1:443")
+}
+
 func TestReconcileFailedCreateBacksOff(t *testing.T) {
 	for _, tt := range []struct {
 		name string

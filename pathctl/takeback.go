@@ -17,10 +17,12 @@ import (
 // lost with the path. So the subflow goes first where that is possible. The
 // first one of a connection stays in the kernel's list when it is closed, and
 // its id 0 can be taken back then. The id of a later one goes with it: it is
-// announced once more, to be taken back.
+// announced once more, to be taken back. Where others share the id (several
+// subflows on one path), nothing is said: the peer would destroy them all.
 func (e *engine) takeBack(ctx context.Context, c *connection, k subflowKey, f *subflow, reason Reason, why string, now time.Time) bool {
 	token, id := c.reg.Token, f.addrID
-	known := f.established && (id != 0 || f.initial) // else no event has told it, and 0 is the first subflow's
+	// Id 0 is the first subflow's; that of another one is 0 when no event has told it.
+	known := f.established && (id != 0 || f.initial) && !c.sharesID(f)
 	lastWord := known && !f.initial && !e.hasOlder(c, f)
 	if known && !f.initial && !lastWord {
 		_ = e.cmds.Remove(ctx, token, id)
@@ -42,6 +44,16 @@ func (e *engine) takeBack(ctx context.Context, c *connection, k subflowKey, f *s
 func (e *engine) hasOlder(c *connection, f *subflow) bool {
 	for _, o := range c.subflows {
 		if _, up := e.upAt[o.path]; o.id < f.id && o.established && up {
+			return true
+		}
+	}
+	return false
+}
+
+// sharesID reports whether another established subflow has the address id of f.
+func (c *connection) sharesID(f *subflow) bool {
+	for _, o := range c.subflows {
+		if o != f && o.established && o.addrID == f.addrID {
 			return true
 		}
 	}

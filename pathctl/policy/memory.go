@@ -17,7 +17,7 @@ type Memory struct {
 	// (interactive).
 	Rival      string        `json:",omitempty"`
 	RivalSince time.Duration `json:",omitempty"`
-	// Turn counts replacements (refresh), late blocks (streaming), and is 1
+	// Turn counts rounds without gain (refresh), late blocks (streaming), and is 1
 	// once a flow was long enough (lazy).
 	Turn int `json:",omitempty"`
 	// Mark and MarkIn are counts at the age At: of bytes sent and received when
@@ -26,12 +26,22 @@ type Memory struct {
 	Mark   uint64        `json:",omitempty"`
 	MarkIn uint64        `json:",omitempty"`
 	At     time.Duration `json:",omitempty"`
+	// Rate is that of the connection, in bytes a second, before the last round
+	// (refresh).
+	Rate uint64 `json:",omitempty"`
+	// Stage is how far a round has come since the age At, and Counts what the
+	// subflows in use had carried then (refresh).
+	Stage  Stage     `json:",omitempty"`
+	Counts []Carried `json:",omitempty"`
 	// Seen is Conn.Received at the last plan (streaming).
 	Seen uint64 `json:",omitempty"`
 	// Active says that a block or burst that began at At is going on.
 	Active bool `json:",omitempty"`
 	// Checked says that this block was looked at half-way (streaming).
 	Checked bool `json:",omitempty"`
+	// Lost is when the last of several on a path was dropped for having failed
+	// (ndiffports, refresh).
+	Lost time.Duration `json:",omitempty"`
 	// Notes are the paths that gave trouble, Watches the signs of trouble that
 	// must last before they count.
 	Notes   []Note  `json:",omitempty"`
@@ -47,6 +57,12 @@ type Note struct {
 	// Until is the age to which the path is on probation: not chosen while
 	// another one works, and backup where all paths are in use.
 	Until time.Duration
+}
+
+// Carried is how many bytes a subflow had carried, both ways.
+type Carried struct {
+	ID    SubflowID
+	Bytes uint64
 }
 
 // Watch is a sign of trouble of one subflow and when it began.

@@ -201,36 +201,78 @@ func TestNdiffports(t *testing.T) {
 }
 
 func TestRefresh(t *testing.T) {
-	due := Memory{Best: "wifi", Active: true, At: 27 * time.Second}
-	five := func(change func(s []Subflow)) []Subflow {
+	// Number n has carried n × 100 kB since the stage began, number 3 only 50.
+	some := func(n int, change func(s []Subflow)) []Subflow {
 		var s []Subflow
-		for id := range SubflowID(5) {
+		for id := range SubflowID(n) {
 			f := on(id+1, "wifi")
-			f.Pacing, f.Delivery = uint64(100+id), 100
+			f.Sent = uint64(1000+100*(id+1)) * 1000
 			s = append(s, f)
 		}
-		s[2].Pacing = 50
+		s[2].Sent = 1050 * 1000
 		change(s)
 		return s
 	}
 	asIs := func([]Subflow) {}
+	in := func(stage Stage, since time.Duration, n int) Memory {
+		m := Memory{Best: "wifi", Active: true, Stage: stage, At: 30*time.Second - since}
+		for id := range SubflowID(n) {
+			m.Counts = append(m.Counts, Carried{id + 1, 1_000_000})
+		}
+		return m
+	}
+	turn := func(n int, rate uint64, m Memory) Memory { m.Turn, m.Rate, m.Mark = n, rate, 1_000_000; return m }
+	parked := func(from int) func(s []Subflow) {
+		return func(s []Subflow) {
+			for i := from - 1; i < len(s); i++ {
+				s[i].Backup = true
+			}
+		}
+	}
+	idle := func(s []Subflow) {
+		for i := range s {
+			s[i].Busy = false
+		}
+	}
+	tight := func(c *Conn) { c.Params = DefaultParams(Refresh); c.Params.MaxSubflows = 5 }
+	sent := func(n uint64) func(*Conn) { return func(c *Conn) { c.Sent = n } }
+	then := func(stage Stage, turn int) func(*testing.T, Plan, Memory) {
+		return func(t *testing.T, _ Plan, m Memory) {
+			t.Helper()
+			if m.Stage != stage || m.Turn != turn || m.At != 30*time.Second {
+				t.Errorf("in stage %q since %v, turn %d, want %q, turn %d", m.Stage, m.At, m.Turn, stage, turn)
+			}
+		}
+	}
 	run(t, Refresh, []row{
 		{name: "start", subs: on1, paths: ways(wifi(), dsl()), want: "1 +wifi +wifi +wifi +wifi"},
-		{name: "complete", subs: five(asIs), paths: ways(wifi()), memory: Memory{Best: "wifi", Active: true, At: 29 * time.Second}, want: "1 2 3 4 5"},
-		{name: "its turn", subs: five(asIs), paths: ways(wifi()), memory: due, want: "1 2 4 5 -3 replaced +wifi", why: "the slowest of 5 on wifi"},
-		{name: "the slowest is young", subs: five(func(s []Subflow) { s[2].Age = time.Second }), paths: ways(wifi()), memory: due, want: "2 3 4 5 -1 replaced +wifi"},
-		{name: "one is still coming", subs: five(func(s []Subflow) { s[4] = pending(5, "wifi", 50*ms) }), paths: ways(wifi()), memory: due, want: "1 2 3 4 5"},
-		{name: "nothing flows", subs: five(func(s []Subflow) {
-			for i := range s {
-				s[i].Busy = false
-			}
-		}), paths: ways(wifi()), memory: due, want: "1 2 3 4 5"},
-		{name: "download", subs: five(func(s []Subflow) {
-			for i := range s {
-				s[i].Arrival = 1000 - 10*uint64(i)
-			}
-		}), paths: ways(wifi()), memory: due, want: "1 2 3 4 -5 replaced +wifi"},
-		{name: "path to be left alone", subs: five(asIs), paths: ways(retry(wifi())), memory: due, want: "1 2 3 4 5"},
+		{name: "begins to flow", subs: some(5, asIs), paths: ways(wifi()), memory: Memory{Best: "wifi"}, want: "1 2 3 4 5", then: then(stageQuiet, 0)},
+		{name: "others are tried", subs: some(5, asIs), paths: ways(wifi()), memory: in(stageQuiet, time.Second, 5), want: "1 2 3 4 5 +wifi +wifi +wifi +wifi +wifi", then: then(stageWarm, 1)},
+		{name: "path to be left alone", subs: some(5, asIs), paths: ways(retry(wifi())), memory: in(stageQuiet, time.Second, 5), want: "1 2 3 4 5"},
+		{name: "no room beside them", subs: some(5, asIs), paths: ways(wifi()), memory: in(stageQuiet, time.Second, 5), conn: tight, want: "1 2 4 5 -3 replaced +wifi", why: "the slowest on wifi (50000 bytes/s)"},
+		{name: "no room for more", subs: some(18, parked(6)), paths: ways(wifi()), memory: in(stageQuiet, time.Second, 5), want: "1 2 3 4 5 -6 replaced -7 replaced -8 replaced -9 replaced -10 replaced -11 replaced -12 replaced -13 replaced -14 replaced -15 replaced -16 replaced -17 replaced -18 replaced", then: then(stageRoom, 1)},
+		{name: "room was made", subs: some(5, asIs), paths: ways(wifi()), memory: in(stageRoom, time.Second, 5), want: "1 2 3 4 5 +wifi +wifi +wifi +wifi +wifi", then: then(stageWarm, 0)},
+
+		{name: "still coming", subs: some(8, func(s []Subflow) { s[7] = pending(8, "wifi", 50*ms) }), paths: ways(wifi()), memory: in(stageWarm, time.Second, 5), want: "1 2 3 4 5 6 7 8"},
+		{name: "still young", subs: some(8, func(s []Subflow) { s[7].Age = 300 * ms }), paths: ways(wifi()), memory: in(stageWarm, time.Second, 5), want: "1 2 3 4 5 6 7 8"},
+		{name: "up to speed", subs: some(8, asIs), paths: ways(wifi()), memory: in(stageWarm, time.Second, 5), want: "1 2 3 4 5 6 7 8", then: then(stageJudge, 0)},
+		{name: "judged too soon", subs: some(8, asIs), paths: ways(wifi()), memory: in(stageJudge, 300*ms, 8), want: "1 2 3 4 5 6 7 8"},
+		{name: "slowest is parked", subs: some(8, asIs), paths: ways(wifi()), memory: in(stageJudge, time.Second, 8), want: "1 2 3b 4 5 6 7 8", why: "the slowest of 8 on wifi (50000 bytes/s)", then: then(stageJudge, 0)},
+		{name: "what comes in counts as well", subs: some(8, func(s []Subflow) { s[2].Received = 5_000_000 }), paths: ways(wifi()), memory: in(stageJudge, time.Second, 8), want: "1b 2 3 4 5 6 7 8"},
+		{name: "last is parked", subs: some(8, parked(7)), paths: ways(wifi()), memory: in(stageJudge, time.Second, 6), want: "1 2 3b 4 5 6 7b 8b", then: then(stageQuiet, 0)},
+
+		{name: "rests after a round in vain", subs: some(5, asIs), paths: ways(wifi()), memory: turn(4, 100_000, in(stageQuiet, 4*time.Second, 5)), want: "1 2 3 4 5"},
+		{name: "in vain again", subs: some(5, asIs), paths: ways(wifi()), memory: turn(4, 100_000, in(stageQuiet, 10*time.Second, 5)), conn: sent(2_000_000), want: "1 2 3 4 5 +wifi +wifi +wifi +wifi +wifi", then: then(stageWarm, 5)},
+		{name: "with gain", subs: some(5, asIs), paths: ways(wifi()), memory: turn(4, 100_000, in(stageQuiet, 10*time.Second, 5)), conn: sent(2_100_000), want: "1 2 3 4 5 +wifi +wifi +wifi +wifi +wifi", then: then(stageWarm, 2)},
+		{name: "rate has fallen", subs: some(5, asIs), paths: ways(wifi()), memory: turn(4, 100_000, in(stageQuiet, 10*time.Second, 5)), conn: sent(1_800_000), want: "1 2 3 4 5 +wifi +wifi +wifi +wifi +wifi", then: then(stageWarm, 2)},
+
+		{name: "one fails", subs: some(6, func(s []Subflow) { parked(6)(s); s[0] = stalled(s[0], 300*ms) }), paths: ways(wifi()), memory: turn(4, 100_000, in(stageQuiet, time.Second, 5)), want: "2 3 4 5 6 -1 failed", why: "in place of another one", then: then(stageQuiet, 0)},
+		{name: "two fail together", subs: some(5, func(s []Subflow) { s[0], s[1] = stalled(s[0], 300*ms), stalled(s[1], 300*ms) }), paths: ways(wifi()), memory: in(stageQuiet, 100*ms, 5), want: "3 4 5 -1 failed -2 failed"},
+		{name: "one fails right after another", subs: some(5, func(s []Subflow) { s[0] = stalled(s[0], 300*ms) }), paths: ways(wifi()), memory: Memory{Best: "wifi", Active: true, At: 29900 * ms, Lost: 29950 * ms}, want: "1 2 3 4 5"},
+		{name: "a parked one waits for its timer", subs: some(6, func(s []Subflow) { parked(6)(s); s[5] = stalled(s[5], 300*ms) }), paths: ways(wifi()), memory: in(stageQuiet, 100*ms, 5), want: "1 2 3 4 5 6b"},
+		{name: "a parked one has failed", subs: some(6, func(s []Subflow) { parked(6)(s); s[5] = stalled(s[5], time.Second); s[5].Timeouts = 2 }), paths: ways(wifi()), memory: in(stageQuiet, 100*ms, 5), want: "1 2 3 4 5 -6 failed"},
+		{name: "nothing flows", subs: some(5, idle), paths: ways(wifi()), memory: in(stageQuiet, time.Second, 5), want: "1 2 3 4 5"},
+		{name: "nothing flows in a round", subs: some(8, func(s []Subflow) { parked(8)(s); idle(s) }), paths: ways(wifi()), memory: in(stageJudge, time.Second, 7), want: "1 2 3 4 5 -6 replaced -7 replaced -8 replaced"},
 	})
 }
 

@@ -52,8 +52,10 @@ type Params struct {
 	Period, BlockCheck time.Duration
 
 	// refresh, ndiffports.
-	SubflowCount    int
-	RefreshInterval time.Duration
+	SubflowCount                              int
+	RefreshInterval, RefreshMax, RefreshTrial time.Duration
+	RefreshEarly                              int
+	RefreshGain                               float64
 }
 
 // DefaultParams returns the numbers of a built-in mode.
@@ -101,7 +103,8 @@ func DefaultParams(mode Mode) Params {
 		HoldMax: 5 * time.Minute,
 		Forgive: time.Minute,
 
-		// MPTCP_SUBFLOWS_MAX of the kernel (net/mptcp/pm.c).
+		// MPTCP_SUBFLOWS_MAX of the kernel's own path manager (net/mptcp/pm.c);
+		// the one in user space has no limit.
 		MaxSubflows: 8,
 
 		// Long enough to see a radio come and go, short enough to be back
@@ -146,6 +149,15 @@ func DefaultParams(mode Mode) Params {
 
 		SubflowCount:    2,
 		RefreshInterval: 2500 * time.Millisecond, // SMAPP §4.4
+		// A transfer of a minute is past its search by then.
+		RefreshMax: 30 * time.Second,
+		// Five subflows and five more, twice: of four ways one is still missed
+		// once in 20 connections.
+		RefreshEarly: 2,
+		// bbr has found its rate: five round trips of 100 ms.
+		RefreshTrial: 500 * time.Millisecond,
+		// The seventh way of six is more than that, noise is less.
+		RefreshGain: 0.05,
 	}
 	switch mode {
 	case Backup:
@@ -154,6 +166,7 @@ func DefaultParams(mode Mode) Params {
 		p.RTOThreshold = time.Second // SMAPP §4.3
 	case Refresh:
 		p.SubflowCount = 5 // SMAPP §4.4
+		p.MaxSubflows = 20 // five in use, and three rounds of five before any must be destroyed
 	}
 	return p
 }
@@ -192,6 +205,7 @@ func (p Params) Validate() error {
 		{p.GuardLoss <= p.LossThreshold, "guard_loss", "at most loss_threshold"},
 		{p.Hold <= p.HoldMax, "hold", "at most hold_max"},
 		{p.SubflowCount <= p.MaxSubflows, "subflows", "at most max_subflows"},
+		{p.RefreshInterval <= p.RefreshMax, "refresh_interval", "at most refresh_max"},
 		{p.RTTRatio <= p.RTTUrgent, "rtt_ratio", "at most rtt_urgent"},
 		{p.JoinPatience <= p.JoinTimeout, "join_patience", "at most join_timeout"},
 	} {

@@ -228,7 +228,7 @@ var paramTable = []Param{
 	{"hold", Duration, "1s", "1h", "How long a path that lost or held back data is not trusted; doubled each further time.", nil, func(p *Params) any { return &p.Hold }},
 	{"hold_max", Duration, "1s", "24h", "The longest hold.", nil, func(p *Params) any { return &p.HoldMax }},
 	{"forgive", Duration, "1s", "24h", "After this time without trouble a path's past is forgotten.", nil, func(p *Params) any { return &p.Forgive }},
-	{"max_subflows", Count, "1", "8", "Subflows of a connection at the most; the kernel allows 8.", nil, func(p *Params) any { return &p.MaxSubflows }},
+	{"max_subflows", Count, "1", "32", "Subflows of a connection at the most; a concentrator whose kernel decides allows 8 besides the first.", nil, func(p *Params) any { return &p.MaxSubflows }},
 
 	{"return_after", Duration, "0s", "1h", "A better path carries data again when it has been up and good for this long.", inOne, func(p *Params) any { return &p.ReturnAfter }},
 	{"linger", Duration, "0s", "1m", "How long a metered subflow stays after another path took over.", inOne, func(p *Params) any { return &p.Linger }},
@@ -257,5 +257,9 @@ var paramTable = []Param{
 	{"block_check", Duration, "20ms", "1m", "A path is added when less than half a block has arrived after this time.", inStream, func(p *Params) any { return &p.BlockCheck }},
 
 	{"subflows", Count, "1", "8", "Subflows on the path.", inCount, func(p *Params) any { return &p.SubflowCount }},
-	{"refresh_interval", Duration, "100ms", "1h", "How often the slowest subflow is replaced.", inRefresh, func(p *Params) any { return &p.RefreshInterval }},
+	{"refresh_interval", Duration, "100ms", "1h", "How often others are tried in place of the slowest; doubled each time that changes nothing …", inRefresh, func(p *Params) any { return &p.RefreshInterval }},
+	{"refresh_max", Duration, "100ms", "1h", "… up to this.", inRefresh, func(p *Params) any { return &p.RefreshMax }},
+	{"refresh_early", Count, "0", "100", "So many times at the beginning, they are tried one after the other without waiting.", inRefresh, func(p *Params) any { return &p.RefreshEarly }},
+	{"refresh_trial", Duration, "50ms", "1m", "How long a subflow has to show what it can do.", inRefresh, func(p *Params) any { return &p.RefreshTrial }},
+	{"refresh_gain", Ratio, "0.01", "1", "By what share the rate of a connection must rise, or twice that share fall, to count as changed.", inRefresh, func(p *Params) any { return &p.RefreshGain }},
 }

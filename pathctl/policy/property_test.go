@@ -51,7 +51,7 @@ func anyInput(r *rand.Rand) (Conn, []Path, Memory) {
 			ID: SubflowID(id + 1), Path: append(names, "")[r.IntN(5)], Initial: id == 0, Backup: often(3), PeerBackup: often(6),
 			Established: !often(4), Age: ms(20_000), RTT: ms(400), RTTVar: ms(40), RTO: 200*time.Millisecond + ms(1500),
 			LossRate: r.Float64() / 3, LossKnown: often(2), Delivery: uint64(r.IntN(2e6)), Pacing: uint64(r.IntN(2e6)),
-			Arrival: uint64(r.IntN(2e5)), Quiet: ms(1000), Busy: often(2),
+			Arrival: uint64(r.IntN(2e5)), Quiet: ms(1000), Busy: often(2), Sent: uint64(r.IntN(1 << 20)), Received: uint64(r.IntN(1 << 20)),
 		}
 		s.MinRTT = s.RTT / time.Duration(1+r.IntN(8))
 		if s.LossKnown {
@@ -65,9 +65,12 @@ func anyInput(r *rand.Rand) (Conn, []Path, Memory) {
 	}
 	m := Memory{}
 	if often(2) {
-		m.Best, m.Since, m.Turn, m.Active = names[r.IntN(4)], c.Age/2, r.IntN(2), often(2)
+		m.Best, m.Since, m.Turn, m.Active = names[r.IntN(4)], c.Age/2, r.IntN(6), often(2)
 		m.At, m.Mark, m.MarkIn = c.Age-ms(3000), uint64(r.IntN(1<<20)), uint64(r.IntN(1<<20))
 		m.Notes = []Note{{Path: names[r.IntN(4)], Why: "loss", Failures: 1 + r.IntN(3), Until: c.Age + ms(20_000) - 10*time.Second}}
+		m.Stage = []Stage{stageQuiet, stageRoom, stageWarm, stageJudge}[r.IntN(4)]
+		m.Counts = []Carried{{SubflowID(1 + r.IntN(5)), uint64(r.IntN(1 << 20))}}
+		m.Lost, m.Rate = c.Age-ms(500), uint64(r.IntN(1<<20))
 		m.Watches = []Watch{{SubflowID(1 + r.IntN(5)), []Sign{SignLoss, SignPoor}[r.IntN(2)], c.Age - ms(4000)}}
 	}
 	return c, paths, m

@@ -1,61 +1,273 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"time"
+)
 
-// refresh: n subflows on random ports over one path, whose load balancers
-// spread them; at each interval the slowest is replaced (SMAPP §4.4).
+// refresh: n subflows on random ports over one path, whose load balancers spread
+// them, and again and again others in place of the slowest (SMAPP §4.4).
+//
+// The paper destroys the slowest and creates another one. With the upstream
+// kernel each destruction costs what the connection has in flight once more,
+// because its whole retransmission queue is sent again (__mptcp_close_ssk in
+// net/mptcp/protocol.c, Linux 6.18), and a new subflow more often than not
+// shares the way of another one. A change of priority costs nothing. So it goes
+// in rounds: newcomers are tried beside the n; then the slowest are parked,
+// flagged backup, until n are in use. Those that are parked go all at once when
+// a later round needs their room, or when nothing flows any more.
 func refresh(v *view) {
 	home := v.settle()
-	if home == nowhere {
+	if home == nowhere || v.leaving(home) {
 		return
 	}
-	if slow := v.slowest(home); slow != nowhere {
-		s := &v.subs[slow]
-		v.m.Turn++
-		v.drop(slow, Replaced, fmt.Sprintf("the slowest of %d on %s (pacing %d bytes/s)", v.p.SubflowCount, s.label(), s.Pacing))
+	used, parked := v.usedOn(home)
+	switch {
+	case used < v.p.SubflowCount:
+		v.unpark(home, v.p.SubflowCount-used)
+		v.fill(home, "one of several on the path")
+		v.m.Turn = 0 // what was found out may hold no longer
+		v.enter(stageQuiet)
+	case !v.flows():
+		v.m.Active = false
+		if v.c.Pending == 0 {
+			v.tidy(home, used)
+		}
+	case !v.m.Active:
+		v.m.Active = true
+		v.enter(stageQuiet)
+		v.lookIn(v.pause())
+	default:
+		v.step(home, used, parked)
 	}
-	v.fill(home, "in place of the slowest, or to make up the number")
 }
 
-// slowest returns the subflow whose turn it is to go, or nowhere. A subflow
-// younger than half an interval has not shown what it can do, and while one is
-// being established, or nothing flows, nobody goes.
-func (v *view) slowest(home int) int {
-	if !v.m.Active {
-		v.m.Active, v.m.At = true, v.c.Age
-	}
-	left := v.m.At + v.p.RefreshInterval - v.c.Age
-	if !v.flows() {
-		return nowhere
-	}
-	if left > 0 {
-		v.lookIn(left)
-		return nowhere
-	}
-	v.m.At = v.c.Age
-	v.lookIn(v.p.RefreshInterval)
-	slow, ready := nowhere, 0
-	incoming := v.incoming()
+// Stage is how far a round of refresh has come.
+type Stage string
+
+// The stages.
+const (
+	stageQuiet Stage = ""      // n are in use
+	stageRoom  Stage = "room"  // what was parked has been destroyed
+	stageWarm  Stage = "warm"  // newcomers get up to speed
+	stageJudge Stage = "judge" // the slowest are parked one after the other
+)
+
+// enter begins a stage, from which on all rates are measured.
+func (v *view) enter(s Stage) {
+	v.m.Stage, v.m.At, v.m.Mark, v.m.MarkIn = s, v.c.Age, v.c.Sent, v.c.Received
+	v.m.Counts = nil
 	for i := range v.subs {
-		s := &v.subs[i]
-		switch {
-		case s.verdict == dropped:
-		case s.path > home:
-			return nowhere // another path is being left: one thing after the other
-		case s.path != home:
-		case !s.ready():
-			return nowhere
-		default:
-			ready++
-			if s.Age >= v.p.RefreshInterval/2 && (slow == nowhere || s.speed(incoming) < v.subs[slow].speed(incoming)) {
-				slow = i
-			}
+		if s := &v.subs[i]; !s.Backup {
+			v.m.Counts = append(v.m.Counts, Carried{s.ID, s.Sent + s.Received})
 		}
 	}
-	if ready < 2 || !v.open(home) {
-		return nowhere
+}
+
+// step does what is due.
+func (v *view) step(home, used, parked int) {
+	left := v.m.At + v.pause() - v.c.Age
+	switch {
+	case v.m.Stage == stageWarm && !v.warm(home):
+		return // an event or a look that others ask for comes
+	case left > 0:
+		v.lookIn(left)
+		return
+	}
+	switch v.m.Stage {
+	case stageWarm:
+		v.enter(stageJudge)
+	case stageJudge:
+		if used > v.p.SubflowCount {
+			v.park(home, used)
+			used--
+		}
+		v.enter(stageJudge)
+		if used <= v.p.SubflowCount {
+			v.enter(stageQuiet)
+		}
+	case stageQuiet:
+		v.weigh()
+		if v.room() < v.newcomers() && parked > 0 {
+			v.clear(home, "room for others")
+			v.enter(stageRoom)
+			break
+		}
+		v.admit(home)
+	case stageRoom:
+		v.admit(home)
+	}
+	v.lookIn(v.pause())
+}
+
+// pause is how long to wait in a stage at least. Rates need a time in which
+// acknowledgements come back more than once.
+func (v *view) pause() time.Duration {
+	span := v.p.RefreshTrial
+	for i := range v.subs {
+		if s := &v.subs[i]; !s.Backup {
+			span = max(span, 3*s.RTT)
+		}
+	}
+	switch {
+	case v.m.Stage == stageRoom: // until the peer has heard that it may take others
+		return span / 4
+	case v.m.Stage != stageQuiet:
+		return span
+	case v.m.Turn < v.p.RefreshEarly:
+		return span / 4
+	}
+	return min(v.p.RefreshInterval<<min(v.m.Turn-v.p.RefreshEarly, 16), v.p.RefreshMax)
+}
+
+// warm reports whether all subflows in use have got up to speed.
+func (v *view) warm(home int) bool {
+	for i := range v.subs {
+		s := &v.subs[i]
+		if s.path != home || s.Backup || s.verdict == dropped {
+			continue
+		}
+		if left := max(v.p.RefreshTrial, 3*s.RTT) - s.Age; !s.ready() || left > 0 {
+			v.lookIn(left)
+			return false
+		}
+	}
+	return true
+}
+
+// newcomers is how many are tried in a round: as many as there are. Without room
+// beside the n it is one, in place of the slowest.
+func (v *view) newcomers() int {
+	return max(1, min(v.p.SubflowCount, v.p.MaxSubflows-v.p.SubflowCount))
+}
+
+// admit creates the newcomers.
+func (v *view) admit(home int) {
+	if !v.open(home) {
+		v.enter(stageQuiet)
+		return
+	}
+	if v.room() <= 0 {
+		v.replace(home)
+	}
+	v.enter(stageQuiet)
+	for range min(v.newcomers(), v.room()) {
+		v.create = append(v.create, Create{v.paths[home].Name, false, "in place of a slower one"})
+	}
+	if len(v.create) > 0 {
+		v.enter(stageWarm)
+	}
+}
+
+// park flags the slowest subflow backup.
+func (v *view) park(home, used int) {
+	if slow := v.slowest(home); slow != nowhere {
+		s := &v.subs[slow]
+		v.keep(slow, true, fmt.Sprintf("the slowest of %d on %s (%d bytes/s)", used, s.label(), v.speed(s)))
+	}
+}
+
+// replace destroys the slowest subflow.
+func (v *view) replace(home int) {
+	if slow := v.slowest(home); slow != nowhere && v.readyBut(slow) {
+		s := &v.subs[slow]
+		v.drop(slow, Replaced, fmt.Sprintf("the slowest on %s (%d bytes/s)", s.label(), v.speed(s)))
+	}
+}
+
+// slowest returns the subflow in use on a path that has carried least since the
+// stage began, or nowhere.
+func (v *view) slowest(home int) int {
+	slow := nowhere
+	for i := range v.subs {
+		if s := &v.subs[i]; s.path == home && s.inUse() && (slow == nowhere || v.speed(s) < v.speed(&v.subs[slow])) {
+			slow = i
+		}
 	}
 	return slow
+}
+
+// speed is the rate of a subflow since the stage began, in bytes a second. It is
+// counted rather than taken from the kernel: the pacing rate is half as much
+// again, or less, from one moment to the next, and of a subflow that shares its
+// path the most that it ever had.
+func (v *view) speed(s *sub) uint64 {
+	bytes := s.Sent + s.Received
+	if k := slices.IndexFunc(v.m.Counts, func(c Carried) bool { return c.ID == s.ID }); k >= 0 {
+		bytes -= min(bytes, v.m.Counts[k].Bytes)
+	}
+	return perSecond(bytes, v.c.Age-v.m.At)
+}
+
+func perSecond(bytes uint64, d time.Duration) uint64 {
+	return uint64(float64(bytes) / max(d, minLook).Seconds())
+}
+
+// weigh counts the rounds that left the connection's rate as it was.
+func (v *view) weigh() {
+	was, now := float64(v.m.Rate), float64(perSecond(v.c.Sent-min(v.c.Sent, v.m.Mark)+v.c.Received-min(v.c.Received, v.m.MarkIn), v.c.Age-v.m.At))
+	early := v.m.Turn < v.p.RefreshEarly
+	v.m.Turn++
+	if early {
+		return // too short to tell
+	}
+	if was > 0 && (now > was*(1+v.p.RefreshGain) || now < was*(1-2*v.p.RefreshGain)) {
+		v.m.Turn = v.p.RefreshEarly
+	}
+	v.m.Rate = uint64(now)
+}
+
+// leaving reports whether subflows on another path are still there to be left:
+// one thing after the other.
+func (v *view) leaving(home int) bool {
+	return slices.ContainsFunc(v.subs, func(s sub) bool { return s.path > home && s.verdict != dropped })
+}
+
+// usedOn counts the subflows on a path that are in use, or about to be, and
+// those that are parked.
+func (v *view) usedOn(home int) (used, parked int) {
+	for i := range v.subs {
+		switch s := &v.subs[i]; {
+		case s.path != home || s.verdict == dropped:
+		case s.Backup:
+			parked++
+		default:
+			used++
+		}
+	}
+	return used, parked
+}
+
+// unpark puts as many parked subflows as are needed into use, the newest first.
+func (v *view) unpark(home, need int) {
+	for i := len(v.subs) - 1; i >= 0 && need > 0; i-- {
+		if s := &v.subs[i]; s.path == home && s.Backup && s.ready() {
+			v.keep(i, false, "in place of another one on ", s.label())
+			need--
+		}
+	}
+}
+
+// clear destroys what is parked.
+func (v *view) clear(home int, why string) {
+	for i := range v.subs {
+		if s := &v.subs[i]; s.path == home && s.Backup && s.verdict != dropped {
+			v.drop(i, Replaced, "parked on "+s.label()+": "+why)
+		}
+	}
+}
+
+// tidy leaves n when nothing flows: what goes then costs nothing.
+func (v *view) tidy(home, used int) {
+	const idle = "nothing flows"
+	v.clear(home, idle)
+	for i := len(v.subs) - 1; i >= 0 && used > v.p.SubflowCount; i-- {
+		if s := &v.subs[i]; s.path == home && !s.Backup && s.verdict != dropped {
+			v.drop(i, Replaced, "one too many on "+s.label()+": "+idle)
+			used--
+		}
+	}
 }
 
 func (v *view) flows() bool {
@@ -65,22 +277,4 @@ func (v *view) flows() bool {
 		}
 	}
 	return false
-}
-
-// incoming reports whether most data comes to us. Our pacing rates mean nothing
-// then.
-func (v *view) incoming() bool {
-	var in, out uint64
-	for i := range v.subs {
-		in += v.subs[i].Arrival
-		out += v.subs[i].Delivery
-	}
-	return in > out
-}
-
-func (s *sub) speed(incoming bool) uint64 {
-	if incoming {
-		return s.Arrival
-	}
-	return s.Pacing
 }

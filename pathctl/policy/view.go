@@ -212,7 +212,7 @@ func (v *view) drop(i int, cause Cause, why string) {
 // it. A pending subflow carries none.
 func (v *view) dropFaulty(i int) {
 	s := &v.subs[i]
-	if s.fault.kind == healthy || s.Established && !v.readyBut(i) {
+	if s.fault.kind == healthy || s.Established && !v.readyBut(i) || v.spared(s) {
 		return
 	}
 	why := s.fault.describe(s.label())

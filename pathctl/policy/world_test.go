@@ -39,6 +39,8 @@ type link struct {
 	loss        func(time.Duration) float64
 	dark, gone  func(time.Duration) bool
 	queue       func(time.Duration) time.Duration
+	branches    int // a router spreads flows over so many, each with rate; 0 is each flow for itself
+	deadBranch  int // counted from 1
 	failures    int
 	carried     uint64
 }
@@ -46,6 +48,7 @@ type link struct {
 type flow struct {
 	Subflow
 	link       *link
+	branch     int
 	sent, lost int           // segments in this window
 	acked      uint64        // bytes in this window
 	window     time.Duration // when it began
@@ -75,6 +78,11 @@ func newWorld(t *testing.T, mode Mode, app func(*world) uint64, links ...*link) 
 	return w
 }
 
+// alive reports whether a link lets the packets of a flow through.
+func (w *world) alive(f *flow) bool {
+	return f.link.Up && !f.link.dark(w.conn.Age) && f.link.deadBranch != f.branch+1
+}
+
 func orElse[T any](f, otherwise func(time.Duration) T) func(time.Duration) T {
 	if f == nil {
 		return otherwise
@@ -84,6 +92,9 @@ func orElse[T any](f, otherwise func(time.Duration) T) func(time.Duration) T {
 
 func (w *world) open(l *link, backup bool) *flow {
 	f := &flow{Subflow: Subflow{ID: w.next, Path: l.Name, Backup: backup, RTO: 200*ms + l.rtt}, link: l}
+	if l.branches > 0 {
+		f.branch = w.rng.IntN(l.branches)
+	}
 	w.next++
 	w.flows = append(w.flows, f)
 	return f
@@ -117,7 +128,7 @@ func (w *world) moveFlows() {
 	for _, f := range w.flows {
 		f.Age += step
 		rtt := f.link.rtt + f.link.queue(now) + time.Duration((2*w.rng.Float64()-1)*float64(f.link.jitter))
-		alive := f.link.Up && !f.link.dark(now)
+		alive := w.alive(f)
 		if !f.Established {
 			// SYN at 0, 1, 3 and 7 s
 			rtt = f.link.rtt + f.link.queue(now)
@@ -191,7 +202,7 @@ func (w *world) traffic() {
 	var got uint64
 	for _, f := range use {
 		if f.Established {
-			got += w.transmit(f)
+			got += w.transmit(f, sharers(f, use))
 		}
 	}
 	w.conn.Sent += got
@@ -217,9 +228,22 @@ func (w *world) inUse() (use []*flow) {
 	return use
 }
 
-func (w *world) transmit(f *flow) uint64 {
+// sharers is how many flows in use take the way of f.
+func sharers(f *flow, use []*flow) (n int) {
+	if f.link.branches == 0 {
+		return 1
+	}
+	for _, o := range use {
+		if o.Established && o.link == f.link && o.branch == f.branch {
+			n++
+		}
+	}
+	return n
+}
+
+func (w *world) transmit(f *flow, sharers int) uint64 {
 	const segment = 1400
-	room := uint64(float64(f.link.rate) * step.Seconds())
+	room := uint64(float64(f.link.rate)*step.Seconds()) / uint64(sharers)
 	n := min(room, w.conn.Pending)
 	if n == 0 {
 		return 0
@@ -227,7 +251,7 @@ func (w *world) transmit(f *flow) uint64 {
 	segments := int(n+segment-1) / segment
 	f.sent += segments
 	f.Busy = true
-	if !f.link.Up || f.link.dark(w.conn.Age) {
+	if !w.alive(f) {
 		if f.Stalled == 0 {
 			f.Unacked = segments
 		} else {
@@ -258,6 +282,7 @@ func (w *world) transmit(f *flow) uint64 {
 	good := n - n*uint64(lost)/uint64(segments)
 	w.conn.Pending -= good
 	f.acked += good
+	f.Sent += good
 	f.link.carried += good
 	return good
 }
@@ -265,6 +290,7 @@ func (w *world) transmit(f *flow) uint64 {
 func (w *world) deliver(f *flow, n uint64) {
 	w.conn.Sent += n
 	f.acked += n
+	f.Sent += n
 	f.link.carried += n
 	w.quiet = 0
 }
