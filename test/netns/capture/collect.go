@@ -5,14 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 )
 
 // Recording is a capture in a goroutine of its own.
 type Recording struct {
 	capture *Capture
 	done    chan struct{}
-	kept    []Segment
 	err     error
+	news    chan struct{} // holds one word while somebody has not looked
+
+	mu   sync.Mutex
+	kept []Segment
 }
 
 // Record captures what keep wants, until Stop. The context bounds the start.
@@ -21,7 +25,7 @@ func Record(ctx context.Context, ns Namespace, o Options, keep func(Segment) boo
 	if err != nil {
 		return nil, err
 	}
-	r := &Recording{capture: c, done: make(chan struct{})}
+	r := &Recording{capture: c, done: make(chan struct{}), news: make(chan struct{}, 1)}
 	go r.collect(keep)
 	return r, nil
 }
@@ -36,8 +40,35 @@ func (r *Recording) collect(keep func(Segment) bool) {
 			}
 			return
 		}
-		if keep(s) {
-			r.kept = append(r.kept, s)
+		if !keep(s) {
+			continue
+		}
+		r.mu.Lock()
+		r.kept = append(r.kept, s)
+		r.mu.Unlock()
+		select {
+		case r.news <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Await waits until enough says that what was captured is enough. One goroutine
+// may wait.
+func (r *Recording) Await(ctx context.Context, enough func([]Segment) bool) error {
+	for {
+		r.mu.Lock()
+		ok := enough(r.kept)
+		r.mu.Unlock()
+		if ok {
+			return nil
+		}
+		select {
+		case <-r.news:
+		case <-r.done:
+			return errors.New("capture: it ended before there was enough")
+		case <-ctx.Done():
+			return fmt.Errorf("capture: waiting for segments: %w", ctx.Err())
 		}
 	}
 }

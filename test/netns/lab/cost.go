@@ -33,10 +33,10 @@ const (
 	// costPart is how many fetches are made with one path manager before it is
 	// the other one's turn: whatever happens on the machine happens to both.
 	costPart = 100
-	// costKept connections stay open behind the one that fetches: a second
-	// subflow that is asked for late, because the machine is busy, is late and
-	// not absent.
-	costKept = 16
+	// costWarmUp fetches find everything cold and do not count.
+	costWarmUp = 10
+	// costPatience is how late a second subflow may be asked for.
+	costPatience = 10 * time.Second
 )
 
 func cost(ctx context.Context, l *lab) (result, error) {
@@ -84,9 +84,9 @@ func costRun(ctx context.Context, l *lab, a arm, busy bool, count int) ([]float6
 	defer r.Close()
 	fetches := fetcher{rig: r, mode: a.mode}
 	defer fetches.close()
-	for range costKept {
+	for range costWarmUp {
 		if err := fetches.fetch(ctx); err != nil {
-			return nil, err // the first fetches find everything cold
+			return nil, err
 		}
 	}
 	if busy {
@@ -103,18 +103,23 @@ func costRun(ctx context.Context, l *lab, a arm, busy bool, count int) ([]float6
 			return nil, err
 		}
 	}
+	// The connections are still open: one whose second subflow is asked for
+	// late, because the machine is busy, is late and not absent.
+	late, cancel := context.WithTimeout(ctx, costPatience)
+	defer cancel()
+	_ = segments.Await(late, func(all []capture.Segment) bool { return len(joinDelays(all)) >= count })
 	all, err := segments.Stop()
 	if err != nil {
 		return nil, err
 	}
 	delays := joinDelays(all)
-	if len(delays) == 0 {
-		return nil, errors.New("no connection asked for a second subflow")
+	if len(delays) < count {
+		return nil, fmt.Errorf("%d of %d connections asked for a second subflow within %v", len(delays), count, costPatience)
 	}
 	return delays, nil
 }
 
-// fetcher fetches over a new connection each time, and keeps the last few open.
+// fetcher fetches over a new connection each time, and keeps them open.
 type fetcher struct {
 	rig  *rig.Rig
 	mode string
@@ -131,10 +136,6 @@ func (f *fetcher) fetch(ctx context.Context) error {
 		return err
 	}
 	f.kept = append(f.kept, conn)
-	if len(f.kept) > costKept {
-		_ = f.kept[0].Close()
-		f.kept = f.kept[1:]
-	}
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	if _, err := fmt.Fprintf(conn, "GET /bytes/%d HTTP/1.1\r\nHost: %s\r\n\r\n", costSize, netns.DestinationName); err != nil {
 		return err
