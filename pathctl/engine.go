@@ -218,8 +218,18 @@ func (e *engine) register(reg Registration) func(time.Time) {
 	return func(now time.Time) {
 		c := e.connection(reg.Token, now)
 		c.reg, c.ours = reg, true
-		e.queue.sooner(c, now)
+		e.lookSoon(c, now)
 	}
+}
+
+// lookSoon has a connection looked at because of news. Before it is established
+// there is nothing to decide, and a look would hold up its first data, whose
+// acknowledgement establishes it: it took 0.4 ms of a handshake.
+func (e *engine) lookSoon(c *connection, now time.Time) {
+	if !c.established {
+		now = now.Add(lookBusy)
+	}
+	e.queue.sooner(c, now)
 }
 
 // unregister forgets a connection of the data path.
@@ -320,7 +330,7 @@ func (e *engine) onEvent(ctx context.Context, ev mptcppm.Event, now time.Time) {
 			f.peerBackup = ev.Backup
 		}
 	}
-	e.queue.sooner(c, now)
+	e.lookSoon(c, now)
 }
 
 // begin records a connection's first subflow. A concentrator announces its
