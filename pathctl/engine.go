@@ -25,6 +25,7 @@ import (
 // themselves; looking is for what has none.
 const (
 	lookBusy   = 100 * time.Millisecond
+	lookCalm   = 400 * time.Millisecond // nothing was in flight
 	lookUrgent = 20 * time.Millisecond
 	lookIdle   = 2 * time.Second
 	// lookAgain bounds how long a policy may put a look off.
@@ -37,6 +38,8 @@ const (
 	// and one that nobody has accepted ends without any.
 	strangerKept = time.Minute
 	inboxSize    = 4096
+	// flowRate is how many bytes a second are a flow and no conversation.
+	flowRate = 16_000
 )
 
 // commands are what the engine asks of the kernel's path manager: a
@@ -440,8 +443,8 @@ func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
 
 // nextLook is how long the connection may be left alone.
 func (c *connection) nextLook(plan policy.Plan) time.Duration {
-	d := lookBusy
-	if c.quiet > 10 {
+	d := lookCalm
+	if c.quiet > 5 {
 		d = lookIdle
 	}
 	inFlight := false
@@ -451,7 +454,7 @@ func (c *connection) nextLook(plan policy.Plan) time.Duration {
 	switch {
 	case c.urgent && inFlight:
 		d = lookUrgent
-	case inFlight:
+	case inFlight || c.flowing():
 		d = lookBusy
 	default:
 		c.urgent = false
@@ -460,6 +463,16 @@ func (c *connection) nextLook(plan policy.Plan) time.Duration {
 		d = min(d, plan.Look)
 	}
 	return min(d, lookAgain)
+}
+
+// flowing reports whether data keeps coming: its end is to be noticed.
+func (c *connection) flowing() bool {
+	for _, f := range c.subflows {
+		if f.obs.arrival >= flowRate && f.obs.busy {
+			return true
+		}
+	}
+	return false
 }
 
 // pathOf names the path of a subflow: by its local address on the client, by

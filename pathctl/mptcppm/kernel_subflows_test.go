@@ -23,7 +23,7 @@ type world struct {
 }
 
 // newWorld listens at the server and connects from the client to the address.
-func newWorld(t *testing.T, network, listenOn, to string) *world {
+func newWorld(t testing.TB, network, listenOn, to string) *world {
 	t.Helper()
 	h := newHosts(t)
 	w := new(world)
@@ -102,7 +102,7 @@ func (w *world) announce(t *testing.T, second netip.Addr) {
 
 // create opens a subflow with local id 3 to an address of the server's that has
 // remoteID, and returns its event at each end.
-func (w *world) create(t *testing.T, from, to netip.Addr, remoteID uapi.AddrID, flags Flags) (client, server Event) {
+func (w *world) create(t testing.TB, from, to netip.Addr, remoteID uapi.AddrID, flags Flags) (client, server Event) {
 	t.Helper()
 	ctx := testContext(t)
 	remote := netip.AddrPortFrom(to, w.client.first.Remote.Port())

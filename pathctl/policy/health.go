@@ -148,7 +148,7 @@ func (v *view) faultOf(s *sub, acts bool) fault {
 			v.ask(s.path) // few segments in flight prove nothing
 			v.lookIn(v.p.ProbeTimeout / 2)
 		}
-	} else if acts && s.Busy {
+	} else if acts && s.Busy && s.Unacked > 0 {
 		v.lookIn(limit / 2) // a stall that begins now is seen before it is one
 	}
 	switch {
