@@ -192,6 +192,9 @@ func (w *world) closeWindow(f *flow) {
 	f.Delivery = uint64(float64(f.acked) / window.Seconds())
 	f.Pacing = f.Delivery + f.Delivery/4
 	f.Busy = f.sent > 0 || f.inFlight > 0
+	if !f.Busy {
+		f.Unacked = 0
+	}
 	f.sent, f.lost, f.acked, f.window = 0, 0, 0, w.conn.Age
 }
 
@@ -262,6 +265,7 @@ func (w *world) transmit(f *flow, sharers int) uint64 {
 		w.conn.Pending -= taken
 		return 0
 	}
+	f.Unacked = segments // on their way
 	lost := 0
 	for range segments {
 		if w.rng.Float64() < f.link.loss(w.conn.Age) {
