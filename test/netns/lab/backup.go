@@ -4,18 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
+	"image/color"
 	"time"
 
 	"mpproxy/test/netns/capture"
-	"mpproxy/test/netns/measure"
 )
 
 // SMAPP section 4.2: an upload begins on one path, the other is a backup. After
 // a second the first loses 30 % of its frames.
 var backupExperiment = experiment{
 	name: "backup", title: "§4.2 smarter backup: 2 × 5 Mbit/s, 30 % loss on the first from t = 1 s",
-	takes: 3 * time.Minute, run: backup,
+	takes: 2 * time.Minute, run: backup,
 }
 
 const (
@@ -44,6 +43,8 @@ type backed struct {
 	rto     float64  // seconds; the timer when it had passed; none: it did not
 	trace   []upward // of the data sent
 }
+
+var backupColors = []color.Color{orange, sky, blue, grey}
 
 func backup(ctx context.Context, l *lab) (result, error) {
 	standby := []string{"--path", "wifi0", "--path", "lte0:metered"}
@@ -150,84 +151,4 @@ func (b *backed) judge(joins []capture.Segment, lossAt, begun time.Time, rto rto
 			return
 		}
 	}
-}
-
-func backupResult(arms []arm, cases *tally[backed]) result {
-	samples := sheet{header: []string{"case", "run", "goodput_mbps", "moved_after_s", "join_after_rto_passed_1s_s", "rto_s"}}
-	var res result
-	var goodput, moved [4]measure.Distribution
-	var within, runs int
-	var late []float64
-	for k, a := range arms {
-		var g, m []float64
-		for n, b := range cases.of(a.label) {
-			samples.add(a.label, n, b.goodput, b.firstS, b.late, b.rto)
-			g = append(g, b.goodput)
-			if !math.IsNaN(b.firstS) {
-				m = append(m, 1000*b.firstS)
-			}
-			if k == 1 {
-				if passed := !math.IsNaN(b.rto); passed {
-					runs++
-				}
-				if moved := !math.IsNaN(b.late); moved {
-					late = append(late, 1000*b.late)
-				}
-				if b.late <= b.rto {
-					within++
-				}
-			}
-		}
-		goodput[k], moved[k] = measure.NewDistribution(g), measure.NewDistribution(m)
-	}
-	healthy := goodput[3].Median()
-	share := func(k int) float64 { return 100 * goodput[k].Median() / healthy }
-	lateness := measure.NewDistribution(late)
-	res.rows = []row{
-		{Quantity: "goodput from 2 s after the loss begins, of the healthy path's", Unit: "%", Stock: share(0), Ours: share(2), Aim: "≥ 99", Met: share(2) >= 99},
-		{Quantity: "worst run of that", Unit: "%", Stock: 100 * goodput[0].Min() / healthy, Ours: 100 * goodput[2].Min() / healthy},
-		{Quantity: "the same at SMAPP's threshold of 1 s", Unit: "%", Stock: share(0), Ours: share(1)},
-		{Quantity: "from the loss to the first data on the other path", Unit: "ms", Stock: moved[0].Median(), Ours: moved[2].Median()},
-		{Quantity: "at SMAPP's threshold: from the RTO passing 1 s to the new subflow's SYN", Unit: "ms", Stock: none, Ours: lateness.Median()},
-		{Quantity: "at SMAPP's threshold: runs whose RTO passed 1 s in which that was within one RTO", Unit: "%", Stock: none, Ours: 100 * float64(within) / float64(max(runs, 1)), Aim: "100", Met: runs > 0 && within == runs},
-	}
-	for i := range res.rows {
-		res.rows[i].Runs = goodput[2].Len()
-	}
-	res.rows[5].Runs = runs
-	for k, a := range arms[:3] {
-		if f, ok := sequenceFigure(a, cases.of(a.label)); ok {
-			f.name = []string{"stock", "threshold", "handover"}[k]
-			res.figures = append(res.figures, f)
-		}
-	}
-	res.figures = append(res.figures, figure{
-		name: "goodput", title: "Goodput from 2 s after the loss begins", x: "Mbit/s", y: "CDF", yMin: 0, yMax: 1, xMin: 0, xMax: 5,
-		curves: []curve{
-			cdfCurve(arms[0].label, goodput[0], orange, true), cdfCurve(arms[1].label, goodput[1], sky, false),
-			cdfCurve(arms[2].label, goodput[2], blue, false), cdfCurve(arms[3].label, goodput[3], grey, false),
-		},
-	})
-	res.samples = []sheet{samples}
-	return res
-}
-
-// sequenceFigure is the paper's Figure 2a of the run with the median goodput.
-func sequenceFigure(a arm, runs []backed) (figure, bool) {
-	if len(runs) == 0 {
-		return figure{}, false
-	}
-	trace := middle(runs, func(b backed) float64 { return b.goodput }).trace
-	f := figure{title: "SMAPP §4.2, Fig. 2a: " + a.label, x: "time (s)", y: "data sequence number (MB)"}
-	for i, c := range []curve{{label: "first path (30 % loss from 1 s)", color: green}, {label: "second path", color: vermillion}} {
-		c.dots = true
-		for _, p := range trace {
-			if p.path == i {
-				c.points = append(c.points, measure.Point{X: p.at, Y: p.data / 1e6})
-			}
-		}
-		c.points = thin(c.points, 1200)
-		f.curves = append(f.curves, c)
-	}
-	return f, true
 }

@@ -18,7 +18,7 @@ import (
 // share a path.
 var balanceExperiment = experiment{
 	name: "balance", title: "§4.4 flow-based load balancing: 100 MiB over four paths of 8 Mbit/s and 10, 20, 30, 40 ms",
-	takes: 6 * time.Minute, run: balance,
+	takes: 4 * time.Minute, run: balance,
 }
 
 const (

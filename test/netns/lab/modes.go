@@ -17,7 +17,7 @@ import (
 // an answer takes, while something happens to the first path.
 var modesExperiment = experiment{
 	name: "modes", title: "handover, interactive and lazy: throughput by path and round-trip time over time",
-	takes: 3 * time.Minute, run: modes,
+	takes: 4 * time.Minute, run: modes,
 }
 
 const (

@@ -14,12 +14,12 @@ import (
 // (tools/testing/selftests/net/mptcp/simult_flows.sh), through the whole proxy.
 var simultExperiment = experiment{
 	name: "simult", title: "simult_flows: the kernel's own five shapes, 16 MiB each way, against its own limit of time",
-	takes: 6 * time.Minute, run: simult,
+	takes: 8 * time.Minute, run: simult,
 }
 
 const (
 	simultRuns  = 10
-	simultWidth = 1
+	simultWidth = 3
 	simultSize  = 16 << 20
 	// simultSlack is what the kernel's test adds to its limit: 400 ms that its
 	// program sleeps for the join, and 50 ms. Ours do not sleep.

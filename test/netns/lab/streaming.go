@@ -18,7 +18,7 @@ import (
 // within one. The first of two paths loses frames.
 var streamingExperiment = experiment{
 	name: "streaming", title: "§4.3 smarter streaming: delay of 64 KB blocks, one each second, the first of two 5 Mbit/s paths lossy",
-	takes: 7 * time.Minute, run: streaming,
+	takes: 6 * time.Minute, run: streaming,
 }
 
 const (
