@@ -27,7 +27,7 @@ func jitterLinks() []netns.LinkConfig {
 func jitter(ctx context.Context, opt options) error {
 	fmt.Printf("  %-12s %-12s %-20s %10s   %s\n", "path manager", "mode", "traffic", "evictions", "aim: none; what the traffic got")
 	all := []setting{{"kernel", "aggregate"}, {"userspace", "handover"}, {"userspace", "aggregate"}, {"userspace", "interactive"}}
-	rows, err := measure.Repeat(ctx, len(all), opt.parallel, func(ctx context.Context, i int, together measure.Together) (shaken, error) {
+	rows, err := measure.Repeat(ctx, len(all), len(all), func(ctx context.Context, i int, together measure.Together) (shaken, error) {
 		if !opt.wanted(all[i].String()) {
 			together(ctx)
 			together(ctx)
