@@ -32,6 +32,18 @@ func observe(o Observer, leg *mptcpsock.Conn, s Stream) (ended func()) {
 	if err != nil {
 		return func() {}
 	}
+	// Beside the leg's own first flight: the second subflow may be asked for
+	// when that has been acknowledged, so nothing may hold it up.
+	opened := make(chan struct{})
+	go tell(o, token, leg, s, opened)
+	return func() {
+		<-opened
+		o.Closed(token)
+	}
+}
+
+// tell is the goroutine that tells of a leg; whoever ends the leg waits for it.
+func tell(o Observer, token uapi.Token, leg *mptcpsock.Conn, s Stream, opened chan<- struct{}) {
+	defer close(opened)
 	o.Opened(token, leg, s)
-	return func() { o.Closed(token) }
 }
