@@ -19,7 +19,7 @@ Mode calls (interactive): as its base
 		{"modes", someModes + "[[rule]]\npaths = [\"wifi\"]\n", `The first rule that holds for a connection counts:
   rule 1: every connection → over wifi only
 Mode handover: rto_threshold 700ms instead of 500ms, hold 1s instead of 8s
-Mode streaming: loss_threshold 0.25 instead of 0.15, block 1MB instead of 64KiB, period 2s instead of 1s
+Mode streaming: loss_threshold 0.25 instead of 0.2, block 1MB instead of 64KiB, period 2s instead of 1s
 Mode calls (interactive): max_subflows 3 instead of 8, rtt_ratio 2 instead of 1.25
 Mode patient (handover): rto_threshold 2s instead of 700ms
 Mode twin (lazy): lazy_bytes 500KB instead of 1MB

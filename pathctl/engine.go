@@ -551,7 +551,7 @@ func (e *engine) sampleRTT(c *connection, now time.Time) {
 		if f.obs.fresh {
 			h.sample(f.obs.last.RTT, now)
 		}
-		h.probing.disprove(f.obs.progressAt)
+		h.probing.disprove(f.obs.alive())
 	}
 }
 

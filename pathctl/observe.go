@@ -115,6 +115,15 @@ func (o *observation) stalled(now time.Time) time.Duration {
 	return now.Sub(o.inFlightAt)
 }
 
+// alive is when the path last showed that it works: something new was
+// acknowledged, or arrived.
+func (o *observation) alive() time.Time {
+	if o.last.BytesReceived == 0 {
+		return o.progressAt
+	}
+	return later(o.progressAt, o.at.Add(-o.last.LastDataReceived))
+}
+
 // view fills in what the observation knows of a subflow.
 func (o *observation) view(f policy.Subflow, now time.Time) policy.Subflow {
 	t := o.last

@@ -25,6 +25,9 @@ const (
 	// seekGap is how often a path that has failed is asked whether it works
 	// again: then nobody has to wait for the end of its back-off.
 	seekGap = time.Second
+	// darkFor is how long probes may be unanswered before all connections of a
+	// path are looked at: by then policies leave it though nothing is missing.
+	darkFor = 1050 * time.Millisecond
 	// seekTrust is how long unanswered probes keep a path from being joined:
 	// something on the way may answer joins and not probes.
 	seekTrust = 30 * time.Second
@@ -134,7 +137,11 @@ func (e *engine) probe(ctx context.Context, c *connection, paths []string, now t
 		e.ask(ctx, c, name, probeGap, now)
 	}
 	for name, h := range e.health {
-		if h.sought() {
+		switch {
+		case !h.sought():
+		case h.probing.unanswered < 2: // two tell that it is dark
+			e.ask(ctx, c, name, probeGap, now)
+		default:
 			e.ask(ctx, c, name, seekGap, now)
 		}
 	}
@@ -149,7 +156,7 @@ func (h *health) sought() bool {
 // ask sends a probe unless one has just left.
 func (e *engine) ask(ctx context.Context, c *connection, name string, gap time.Duration, now time.Time) {
 	p, ok := e.pathNamed(name)
-	if !ok || p.State != netpath.Up || p.Metered && gap == seekGap {
+	if !ok || p.State != netpath.Up || p.Metered && e.healthOf(name).sought() {
 		return
 	}
 	local, remote, ok := c.way(p)
@@ -158,6 +165,12 @@ func (e *engine) ask(ctx context.Context, c *connection, name string, gap time.D
 		return
 	}
 	h.probing.leaves(now)
+	if h.sought() && h.probing.unanswered == 2 {
+		// All who use the path learn from this one what has become of it.
+		for _, o := range e.conns {
+			e.queue.sooner(o, now.Add(darkFor))
+		}
+	}
 	e.probes.Add(1)
 	go e.awaitProbe(ctx, name, p.Interface, local.Addr, remote)
 }
@@ -186,7 +199,7 @@ func (e *engine) probed(path string, rtt time.Duration, err error, now time.Time
 		return
 	}
 	h.probing.answered(now)
-	h.sample(rtt, now)
+	h.rtt, h.rttAt = rtt, now // exact, and nothing of it is from before
 	if h.sought() && now.Before(h.until) {
 		h.until, h.probeUntil = now, time.Time{}
 		e.publish(now)

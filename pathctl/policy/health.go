@@ -176,10 +176,15 @@ func (v *view) stallLimit(s *sub) time.Duration {
 	case s.RTT == 0:
 		spread = unmeasured
 	case v.onTrial(s.Path):
-		rtt, spread = s.MinRTT, 0
+		least := max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(s.MinRTT)))
+		return min(least+trialSpread, max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(rtt))+spread))
 	}
 	return max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(rtt))+spread)
 }
+
+// trialSpread is how much longer a path with a past may take than its least round
+// trip says.
+const trialSpread = 100 * time.Millisecond
 
 // unmeasured is what a subflow gets of which no round trip is known.
 const unmeasured = 300 * time.Millisecond
@@ -196,13 +201,22 @@ func (v *view) proven(s *sub) bool {
 	return s.Unacked+s.Timeouts >= v.p.StallProof
 }
 
+// silent reports whether probes on a subflow's path are unanswered. Where nothing
+// else is missing there is time to be sure.
 func (v *view) silent(s *sub) bool {
 	if s.path == nowhere {
 		return false
 	}
 	limit := max(v.p.ProbeTimeout, time.Duration(v.p.StallRTTs*float64(s.RTT)))
+	if s.Stalled == 0 && s.Arrival < v.p.DoubtRate {
+		limit = max(calmProbes*limit, v.p.JoinPatience)
+	}
 	return v.paths[s.path].Silent >= limit
 }
+
+// calmProbes is how many times longer the probes of a path may be unanswered on
+// which nothing is missing.
+const calmProbes = 3
 
 // loses reports whether a subflow has lost too much for long enough. Once it
 // does, half the threshold keeps it there.

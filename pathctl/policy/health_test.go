@@ -13,6 +13,7 @@ func TestFailure(t *testing.T) {
 	noise := Memory{Watches: []Watch{{1, SignLoss, 29900 * ms}}}
 	blamed := Memory{Notes: []Note{{Path: "wifi", Failures: 1, Until: 29 * time.Second}}}
 	fresh := func(s Subflow, n int, rate float64) []Subflow { s.Fresh, s.FreshLoss = n, rate; return two(s) }
+	silent := func(p Path, d time.Duration) Path { p.Silent = d; return p }
 	unmeasuredOn := func(id SubflowID, path string) Subflow {
 		s := on(id, path)
 		s.RTT, s.MinRTT, s.RTTVar = 0, 0, time.Second // as the kernel begins
@@ -38,7 +39,7 @@ func TestFailure(t *testing.T) {
 				t.Errorf("looks again in %v, after the loss has lasted", p.Look)
 			}
 		}},
-		{name: "loss lasts", subs: two(lossy(on(1, "wifi"), 0.3)), memory: lost, want: gone, why: "loss 30 % ≥ 15 % on wifi"},
+		{name: "loss lasts", subs: two(lossy(on(1, "wifi"), 0.3)), memory: lost, want: gone, why: "loss 30 % ≥ 20 % on wifi"},
 		{name: "loss that may pass", subs: two(lossy(on(1, "wifi"), 0.3)), memory: noise, want: fine},
 		{name: "little loss lasts", subs: two(lossy(on(1, "wifi"), 0.06)), memory: lost, want: fine},
 		{name: "half the threshold after more", subs: two(lossy(on(1, "wifi"), 0.12)), memory: lost, want: gone},
@@ -52,7 +53,9 @@ func TestFailure(t *testing.T) {
 		{name: "all paths gone", subs: two(on(1, "wifi")), paths: ways(lte()), conn: func(c *Conn) { c.CannotJoin = true }, want: fine},
 		{name: "paths not known yet", subs: two(on(1, "wifi")), paths: ways(), want: fine, conn: func(c *Conn) { c.Prefer = []string{"dsl"} }},
 		{name: "subflow of unknown path", subs: []Subflow{on(1, ""), on(2, "dsl")}, paths: ways(dsl()), want: fine},
-		{name: "probes unanswered", subs: two(on(1, "wifi")), paths: ways(func() Path { p := wifi(); p.Silent = 200 * ms; return p }(), dsl()), want: gone, why: "probes unanswered for 200 ms on wifi"},
+		{name: "probes unanswered for a moment", subs: two(on(1, "wifi")), paths: ways(silent(wifi(), 200*ms), dsl()), want: fine},
+		{name: "probes unanswered for long", subs: two(on(1, "wifi")), paths: ways(silent(wifi(), time.Second), dsl()), want: gone, why: "probes unanswered for 1 s on wifi"},
+		{name: "probes unanswered where data waits", subs: with(func(s *Subflow) { s.Stalled, s.Unacked = 100*ms, 1 }), paths: ways(silent(wifi(), 200*ms), dsl()), want: "2 -1 failed ?wifi"},
 	})
 }
 

@@ -64,16 +64,18 @@ const (
 )
 
 // outdated reports whether the round trip of a path that carries nothing may have
-// changed since it was measured.
+// changed since it was measured. What was measured before the data moved away
+// lags behind what made it move.
 func (v *view) outdated(path int) bool {
 	p := &v.paths[path]
 	if v.subs[v.readyOn(path)].Busy && p.Name == v.m.Best {
 		return false
 	}
+	limit := rttFresh
 	if p.Metered {
-		return p.RTTAge > rttFreshMetered
+		limit = rttFreshMetered
 	}
-	return p.RTTAge > rttFresh
+	return p.RTTAge > min(limit, v.c.Age-v.m.Since)
 }
 
 // suspect is less than failed: enough to move to a path that is established. A

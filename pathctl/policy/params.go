@@ -81,9 +81,9 @@ func DefaultParams(mode Mode) Params {
 		// SMAPP §4.2, which had to be reached by doubling.
 		RTOThreshold: 500 * time.Millisecond,
 		// A short queue overflows now and then (bbr: 3 to 9 % in all, 40 % at
-		// times), and hardly in four quarters of a second in a row. Half of the
-		// 30 % that must not be borne.
-		LossThreshold: 0.15,
+		// times), and hardly in four quarters of a second in a row. Two thirds
+		// of the 30 % that must not be borne.
+		LossThreshold: 0.20,
 		// Beyond the second in which it is measured.
 		LossTime: 200 * time.Millisecond,
 		// Moving from one bad path to another that is as bad gains nothing.
