@@ -33,6 +33,12 @@ type Memory struct {
 	// subflows in use had carried then (refresh).
 	Stage  Stage     `json:",omitempty"`
 	Counts []Carried `json:",omitempty"`
+	// Parked is the subflow that was parked last in the round, Total the rate of
+	// all before that, in bytes a second, and Proven are those without which it
+	// was less (refresh).
+	Parked SubflowID   `json:",omitempty"`
+	Total  uint64      `json:",omitempty"`
+	Proven []SubflowID `json:",omitempty"`
 	// Seen is Conn.Received at the last plan (streaming).
 	Seen uint64 `json:",omitempty"`
 	// Active says that a block or burst that began at At is going on.

@@ -222,6 +222,8 @@ func TestRefresh(t *testing.T) {
 		return m
 	}
 	turn := func(n int, rate uint64, m Memory) Memory { m.Turn, m.Rate, m.Mark = n, rate, 1_000_000; return m }
+	was := func(id SubflowID, total uint64, m Memory) Memory { m.Parked, m.Total = id, total; return m }
+	proven := func(id SubflowID, m Memory) Memory { m.Proven = []SubflowID{id}; return m }
 	parked := func(from int) func(s []Subflow) {
 		return func(s []Subflow) {
 			for i := from - 1; i < len(s); i++ {
@@ -259,7 +261,10 @@ func TestRefresh(t *testing.T) {
 		{name: "judged too soon", subs: some(8, asIs), paths: ways(wifi()), memory: in(stageJudge, 300*ms, 8), want: "1 2 3 4 5 6 7 8"},
 		{name: "slowest is parked", subs: some(8, asIs), paths: ways(wifi()), memory: in(stageJudge, time.Second, 8), want: "1 2 3b 4 5 6 7 8", why: "the slowest of 8 on wifi (50000 bytes/s)", then: then(stageJudge, 0)},
 		{name: "what comes in counts as well", subs: some(8, func(s []Subflow) { s[2].Received = 5_000_000 }), paths: ways(wifi()), memory: in(stageJudge, time.Second, 8), want: "1b 2 3 4 5 6 7 8"},
-		{name: "last is parked", subs: some(8, parked(7)), paths: ways(wifi()), memory: in(stageJudge, time.Second, 6), want: "1 2 3b 4 5 6 7b 8b", then: then(stageQuiet, 0)},
+		{name: "last is parked", subs: some(8, parked(7)), paths: ways(wifi()), memory: in(stageJudge, time.Second, 6), want: "1 2 3b 4 5 6 7b 8b", then: then(stageJudge, 0)},
+		{name: "n are left", subs: some(8, parked(6)), paths: ways(wifi()), memory: was(8, 1_300_000, in(stageJudge, time.Second, 5)), want: "1 2 3 4 5 6b 7b 8b", then: then(stageQuiet, 0)},
+		{name: "slower without it", subs: some(8, parked(6)), paths: ways(wifi()), memory: was(8, 2_000_000, in(stageJudge, time.Second, 5)), want: "1 2 3 4 5 6b 7b 8", why: "2000000 bytes/s with it, 1250000 without it", then: then(stageJudge, 0)},
+		{name: "then another one", subs: some(6, asIs), paths: ways(wifi()), memory: proven(3, in(stageJudge, time.Second, 6)), want: "1b 2 3 4 5 6", then: then(stageJudge, 0)},
 
 		{name: "rests after a round in vain", subs: some(5, asIs), paths: ways(wifi()), memory: turn(4, 100_000, in(stageQuiet, 4*time.Second, 5)), want: "1 2 3 4 5"},
 		{name: "in vain again", subs: some(5, asIs), paths: ways(wifi()), memory: turn(4, 100_000, in(stageQuiet, 10*time.Second, 5)), conn: sent(2_000_000), want: "1 2 3 4 5 +wifi +wifi +wifi +wifi +wifi", then: then(stageWarm, 5)},

@@ -27,7 +27,7 @@ func refresh(v *view) {
 	case used < v.p.SubflowCount:
 		v.unpark(home, v.p.SubflowCount-used)
 		v.fill(home, "one of several on the path")
-		v.m.Turn = 0 // what was found out may hold no longer
+		v.m.Turn, v.m.Parked, v.m.Proven = 0, 0, nil // what was found out may hold no longer
 		v.enter(stageQuiet)
 	case !v.flows():
 		v.m.Active = false
@@ -79,14 +79,7 @@ func (v *view) step(home, used, parked int) {
 	case stageWarm:
 		v.enter(stageJudge)
 	case stageJudge:
-		if used > v.p.SubflowCount {
-			v.park(home, used)
-			used--
-		}
-		v.enter(stageJudge)
-		if used <= v.p.SubflowCount {
-			v.enter(stageQuiet)
-		}
+		v.sift(home, used)
 	case stageQuiet:
 		v.weigh()
 		if v.room() < v.newcomers() && parked > 0 {
@@ -160,12 +153,48 @@ func (v *view) admit(home int) {
 	}
 }
 
-// park flags the slowest subflow backup.
-func (v *view) park(home, used int) {
-	if slow := v.slowest(home); slow != nowhere {
-		s := &v.subs[slow]
-		v.keep(slow, true, fmt.Sprintf("the slowest of %d on %s (%d bytes/s)", used, s.label(), v.speed(s)))
+// sift parks the slowest subflow, and takes that back when it turns out that
+// the connection is slower without it. The round ends when n are in use.
+func (v *view) sift(home, used int) {
+	total := v.together(home)
+	if i := v.lastParked(home); i != nowhere && float64(total) < float64(v.m.Total)*(1-3*v.p.RefreshGain) {
+		s := &v.subs[i]
+		v.keep(i, false, fmt.Sprintf("%d bytes/s with it, %d without it on %s", v.m.Total, total, s.label()))
+		v.m.Proven = append(slices.Clip(v.m.Proven), s.ID)
+		v.m.Parked = 0
+		v.enter(stageJudge)
+		return
 	}
+	slow := nowhere
+	if used > v.p.SubflowCount {
+		slow = v.slowest(home)
+	}
+	if slow == nowhere {
+		v.m.Parked, v.m.Total, v.m.Proven = 0, 0, nil
+		v.enter(stageQuiet)
+		return
+	}
+	s := &v.subs[slow]
+	v.keep(slow, true, fmt.Sprintf("the slowest of %d on %s (%d bytes/s)", used, s.label(), v.speed(s)))
+	v.m.Parked, v.m.Total = s.ID, total
+	v.enter(stageJudge)
+}
+
+// together is the rate of all subflows in use since the stage began.
+func (v *view) together(home int) (sum uint64) {
+	for i := range v.subs {
+		if s := &v.subs[i]; s.path == home && !s.Backup && s.Established && s.verdict != dropped {
+			sum += v.speed(s)
+		}
+	}
+	return sum
+}
+
+// lastParked is the subflow that was parked last in this round, or nowhere.
+func (v *view) lastParked(home int) int {
+	return slices.IndexFunc(v.subs, func(s sub) bool {
+		return s.ID == v.m.Parked && s.path == home && s.Backup && s.ready()
+	})
 }
 
 // replace destroys the slowest subflow.
@@ -181,7 +210,7 @@ func (v *view) replace(home int) {
 func (v *view) slowest(home int) int {
 	slow := nowhere
 	for i := range v.subs {
-		if s := &v.subs[i]; s.path == home && s.inUse() && (slow == nowhere || v.speed(s) < v.speed(&v.subs[slow])) {
+		if s := &v.subs[i]; s.path == home && s.inUse() && !slices.Contains(v.m.Proven, s.ID) && (slow == nowhere || v.speed(s) < v.speed(&v.subs[slow])) {
 			slow = i
 		}
 	}
