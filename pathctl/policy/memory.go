@@ -30,7 +30,7 @@ type Memory struct {
 	// (refresh).
 	Rate uint64 `json:",omitempty"`
 	// Stage is how far a round has come since the age At, and Counts what the
-	// subflows in use had carried then (refresh).
+	// subflows had carried then (refresh).
 	Stage  Stage     `json:",omitempty"`
 	Counts []Carried `json:",omitempty"`
 	// Parked is the subflow that was parked last in the round, Total the rate of
@@ -45,9 +45,10 @@ type Memory struct {
 	Active bool `json:",omitempty"`
 	// Checked says that this block was looked at half-way (streaming).
 	Checked bool `json:",omitempty"`
-	// Lost is when the last of several on a path was dropped for having failed
-	// (ndiffports, refresh).
-	Lost time.Duration `json:",omitempty"`
+	// Lost is when the last of several on a path was dropped for having failed,
+	// and Stood when most of them were found not to move (ndiffports, refresh).
+	Lost  time.Duration `json:",omitempty"`
+	Stood time.Duration `json:",omitempty"`
 	// Notes are the paths that gave trouble, Watches the signs of trouble that
 	// must last before they count.
 	Notes   []Note  `json:",omitempty"`

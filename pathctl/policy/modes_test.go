@@ -236,6 +236,11 @@ func TestRefresh(t *testing.T) {
 			s[i].Busy = false
 		}
 	}
+	mostStall := func(s []Subflow) {
+		for i := range s[:3] {
+			s[i] = stalled(s[i], 300*ms)
+		}
+	}
 	tight := func(c *Conn) { c.Params = DefaultParams(Refresh); c.Params.MaxSubflows = 5 }
 	sent := func(n uint64) func(*Conn) { return func(c *Conn) { c.Sent = n } }
 	then := func(stage Stage, turn int) func(*testing.T, Plan, Memory) {
@@ -273,6 +278,8 @@ func TestRefresh(t *testing.T) {
 
 		{name: "one fails", subs: some(6, func(s []Subflow) { parked(6)(s); s[0] = stalled(s[0], 300*ms) }), paths: ways(wifi()), memory: turn(4, 100_000, in(stageQuiet, time.Second, 5)), want: "2 3 4 5 6 -1 failed", why: "in place of another one", then: then(stageQuiet, 0)},
 		{name: "two fail together", subs: some(5, func(s []Subflow) { s[0], s[1] = stalled(s[0], 300*ms), stalled(s[1], 300*ms) }), paths: ways(wifi()), memory: in(stageQuiet, 100*ms, 5), want: "3 4 5 -1 failed -2 failed"},
+		{name: "most stand still", subs: some(5, mostStall), paths: ways(wifi()), memory: in(stageQuiet, 100*ms, 5), want: "1 2 3 4 5"},
+		{name: "most have stood still for too long", subs: some(5, mostStall), paths: ways(wifi()), memory: Memory{Best: "wifi", Active: true, At: 29900 * ms, Stood: 29800 * ms}, want: "4 5 -1 failed -2 failed -3 failed"},
 		{name: "one fails right after another", subs: some(5, func(s []Subflow) { s[0] = stalled(s[0], 300*ms) }), paths: ways(wifi()), memory: Memory{Best: "wifi", Active: true, At: 29900 * ms, Lost: 29950 * ms}, want: "1 2 3 4 5"},
 		{name: "a parked one waits for its timer", subs: some(6, func(s []Subflow) { parked(6)(s); s[5] = stalled(s[5], 300*ms) }), paths: ways(wifi()), memory: in(stageQuiet, 100*ms, 5), want: "1 2 3 4 5 6b"},
 		{name: "a parked one has failed", subs: some(6, func(s []Subflow) { parked(6)(s); s[5] = stalled(s[5], time.Second); s[5].Timeouts = 2 }), paths: ways(wifi()), memory: in(stageQuiet, 100*ms, 5), want: "1 2 3 4 5 -6 failed"},

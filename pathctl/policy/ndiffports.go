@@ -57,28 +57,3 @@ func (v *view) fill(home int, why string) {
 		v.create = append(v.create, Create{v.paths[home].Name, false, why})
 	}
 }
-
-// spared reports whether a subflow that has failed stays for now, because another
-// one on its path was dropped a moment ago. Those that share a path often stall
-// together, when the path or this machine stands still: which of them work shows
-// when the first acknowledgements are back. One that is parked stays until its
-// timer has expired twice: it has only to finish what it began.
-func (v *view) spared(s *sub) bool {
-	if m := v.c.Mode; m != Refresh && m != Ndiffports || s.fault.kind != isStalled && s.fault.kind != isTimedOut {
-		return false
-	}
-	parked := s.Backup
-	if v.c.Role == Concentrator {
-		parked = s.PeerBackup
-	}
-	if v.c.Mode == Refresh && parked && s.Timeouts < 2 {
-		return true
-	}
-	left := v.m.Lost + v.p.StallTimeout - v.c.Age
-	if v.m.Lost == 0 || v.m.Lost == v.c.Age || left <= 0 {
-		v.m.Lost = v.c.Age
-		return false
-	}
-	v.lookIn(left)
-	return true
-}

@@ -59,9 +59,7 @@ func (v *view) enter(s Stage) {
 	v.m.Stage, v.m.At, v.m.Mark, v.m.MarkIn = s, v.c.Age, v.c.Sent, v.c.Received
 	v.m.Counts = nil
 	for i := range v.subs {
-		if s := &v.subs[i]; !s.Backup {
-			v.m.Counts = append(v.m.Counts, Carried{s.ID, s.Sent + s.Received})
-		}
+		v.m.Counts = append(v.m.Counts, Carried{v.subs[i].ID, v.subs[i].Sent + v.subs[i].Received})
 	}
 }
 
@@ -180,59 +178,6 @@ func (v *view) sift(home, used int) {
 	v.enter(stageJudge)
 }
 
-// together is the rate of all subflows in use since the stage began.
-func (v *view) together(home int) (sum uint64) {
-	for i := range v.subs {
-		if s := &v.subs[i]; s.path == home && !s.Backup && s.Established && s.verdict != dropped {
-			sum += v.speed(s)
-		}
-	}
-	return sum
-}
-
-// lastParked is the subflow that was parked last in this round, or nowhere.
-func (v *view) lastParked(home int) int {
-	return slices.IndexFunc(v.subs, func(s sub) bool {
-		return s.ID == v.m.Parked && s.path == home && s.Backup && s.ready()
-	})
-}
-
-// replace destroys the slowest subflow.
-func (v *view) replace(home int) {
-	if slow := v.slowest(home); slow != nowhere && v.readyBut(slow) {
-		s := &v.subs[slow]
-		v.drop(slow, Replaced, fmt.Sprintf("the slowest on %s (%d bytes/s)", s.label(), v.speed(s)))
-	}
-}
-
-// slowest returns the subflow in use on a path that has carried least since the
-// stage began, or nowhere.
-func (v *view) slowest(home int) int {
-	slow := nowhere
-	for i := range v.subs {
-		if s := &v.subs[i]; s.path == home && s.inUse() && !slices.Contains(v.m.Proven, s.ID) && (slow == nowhere || v.speed(s) < v.speed(&v.subs[slow])) {
-			slow = i
-		}
-	}
-	return slow
-}
-
-// speed is the rate of a subflow since the stage began, in bytes a second. It is
-// counted rather than taken from the kernel: the pacing rate is half as much
-// again, or less, from one moment to the next, and of a subflow that shares its
-// path the most that it ever had.
-func (v *view) speed(s *sub) uint64 {
-	bytes := s.Sent + s.Received
-	if k := slices.IndexFunc(v.m.Counts, func(c Carried) bool { return c.ID == s.ID }); k >= 0 {
-		bytes -= min(bytes, v.m.Counts[k].Bytes)
-	}
-	return perSecond(bytes, v.c.Age-v.m.At)
-}
-
-func perSecond(bytes uint64, d time.Duration) uint64 {
-	return uint64(float64(bytes) / max(d, minLook).Seconds())
-}
-
 // weigh counts the rounds that left the connection's rate as it was.
 func (v *view) weigh() {
 	was, now := float64(v.m.Rate), float64(perSecond(v.c.Sent-min(v.c.Sent, v.m.Mark)+v.c.Received-min(v.c.Received, v.m.MarkIn), v.c.Age-v.m.At))
@@ -245,65 +190,4 @@ func (v *view) weigh() {
 		v.m.Turn = v.p.RefreshEarly
 	}
 	v.m.Rate = uint64(now)
-}
-
-// leaving reports whether subflows on another path are still there to be left:
-// one thing after the other.
-func (v *view) leaving(home int) bool {
-	return slices.ContainsFunc(v.subs, func(s sub) bool { return s.path > home && s.verdict != dropped })
-}
-
-// usedOn counts the subflows on a path that are in use, or about to be, and
-// those that are parked.
-func (v *view) usedOn(home int) (used, parked int) {
-	for i := range v.subs {
-		switch s := &v.subs[i]; {
-		case s.path != home || s.verdict == dropped:
-		case s.Backup:
-			parked++
-		default:
-			used++
-		}
-	}
-	return used, parked
-}
-
-// unpark puts as many parked subflows as are needed into use, the newest first.
-func (v *view) unpark(home, need int) {
-	for i := len(v.subs) - 1; i >= 0 && need > 0; i-- {
-		if s := &v.subs[i]; s.path == home && s.Backup && s.ready() {
-			v.keep(i, false, "in place of another one on ", s.label())
-			need--
-		}
-	}
-}
-
-// clear destroys what is parked.
-func (v *view) clear(home int, why string) {
-	for i := range v.subs {
-		if s := &v.subs[i]; s.path == home && s.Backup && s.verdict != dropped {
-			v.drop(i, Replaced, "parked on "+s.label()+": "+why)
-		}
-	}
-}
-
-// tidy leaves n when nothing flows: what goes then costs nothing.
-func (v *view) tidy(home, used int) {
-	const idle = "nothing flows"
-	v.clear(home, idle)
-	for i := len(v.subs) - 1; i >= 0 && used > v.p.SubflowCount; i-- {
-		if s := &v.subs[i]; s.path == home && !s.Backup && s.verdict != dropped {
-			v.drop(i, Replaced, "one too many on "+s.label()+": "+idle)
-			used--
-		}
-	}
-}
-
-func (v *view) flows() bool {
-	for i := range v.subs {
-		if v.subs[i].Busy {
-			return true
-		}
-	}
-	return false
 }
