@@ -26,7 +26,7 @@ type rtoPoint struct {
 	rto time.Duration
 }
 
-// passed returns when the timer first was above a threshold after a moment, and
+// passed returns when the timer, having expired, first was above a threshold after a moment, and
 // what it was then.
 func (t rtoTrace) passed(threshold time.Duration, after time.Time) (time.Time, time.Duration, bool) {
 	for _, p := range t.points {
@@ -84,7 +84,8 @@ func (w rtoWatch) follow(ctx context.Context, r *rig.Rig, local netip.Addr) {
 	}
 }
 
-// longestRTO asks the kernel of the calling thread's namespace.
+// longestRTO asks the kernel of the calling thread's namespace. Only a timer that
+// has expired counts: one may be long because round trips vary much.
 func longestRTO(local netip.Addr) (time.Duration, error) {
 	var longest time.Duration
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
@@ -94,7 +95,7 @@ func longestRTO(local netip.Addr) (time.Duration, error) {
 		}
 		for _, s := range all {
 			from, ok := netip.AddrFromSlice(s.InetDiagMsg.ID.Source)
-			if ok && from.Unmap() == local && s.InetDiagMsg.ID.DestinationPort == rig.Port && s.TCPInfo != nil {
+			if ok && from.Unmap() == local && s.InetDiagMsg.ID.DestinationPort == rig.Port && s.TCPInfo != nil && s.TCPInfo.Backoff > 0 {
 				longest = max(longest, time.Duration(s.TCPInfo.Rto)*time.Microsecond)
 			}
 		}
