@@ -174,7 +174,7 @@ func streamingResult(arms []arm, cases *tally[streamed]) result {
 	samples := sheet{header: []string{"case", "loss", "delay_ms"}}
 	fig := figure{
 		title: "SMAPP §4.3: delay of 64 KB blocks", x: "block delay (s)", y: "CDF",
-		xMin: 0, xMax: 5, yMin: 0, yMax: 1,
+		xMin: 0, xMax: 3, yMin: 0, yMax: 1,
 	}
 	var res result
 	for i, loss := range streamingLosses {
