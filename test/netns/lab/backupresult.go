@@ -84,7 +84,7 @@ func sequenceFigure(a arm, runs []backed) (figure, bool) {
 				c.points = append(c.points, measure.Point{X: p.at, Y: p.data / 1e6})
 			}
 		}
-		c.points = thin(c.points, 1200)
+		c.points = thin(c.points, 500)
 		f.curves = append(f.curves, c)
 	}
 	return f, true
