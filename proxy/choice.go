@@ -13,6 +13,9 @@ type Choice struct {
 	Mode  string   // name of a mode; never empty
 	Paths []string // the only paths allowed, the preferred one first; empty: all, by rank
 	Rule  string   // what the rule is called that says so; empty: none does
+	// Asked is set on the concentrator when the client named the mode: one that
+	// decides about subflows does.
+	Asked bool
 }
 
 // Chooser decides about a connection by where it goes, where the application

@@ -97,7 +97,7 @@ func (s *Concentrator) handle(leg *mptcpsock.Conn, full bool, release func()) {
 	}
 	s.table.add(c)
 	s.log.Debug("connection opened", "id", c.ID, "user", c.User, "destination", c.Destination, "mode", c.Mode, "peer", c.Peer)
-	ended := observe(s.cfg.Observer, leg, Stream{c.Destination, c.User, Choice{Mode: c.Mode}})
+	ended := observe(s.cfg.Observer, leg, Stream{c.Destination, c.User, Choice{Mode: c.Mode, Asked: c.asked}})
 	go s.pump(ctx, c, stream, dest, func() { ended(); release() })
 }
 
@@ -127,7 +127,7 @@ func (s *Concentrator) open(ctx context.Context, stop context.CancelFunc, leg *m
 		return nil, nil, nil, err
 	}
 	c := &Connection{
-		Opened: time.Now(), User: req.User, Mode: req.Mode, Destination: req.to,
+		Opened: time.Now(), User: req.User, Mode: req.Mode, asked: req.Asked, Destination: req.to,
 		Peer: addrPort(leg.RemoteAddr()), Leg: leg, stop: stop,
 	}
 	dest, err := s.reach(ctx, c, req, full)

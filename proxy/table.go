@@ -30,7 +30,8 @@ type Connection struct {
 	Leg      *mptcpsock.Conn
 	Counters relay.Counters // A is the application or client, B what lies behind
 
-	stop context.CancelFunc
+	asked bool // Identity.Asked
+	stop  context.CancelFunc
 }
 
 // Table holds the live connections of a front or a concentrator and counts

@@ -64,6 +64,7 @@ func (c runCmd) Run() error {
 	up.Paths, up.Log = candidates{controller}, log
 	up.FellBack = func(string) { front.Table().Totals.FellBack.Add(1) }
 	up.Observer = steer.Observer{Controller: controller, Role: policy.Client, Modes: conf.Modes}
+	up.Credentials = whileSteering(controller, conf.Link, up.Credentials)
 	upstream := proxy.NewUpstream(up)
 	front = proxy.NewFront(proxy.FrontConfig{
 		Listen:   conf.Socks.Listen,
@@ -126,6 +127,18 @@ func (c runCmd) merged() (config.Client, error) {
 		conf.Paths = append(conf.Paths, p)
 	}
 	return conf, conf.Validate()
+}
+
+// whileSteering leaves the mode out of the user name while the kernel makes the
+// subflows: then the concentrator closes none, because nobody would make another.
+func whileSteering(c *pathctl.Client, link config.Link, with func(mode string) (user, token string)) func(string) (string, string) {
+	return func(mode string) (user, token string) {
+		user, token = with(mode)
+		if user != "" && !c.Kernel().UserSpace {
+			user = link.User
+		}
+		return user, token
+	}
 }
 
 // baseOf returns the name under which the concentrator knows a mode: it knows

@@ -37,6 +37,9 @@ func (o Observer) Opened(token uapi.Token, leg *mptcpsock.Conn, s proxy.Stream) 
 	o.Controller.Register(ctx, pathctl.Registration{
 		Token: token, Role: o.Role, Mode: o.mode(s.Mode), Paths: s.Paths, Rule: s.Rule,
 		Destination: s.Destination.String(), User: s.User, Reader: mptcpsock.Reader(leg),
+		// A client that names no mode has its kernel make the subflows, which
+		// never makes one again that we close.
+		Manual: o.Role == policy.Concentrator && !s.Asked,
 	})
 }
 
