@@ -36,7 +36,8 @@ type connection struct {
 	quiet          int
 	sent, received uint64
 	pending        uint64
-	urgent         bool // an event asks for a look at once
+	linger         time.Duration // the bound of its subflows' queues; 0: none yet
+	urgent         bool          // an event asks for a look at once
 }
 
 // subflowKey names a subflow by its ends, IPv4 addresses unmapped.

@@ -432,6 +432,7 @@ func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
 		return
 	}
 	e.sampleRTT(c, now)
+	e.boundQueues(c)
 	conn, paths, before := c.view(now), e.pathsFor(c, now), c.memory
 	plan, memory := policy.Decide(conn, paths, before)
 	c.memory = memory
@@ -536,6 +537,33 @@ func (e *engine) healthOf(path string) *health {
 	}
 	return h
 }
+
+// boundQueues keeps the queues of a connection's subflows as short as the
+// scheduler can bear: it must be able to fill the slowest one in use while the
+// others wait.
+func (e *engine) boundQueues(c *connection) {
+	var slowest time.Duration
+	inUse := 0
+	for _, f := range c.subflows {
+		if f.established && !f.backup && !f.peerBackup && f.obs.last.RTT > 0 {
+			slowest = max(slowest, f.obs.last.RTT)
+			inUse++
+		}
+	}
+	d := slowest * lingerShare / 100
+	if inUse < 2 || e.watch == nil || d > c.linger*7/8 && d < c.linger*9/8 {
+		return
+	}
+	if err := e.watch.SetLinger(c.reg.Token, d); err != nil {
+		e.log.Debug("cannot bound the queues of a connection", "error", err)
+		return
+	}
+	c.linger = d
+}
+
+// lingerShare is how long a byte may stay on a subflow, in hundredths of the
+// round trip of the slowest one in use.
+const lingerShare = 125
 
 // sampleRTT takes what a reading shows of the paths: round trips, and that they
 // work.

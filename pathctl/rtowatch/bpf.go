@@ -24,6 +24,7 @@ type bpfSensor struct {
 	ring    *ebpf.Map
 	counter *ebpf.Map
 	tokens  *ebpf.Map // nil on a cgroup of our own
+	lingers *ebpf.Map // nil without Config.Backlog
 	prog    *ebpf.Program
 	link    link.Link
 	reader  *ringbuf.Reader
@@ -94,6 +95,12 @@ func loadSensor(c Config, filtered bool, log *slog.Logger) (_ *bpfSensor, err er
 		return nil, err
 	}
 	p.ring, p.lost = s.ring.FD(), s.counter.FD()
+	if c.Backlog {
+		if s.lingers, err = ebpf.NewMap(lingersSpec()); err != nil {
+			return nil, fmt.Errorf("make the map of bounds: %w", err)
+		}
+		p.lingers = s.lingers.FD()
+	}
 	if filtered {
 		cookie, err := bpfenv.NetnsCookie()
 		if err != nil {
@@ -169,8 +176,8 @@ func (s *bpfSensor) add(token uapi.Token, _ Source) error {
 }
 
 func (s *bpfSensor) remove(token uapi.Token) error {
-	if s.tokens == nil {
-		return nil
+	if err := s.forgetLinger(token); err != nil || s.tokens == nil {
+		return err
 	}
 	if err := s.tokens.Delete(uint32(token)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return fmt.Errorf("rtowatch: forget %v: %w", token, err)
@@ -197,6 +204,6 @@ func (s *bpfSensor) close() error {
 	if s.reader != nil {
 		errs = append(errs, s.reader.Close())
 	}
-	errs = append(errs, s.prog.Close(), s.tokens.Close(), s.counter.Close(), s.ring.Close())
+	errs = append(errs, s.prog.Close(), s.lingers.Close(), s.tokens.Close(), s.counter.Close(), s.ring.Close())
 	return errors.Join(errs...)
 }

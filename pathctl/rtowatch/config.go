@@ -14,9 +14,8 @@ type Config struct {
 	// RTT asks for events of kind RTT as well: one for about each
 	// acknowledgement.
 	RTT bool
-	// Backlog keeps what each subflow holds unsent below a quarter of its
-	// congestion window, so that data can move to it without a wait when
-	// another one fails. Not with polling, nor before Linux 5.17.
+	// Backlog makes Watcher.SetLinger work: what subflows hold unsent is
+	// bounded, so that data can move to one without a wait when another fails.
 	Backlog bool
 	// RingSize is how many bytes of events the kernel holds for us, 120
 	// each: 0 to MaxRingSize, rounded up to a power of two and to a page. 0

@@ -39,6 +39,8 @@ func (p *poller) add(t uapi.Token, s Source) error {
 	return nil
 }
 
+func (p *poller) linger(uapi.Token, time.Duration) error { return nil }
+
 func (p *poller) remove(t uapi.Token) error {
 	p.change(change{token: t})
 	return nil

@@ -73,6 +73,7 @@ type program struct {
 	ring, lost int // descriptors of the maps
 	rtt        bool
 	backlog    bool // limitBacklog
+	lingers    int  // descriptor of its map
 	// filter, when set, leaves out what is not of the namespace or not in
 	// the map of tokens.
 	filter *filter

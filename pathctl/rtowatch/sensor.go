@@ -2,6 +2,7 @@ package rtowatch
 
 import (
 	"context"
+	"time"
 
 	"mpproxy/mptcpsock/uapi"
 )
@@ -16,6 +17,9 @@ type sensor interface {
 	// add and remove say which connections are ours.
 	add(uapi.Token, Source) error
 	remove(uapi.Token) error
+	// linger bounds the queues of a connection's subflows, where that is
+	// possible.
+	linger(uapi.Token, time.Duration) error
 	// lost counts events that were dropped since the start.
 	lost() (uint64, error)
 	// close gives everything back, once run has returned.
