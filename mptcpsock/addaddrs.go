@@ -47,17 +47,16 @@ func checkLocal(a netip.Addr) error {
 
 func (op operation) addAddr(ctx context.Context, a netip.AddrPort) error {
 	op.ctl.mu.Lock()
-	server := op.rec.server
 	inUse := op.rec.uses(a.Addr())
 	if !slices.Contains(op.rec.allowed, a) {
 		op.rec.allowed = append(op.rec.allowed, a)
 	}
 	op.ctl.mu.Unlock()
 	switch {
+	case op.conn.accepted:
+		return op.announce(ctx, a)
 	case op.steered():
 		return op.restrict(ctx)
-	case server:
-		return op.announce(ctx, a)
 	case inUse:
 		return nil
 	}
@@ -76,8 +75,8 @@ func (op operation) steered() bool {
 
 // uses reports whether an established subflow has a local address.
 func (r *record) uses(a netip.Addr) bool {
-	for p := range r.subs {
-		if p.Local.Addr() == a {
+	for p, f := range r.subs {
+		if p.Local.Addr() == a && !f.destroyed {
 			return true
 		}
 	}

@@ -17,7 +17,7 @@ const maxSubflows = mptcppm.MaxEndpoints
 // REQ7). It opens further ones from the local addresses that the connection may
 // use, first from those that have none: LocalAddrs and AddAddrs, else the paths'
 // and the initial subflow's. It closes the youngest ones. Under a mode n is the
-// most that it may have instead. Errors are those of OpenSub and CloseSub; what
+// most that it may have instead; an accepted connection fails with ErrSteered then. Errors are those of OpenSub and CloseSub; what
 // was changed before one stays.
 func (c *Conn) SetSubflows(ctx context.Context, n int) error {
 	op, err := c.begin("set number of subflows", fmt.Sprint(n))
@@ -27,6 +27,8 @@ func (c *Conn) SetSubflows(ctx context.Context, n int) error {
 	switch {
 	case n < 1 || n > maxSubflows:
 		return op.fail(fmt.Errorf("%w: 1 to %d", ErrInvalid, maxSubflows))
+	case op.steered() && c.accepted:
+		return op.fail(ErrSteered) // the peer's mode says how many
 	case op.steered():
 		st := c.Steering()
 		st.Mode.Params.MaxSubflows = n

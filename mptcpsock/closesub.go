@@ -49,9 +49,18 @@ func othersEstablished(subflows []Subflow, but func(Subflow) bool) bool {
 }
 
 func (op operation) destroy(ctx context.Context, pair Pair) error {
-	return op.onSubflow(pair, func(local, remote netip.AddrPort) error {
+	err := op.onSubflow(pair, func(local, remote netip.AddrPort) error {
 		return op.ctl.cmds.DestroySubflow(ctx, op.rec.token, local, remote)
 	})
+	if err != nil {
+		return err
+	}
+	op.ctl.mu.Lock()
+	defer op.ctl.mu.Unlock()
+	if f := op.rec.subs[pair]; f != nil {
+		f.destroyed = true
+	}
+	return nil
 }
 
 // SetPriority makes a subflow a backup, or normal, and tells the peer (MP_PRIO).

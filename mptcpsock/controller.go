@@ -17,6 +17,7 @@ import (
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/policy"
 )
 
 // ControllerConfig says how a Controller works. The zero value is good.
@@ -219,10 +220,10 @@ func (ctl *Controller) attach(c *Conn, b birth) error {
 		ctl.mu.Unlock()
 		return fail(fmt.Errorf("%w: a Conn has this connection already", ErrInvalid))
 	}
-	r.conn, r.server = c, c.accepted
+	r.conn = c
 	r.allowed, r.fate = slices.Clone(b.allowed), b.fate
 	r.merge(subflows, false)
-	if b.manual() {
+	if b.manual() || c.accepted {
 		r.spread = slices.Clone(b.allowed)
 	}
 	ctl.mu.Unlock()
@@ -238,8 +239,12 @@ func (ctl *Controller) attach(c *Conn, b birth) error {
 func (op operation) steer(ctx context.Context, s Steering) error {
 	op.mu.Lock()
 	defer op.mu.Unlock()
+	role := policy.Client
+	if op.conn.accepted {
+		role = policy.Concentrator
+	}
 	op.ctl.app.Register(ctx, pathctl.Registration{
-		Token: op.rec.token, Manual: s.manual(), Mode: s.Mode, Paths: s.Paths,
+		Token: op.rec.token, Role: role, Manual: s.manual(), Mode: s.Mode, Paths: s.Paths,
 		Destination: op.conn.RemoteAddrPort().String(), Reader: Reader(op.conn),
 	})
 	if err := ctx.Err(); err != nil {

@@ -123,12 +123,8 @@ func (d *Dialer) checkWishes(st Steering) error {
 		return nil
 	case d.Controller == nil && (!st.manual() || d.FateSharing || len(d.SubOptions) > 0 || len(d.LocalAddrs) > 1):
 		return ErrNoController
-	case !st.manual():
-		if err := st.Mode.Validate(); err != nil {
-			return fmt.Errorf("%w: %w", ErrInvalid, err)
-		}
 	}
-	return nil
+	return st.validate()
 }
 
 // dialAny connects to one of several addresses of a peer and hands the

@@ -32,6 +32,12 @@ type ListenConfig struct {
 	// (ADD_ADDR), so that they can join there; with a port where the
 	// application listens on another one. It needs a Controller.
 	LocalAddrs []netip.AddrPort
+	// Steering steers accepted connections; it needs a Controller. This end
+	// knows no paths, so it opens no subflows, and Paths mean nothing: whatever
+	// the mode, it closes a subflow on which its own sending fails while
+	// another one works, and leaves the rest to the peer, as mpproxy-server
+	// does.
+	Steering Steering
 }
 
 // AddAddrs is TCP_MULTIPATH_ADD before the connection: it adds to LocalAddrs.
@@ -49,14 +55,11 @@ func (lc *ListenConfig) RemoveAddrs(addrs ...netip.AddrPort) error {
 // destination, of whatever family the initial subflow was: a listener on an IPv4
 // address alone leaves the peer nothing to join over IPv6.
 //
-// Errors are *net.OpError with Net "mptcp"; errors.Is tells ErrNoController, and
-// when Strict: ErrNotSupported, ErrDisabled and ErrDenied.
+// Errors are *net.OpError with Net "mptcp"; errors.Is tells ErrNoController,
+// ErrInvalid, and when Strict: ErrNotSupported, ErrDisabled and ErrDenied.
 func (lc *ListenConfig) Listen(ctx context.Context, on netip.AddrPort) (*Listener, error) {
-	switch {
-	case lc.Controller == nil && len(lc.LocalAddrs) > 0:
-		return nil, listenError(on, ErrNoController)
-	case lc.Disable && lc.Strict:
-		return nil, listenError(on, fmt.Errorf("%w: Multipath TCP is both disabled and demanded (Strict)", ErrInvalid))
+	if err := lc.check(); err != nil {
+		return nil, listenError(on, err)
 	}
 	l, err := lc.listen(ctx, on)
 	if errors.Is(err, unix.EAFNOSUPPORT) && on.Addr() == netip.IPv6Unspecified() {
@@ -67,6 +70,17 @@ func (lc *ListenConfig) Listen(ctx context.Context, on netip.AddrPort) (*Listene
 		return nil, listenError(on, err)
 	}
 	return l, nil
+}
+
+// check refuses fields that contradict each other or need what is not there.
+func (lc *ListenConfig) check() error {
+	switch {
+	case lc.Controller == nil && (len(lc.LocalAddrs) > 0 || !lc.Steering.manual()):
+		return ErrNoController
+	case lc.Disable && lc.Strict:
+		return fmt.Errorf("%w: Multipath TCP is both disabled and demanded (Strict)", ErrInvalid)
+	}
+	return lc.Steering.validate()
 }
 
 // listen listens with a socket of the family of on.
@@ -97,7 +111,10 @@ func (lc *ListenConfig) listen(ctx context.Context, on netip.AddrPort) (*Listene
 	if err != nil {
 		return nil, err
 	}
-	return &Listener{tcp: l.(*net.TCPListener), local: reason, ctl: lc.Controller, addrs: slices.Clone(lc.LocalAddrs)}, nil
+	return &Listener{
+		tcp: l.(*net.TCPListener), local: reason, ctl: lc.Controller,
+		born: birth{Steering: lc.Steering, allowed: slices.Clone(lc.LocalAddrs)},
+	}, nil
 }
 
 func listenError(on netip.AddrPort, err error) error {
@@ -113,7 +130,7 @@ type Listener struct {
 	tcp   *net.TCPListener
 	local FallbackReason
 	ctl   *Controller
-	addrs []netip.AddrPort
+	born  birth
 }
 
 // Accept waits for the next connection. After Close it fails with
@@ -135,7 +152,7 @@ func (l *Listener) Accept() (*Conn, error) {
 // connection is without: its methods say so.
 func (l *Listener) handOver(c *Conn) {
 	if multipath, err := c.IsMultipath(); err == nil && multipath {
-		_ = l.ctl.attach(c, birth{allowed: l.addrs})
+		_ = l.ctl.attach(c, l.born)
 	}
 }
 

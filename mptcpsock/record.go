@@ -16,9 +16,8 @@ import (
 type record struct {
 	token       uapi.Token
 	conn        *Conn // nil: not attached, or closed
-	server      bool
-	established bool // subflows can join
-	denyJoin    bool // though not at the peer's first address
+	established bool  // subflows can join
+	denyJoin    bool  // though not at the peer's first address
 	gone        bool
 	since       time.Time
 	first       Pair             // of the initial subflow, unmapped
@@ -48,6 +47,7 @@ type subRecord struct {
 	remoteID           uapi.AddrID
 	idsKnown           bool // of the two
 	backup, peerBackup bool
+	destroyed          bool // by us; the event about its end is to come
 	id                 uapi.SubflowID
 	idKnown            bool
 }
@@ -121,7 +121,6 @@ func (r *record) apply(ev mptcppm.Event) {
 	switch ev.Kind {
 	case mptcppm.EventCreated, mptcppm.EventEstablished:
 		r.first, r.denyJoin = p, ev.DenyJoinID0()
-		r.server = r.server || ev.ServerSide
 		r.established = r.established || ev.Kind == mptcppm.EventEstablished
 		r.sub(p, ev).idsKnown = true // 0 and 0
 	case mptcppm.EventSubflowEstablished:

@@ -1,105 +1,173 @@
 package mptcpsock
 
 import (
-	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
 	"net/netip"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netns"
 
+	lab "mpproxy/test/netns"
 	"mpproxy/test/netns/link"
 )
 
-// end makes a namespace the end of a link.
-type end struct {
-	namespace
-	tb testing.TB
-}
+// envAddrs tells the process that dials its addresses on the two links and the
+// peer's, separated by blanks.
+const envAddrs = "MPPROXY_TEST_ADDRS"
 
-func (e end) Do(_ context.Context, f func() error) (err error) {
-	e.do(e.tb, func() { err = f() })
-	return err
-}
+// silenceRuns is how many transfers each line of BenchmarkRemoveAddrs is made of.
+const silenceRuns = 20
 
-func (e end) NetNS() int { return int(e.handle) }
-
-// BenchmarkRemoveAddrs takes the address in use away during a transfer over two
-// links of 20 Mbit/s and 10 ms each way, and prints the longest time without a
-// byte at the receiver, median and worst, beside that of transfers from which
-// nothing is taken. Run it on a machine with nothing else to do.
+// BenchmarkRemoveAddrs takes the address in use away in the middle of a transfer
+// and prints how long the receiver got nothing, beside transfers from which
+// nothing is taken: over two links of 20 Mbit/s and 10 ms each way, and over
+// unshaped ones; both ways; to a peer that has a Controller and to one that has
+// none. The peer is a process of its own, as a Controller is for a process. Run
+// it on a machine with nothing else to do.
 func BenchmarkRemoveAddrs(b *testing.B) {
-	if !inside(b) {
+	if addrs := os.Getenv(envAddrs); addrs != "" {
+		benchmarkSilence(b, strings.Fields(addrs))
 		return
 	}
-	for _, upload := range []bool{true, false} {
-		name := "download"
-		if upload {
-			name = "upload"
+	lab.Require(b)
+	needMPTCP(b)
+	shaped := link.Params{Rate: 20 * link.Mbit, Delay: 10 * time.Millisecond, Queue: 60_000}
+	for _, l := range []struct {
+		name string
+		link.Params
+	}{{"20 Mbit", shaped}, {"unshaped", link.Params{}}} {
+		for _, kind := range []string{peerControlled, peerPlain} {
+			fmt.Printf("%s, peer %s:\n", l.name, kind)
+			measureSilence(b, l.Params, kind)
 		}
-		b.Run(name, func(b *testing.B) {
-			w := shapedWorld(b, link.Params{Rate: 20 * link.Mbit, Delay: 10 * time.Millisecond, Queue: 60_000})
-			var with, without []time.Duration
-			for range b.N {
-				with = append(with, w.removeSilence(b, upload, true))
-				without = append(without, w.removeSilence(b, upload, false))
-			}
-			for unit, all := range map[string][]time.Duration{"silence-ms": with, "unremoved-ms": without} {
-				slices.Sort(all)
-				b.ReportMetric(float64(all[len(all)/2].Milliseconds()), unit)
-				b.ReportMetric(float64(all[len(all)-1].Milliseconds()), "worst-"+unit)
-			}
-			b.Log(with, without)
-		})
 	}
 }
 
-// shapedWorld is a world whose links have a rate and a delay, IPv4 only, with
-// source routing by the Controller.
-func shapedWorld(b *testing.B, p link.Params) *world {
+// measureSilence runs the two ends in hosts of their own.
+func measureSilence(b *testing.B, p link.Params, kind string) {
 	b.Helper()
-	w := &world{t: b, self: newNamespace(b), peer: newNamespace(b)}
-	handle, err := netns.Get()
+	topo, err := lab.New(testContext(b), lab.Config{Links: []lab.LinkConfig{
+		{Name: "link1", Params: p, V4: true}, {Name: "link2", Params: p, V4: true},
+	}})
 	must(b, err)
-	b.Cleanup(func() { _ = handle.Close() })
-	w.self = namespace{handle}
-	for i, name := range []string{"link1", "link2"} {
-		l, err := link.New(testContext(b), link.Config{
-			A: link.End{NS: end{w.self, b}, Name: name}, B: link.End{NS: end{w.peer, b}, Name: name}, AtoB: p, BtoA: p,
-		})
-		must(b, err)
-		b.Cleanup(func() { must(b, l.Close()) })
-		w.self.addAddr(b, name, here4[i].String()+"/24")
-		w.peer.addAddr(b, name, there4[i].String()+"/24")
-	}
-	w.self.do(b, func() {
-		addDefaultRoute(b, "link1", there4[0], 100)
-		addDefaultRoute(b, "link2", there4[1], 200)
+	defer func() { must(b, topo.Close()) }()
+	const self = "/proc/self/exe"
+	peer, err := topo.Concentrator.Start(testContext(b), lab.Spec{
+		Path: self, Args: []string{"-test.run", "^TestSilencePeer$", "-test.v"}, Env: []string{envPeer + "=" + kind},
 	})
-	w.peer.limits(b, 8)
-	w.mine, w.his = watchKernel(b, w.self), watchKernel(b, w.peer)
+	must(b, err)
+	if _, err := peer.WaitOutput(testContext(b), "listening"); err != nil {
+		b.Fatalf("%v\n%s", err, peer.Output())
+	}
+	namespace{netns.NsHandle(topo.Concentrator.NetNS())}.limits(b, 8)
+	cmd := topo.Client.Command(b.Context(), self, "-test.run", "^$", "-test.bench", "^"+b.Name()+"$", "-test.benchtime", "1x")
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%v %v %v", envAddrs, topo.Links[0].Client4, topo.Links[1].Client4, topo.Concentrator4))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		b.Fatalf("%v\n%s\npeer: %s", err, out, peer.Output())
+	}
+	for line := range strings.Lines(string(out)) {
+		if strings.HasPrefix(line, "  ") {
+			fmt.Print(line)
+		}
+	}
+}
+
+// benchmarkSilence is the end that dials, in its own process.
+func benchmarkSilence(b *testing.B, texts []string) {
 	ctl, err := OpenController(testContext(b), ControllerConfig{StateDir: b.TempDir()})
 	must(b, err)
-	b.Cleanup(func() { must(b, ctl.Close()) })
-	w.ctl = ctl
-	return w
+	defer func() { must(b, ctl.Close()) }()
+	here, there := addrs(texts[:2]...), netip.AddrPortFrom(netip.MustParseAddr(texts[2]), 7000)
+	d := Dialer{Controller: ctl, Strict: true, LocalAddrs: []netip.AddrPort{port0(here[0]), port0(here[1])}}
+	for _, upload := range []bool{true, false} {
+		for _, remove := range []bool{true, false} {
+			var all []time.Duration
+			for range silenceRuns {
+				all = append(all, oneSilence(b, d, there, upload, remove))
+			}
+			what := map[bool]string{true: "upload", false: "download"}[upload] + map[bool]string{true: ", removed", false: ", left alone"}[remove]
+			fmt.Println("  " + what + ": " + distribution(all))
+		}
+	}
 }
 
-func (w *world) removeSilence(b *testing.B, upload, remove bool) time.Duration {
-	b.Helper()
-	p := w.dial(Dialer{LocalAddrs: []netip.AddrPort{port0(here4[0]), port0(here4[1])}}, there4[0])
-	defer p.conn.Close()
-	defer p.far.Close()
-	from, to := p.conn, p.far
-	if !upload {
-		from, to = to, from
+// distribution is the median, the worst, and all values, in milliseconds.
+func distribution(all []time.Duration) string {
+	slices.Sort(all)
+	ms := make([]string, len(all))
+	for i, d := range all {
+		ms[i] = fmt.Sprint(d.Milliseconds())
 	}
+	return fmt.Sprintf("median %s ms, worst %s ms (%s)", ms[len(ms)/2], ms[len(ms)-1], strings.Join(ms, " "))
+}
+
+// oneSilence is one transfer.
+func oneSilence(b *testing.B, d Dialer, to netip.AddrPort, upload, remove bool) time.Duration {
+	b.Helper()
 	ctx := testContext(b)
-	return transferOf(b, from, to, 8<<20, func() error {
-		if !remove {
-			return nil
+	c, err := d.Dial(ctx, to)
+	must(b, err)
+	bound(b, c)
+	defer c.Close()
+	wish := []byte{wantsDownload}
+	if upload {
+		wish[0] = wantsUpload
+	}
+	_, err = c.Write(wish)
+	must(b, err)
+	_, err = io.ReadFull(c, wish)
+	must(b, err)
+	awaitEstablished(b, c, 2)
+	done := make(chan error, 1)
+	act := func() {
+		if remove {
+			done <- c.RemoveAddrs(ctx, d.LocalAddrs[0])
+			return
 		}
-		return p.conn.RemoveAddrs(ctx, port0(here4[0]))
-	})
+		done <- nil
+	}
+	if !upload {
+		silence, err := readPattern(c, func() { go act() })
+		must(b, err)
+		must(b, <-done)
+		return silence
+	}
+	sent := make(chan error, 1)
+	go send(c, silenceSize, sent)
+	for { // until half has been acknowledged
+		info, err := c.Info()
+		must(b, err)
+		if info.BytesAcked >= silenceSize/2 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	act()
+	must(b, <-done)
+	must(b, <-sent)
+	var ns int64
+	must(b, binary.Read(c, binary.BigEndian, &ns))
+	return time.Duration(ns)
+}
+
+// awaitEstablished waits for n established subflows.
+func awaitEstablished(b *testing.B, c *Conn, n int) {
+	b.Helper()
+	events := c.Events(testContext(b))
+	if established(b, c) >= n {
+		return
+	}
+	for _, err := range events {
+		must(b, err)
+		if established(b, c) >= n {
+			return
+		}
+	}
 }

@@ -49,7 +49,7 @@ func (op operation) remove(ctx context.Context, gone map[netip.Addr]bool) error 
 		}
 	}
 	op.forbid(gone)
-	if op.steered() {
+	if op.steered() && !op.conn.accepted {
 		if err := op.restrict(ctx); err != nil && !errors.Is(err, ErrUnknownAddress) {
 			return err
 		}
@@ -73,7 +73,6 @@ func (op operation) known(addrs map[netip.Addr]bool) error {
 // alternative makes a subflow that does not use these addresses.
 func (op operation) alternative(ctx context.Context, gone map[netip.Addr]bool) error {
 	op.ctl.mu.Lock()
-	server := op.rec.server
 	var candidates []netip.AddrPort
 	for _, a := range op.rec.allowed {
 		if !gone[a.Addr()] {
@@ -86,7 +85,7 @@ func (op operation) alternative(ctx context.Context, gone map[netip.Addr]bool) e
 	}
 	restricted := len(op.rec.allowed) > 0
 	op.ctl.mu.Unlock()
-	if server {
+	if op.conn.accepted {
 		if !waiting {
 			return ErrLastSubflow
 		}

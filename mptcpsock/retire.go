@@ -8,9 +8,14 @@ import (
 )
 
 // Before subflows are closed they are made backups, at both ends, and what is
-// under way on them may arrive: whatever a closed subflow has not delivered has
-// to be sent again on another one, behind what that has been given already. A
-// subflow on which nothing moves for a few round trips is not waited for.
+// under way on them may arrive. A subflow on which nothing moves for a few round
+// trips is not waited for.
+//
+// When a subflow ends, whichever end closed it, the kernel sends all again that
+// the peer has not acknowledged at the data level, on whatever subflow it is
+// under way (__mptcp_retransmit_pending_data, net/mptcp/protocol.c, Linux 6.18).
+// The receiver gets nothing new meanwhile: as little as possible should be queued
+// at the sender, which its Controller sees to (rtowatch.Config.Backlog).
 const (
 	drainLook = 5 * time.Millisecond
 	drainRTTs = 4
@@ -45,8 +50,8 @@ func (op operation) retire(ctx context.Context, leaves func(Subflow) bool) {
 
 // draining is what was seen of a subflow that leaves.
 type draining struct {
-	acked, received   uint64
-	movedOut, movedIn time.Time // when that was last seen to grow
+	acked, received uint64
+	moved           time.Time // when either was last seen to grow
 }
 
 // stillDraining looks once at the subflows that leave.
@@ -62,7 +67,7 @@ func (op operation) stillDraining(drains map[uapi.SubflowID]*draining, leaves fu
 		}
 		d := drains[s.ID]
 		if d == nil {
-			d = &draining{movedOut: now, movedIn: now}
+			d = &draining{moved: now}
 			drains[s.ID] = d
 		}
 		busy = d.busy(s.TCP, now) || busy
@@ -70,17 +75,13 @@ func (op operation) stillDraining(drains map[uapi.SubflowID]*draining, leaves fu
 	return busy
 }
 
-// busy reports whether something is still to come on the subflow, either way.
+// busy reports whether something may still come on the subflow, either way. The
+// peer goes on until it has heard of the priority, and then with what it had
+// given the subflow before; senders pause for a round trip or two as a matter of
+// course.
 func (d *draining) busy(tcp uapi.TCPInfo, now time.Time) bool {
-	if tcp.BytesAcked != d.acked {
-		d.acked, d.movedOut = tcp.BytesAcked, now
+	if tcp.BytesAcked != d.acked || tcp.BytesReceived != d.received {
+		d.acked, d.received, d.moved = tcp.BytesAcked, tcp.BytesReceived, now
 	}
-	if tcp.BytesReceived != d.received {
-		d.received, d.movedIn = tcp.BytesReceived, now
-	}
-	out := tcp.Unacked > 0 || tcp.NotsentBytes > 0
-	patience := max(drainMin, drainRTTs*tcp.RTT)
-	// The peer goes on until it has heard of the priority, and what it sent
-	// then takes as long to come: one round trip. Its queue shows as a pause.
-	return out && now.Sub(d.movedOut) <= patience || now.Sub(d.movedIn) <= 2*tcp.RTT
+	return now.Sub(d.moved) <= max(drainMin, drainRTTs*tcp.RTT)
 }

@@ -3,6 +3,7 @@ package mptcpsock
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net/netip"
 	"testing"
 	"time"
@@ -89,36 +90,38 @@ func TestLocalAddrsBefore(t *testing.T) {
 		return
 	}
 	w := newWorld(t)
-	t.Run("client", func(t *testing.T) {
-		w := w.in(t)
-		var d Dialer
-		must(t, d.AddAddrs(port0(here4[0]), port0(here6[0]), netip.AddrPortFrom(here4[1], 4321)))
-		must(t, d.RemoveAddrs(port0(here6[0])))
-		if err := d.RemoveAddrs(port0(here6[0])); !errors.Is(err, ErrUnknownAddress) {
-			t.Errorf("removed twice: %v", err)
-		}
-		p := w.dial(d, there4[0])
-		if got := p.conn.LocalAddrPort().Addr(); got != here4[0] {
-			t.Errorf("the connection began on %v, want %v", got, here4[0])
-		}
-		want := Pair{netip.AddrPortFrom(here4[1], 4321), p.conn.RemoteAddrPort()}
-		w.his.of(t, mptcppm.EventSubflowEstablished, flip(want))
-		wantPairs(t, p.conn, firstPair(p.conn), want)
-	})
-	t.Run("server", func(t *testing.T) {
-		w := w.in(t)
-		var lc ListenConfig
-		must(t, lc.AddAddrs(port0(here4[1]), port0(here6[1])))
-		w.accept(lc, here4[0])
-		told := map[netip.Addr]bool{}
-		for range 2 {
-			ev := w.his.await(t, "announced", func(e mptcppm.Event) bool { return e.Kind == mptcppm.EventAnnounced })
-			told[ev.Remote.Addr().Unmap()] = true
-		}
-		if !told[here4[1]] || !told[here6[1]] {
-			t.Errorf("the peer was told of %v", told)
-		}
-	})
+	for i, family := range families {
+		other := families[1-i]
+		t.Run("client "+family.name, func(t *testing.T) {
+			w := w.in(t)
+			var d Dialer
+			must(t, d.AddAddrs(port0(family.here[0]), port0(other.here[0]), netip.AddrPortFrom(family.here[1], 4321)))
+			must(t, d.RemoveAddrs(port0(other.here[0])))
+			wantError(t, "removed twice", d.RemoveAddrs(port0(other.here[0])), ErrUnknownAddress)
+			p := w.dial(d, family.there[0])
+			if got := p.conn.LocalAddrPort().Addr(); got != family.here[0] {
+				t.Errorf("the connection began on %v, want %v", got, family.here[0])
+			}
+			want := Pair{netip.AddrPortFrom(family.here[1], 4321), p.conn.RemoteAddrPort()}
+			w.his.of(t, mptcppm.EventSubflowEstablished, flip(want))
+			wantPairs(t, p.conn, firstPair(p.conn), want)
+		})
+		t.Run("server "+family.name, func(t *testing.T) {
+			w := w.in(t)
+			var lc ListenConfig
+			must(t, lc.AddAddrs(port0(family.here[0]), port0(family.here[1]), port0(other.here[1])))
+			must(t, lc.RemoveAddrs(port0(family.here[0])))
+			w.accept(lc, family.here[0])
+			told := map[netip.Addr]bool{}
+			for range 2 {
+				ev := w.his.await(t, "announced", func(e mptcppm.Event) bool { return e.Kind == mptcppm.EventAnnounced })
+				told[ev.Remote.Addr().Unmap()] = true
+			}
+			if !told[family.here[1]] || !told[other.here[1]] {
+				t.Errorf("the peer was told of %v", told)
+			}
+		})
+	}
 }
 
 func firstPair(c *Conn) Pair { return Pair{c.LocalAddrPort(), c.RemoteAddrPort()} }
@@ -161,57 +164,58 @@ func TestAddAddrs(t *testing.T) {
 
 // TestRemoveDuringTransfer takes the address away that a transfer uses: first
 // the alternative, then the peer is told, then the subflow is closed, and no
-// byte is lost.
+// byte is lost. A client makes the alternative itself; a server has told the peer
+// of an address, and waits for it to join.
 func TestRemoveDuringTransfer(t *testing.T) {
 	if !inside(t) {
 		return
 	}
 	w := newWorld(t)
-	for _, family := range []struct {
-		name        string
-		here, there []netip.Addr
-	}{{"IPv4", here4, there4}, {"IPv6", here6, there6}} {
-		for _, upload := range []bool{true, false} {
-			name := family.name + " download"
-			if upload {
-				name = family.name + " upload"
+	for _, family := range families {
+		for _, server := range []bool{false, true} {
+			for _, upload := range []bool{true, false} {
+				name := map[bool]string{false: "client ", true: "server "}[server] + family.name + map[bool]string{false: " receives", true: " sends"}[upload]
+				t.Run(name, func(t *testing.T) { w.in(t).removeDuringTransfer(t, family, server, upload) })
 			}
-			t.Run(name, func(t *testing.T) {
-				w := w.in(t)
-				p := w.dial(Dialer{LocalAddrs: []netip.AddrPort{port0(family.here[0]), port0(family.here[1])}}, family.there[0])
-				w.closeSecond(t, p) // an alternative that may be used, and is not
-				from, to := p.conn, p.far
-				if !upload {
-					from, to = p.far, p.conn
-				}
-				ctx, told := testContext(t), counter(t, w.self, "RmAddrTx")
-				silence := transferMeanwhile(t, from, to, func() error { return p.conn.RemoveAddrs(ctx, port0(family.here[0])) })
-				t.Logf("longest silence %v", silence)
-				w.alternativeFirst(t, p, family.here)
-				if ev := w.his.kind(t, mptcppm.EventRemoved, w.hisToken(t)); ev.RemoteID != 0 {
-					t.Errorf("the peer heard %v, want id 0", ev)
-				}
-				if n := counter(t, w.self, "RmAddrTx") - told; n != 1 {
-					t.Errorf("the kernel has counted %d RM_ADDR sent, want 1", n)
-				}
-				pairs, err := p.conn.Pairs()
-				must(t, err)
-				if len(pairs) != 1 || pairs[0].Local.Addr() != family.here[1] {
-					t.Errorf("subflows %v, want one from %v; events %v", pairs, family.here[1], w.mine.seen)
-				}
-				if err := p.conn.RemoveAddrs(testContext(t), port0(family.here[1])); !errors.Is(err, ErrLastSubflow) {
-					t.Errorf("removing the last address: %v", err)
-				}
-				if err := p.conn.RemoveAddrs(testContext(t), port0(family.here[0])); !errors.Is(err, ErrUnknownAddress) {
-					t.Errorf("removing an address twice: %v", err)
-				}
-			})
 		}
 	}
 }
 
+func (w *world) removeDuringTransfer(t *testing.T, f family, server, sends bool) {
+	ctx := testContext(t)
+	var p pairOfConns
+	if server {
+		p = w.accept(ListenConfig{Strict: true}, f.here[0])
+		must(t, p.conn.AddAddrs(ctx, port0(f.here[1]))) // the peer joins there in its own time
+	} else {
+		p = w.dial(Dialer{LocalAddrs: []netip.AddrPort{port0(f.here[0]), port0(f.here[1])}}, f.there[0])
+		w.closeSecond(t, p) // an alternative that may be used, and is not
+	}
+	from, to := p.conn, p.far
+	if !sends {
+		from, to = p.far, p.conn
+	}
+	told := counter(t, w.self, "RmAddrTx")
+	silence := transferMeanwhile(t, from, to, func() error { return p.conn.RemoveAddrs(ctx, port0(f.here[0])) })
+	t.Logf("longest silence %v", silence)
+	w.alternativeFirst(t, p, f.here)
+	if ev := w.his.kind(t, mptcppm.EventRemoved, w.hisToken(t)); ev.RemoteID != 0 {
+		t.Errorf("the peer heard %v, want id 0", ev)
+	}
+	if n := counter(t, w.self, "RmAddrTx") - told; n != 1 {
+		t.Errorf("the kernel has counted %d RM_ADDR sent, want 1", n)
+	}
+	pairs, err := p.conn.Pairs()
+	must(t, err)
+	if len(pairs) != 1 || pairs[0].Local.Addr() != f.here[1] {
+		t.Errorf("subflows %v, want one from %v; events %v", pairs, f.here[1], w.mine.seen)
+	}
+	wantError(t, "removing the last address", p.conn.RemoveAddrs(ctx, port0(f.here[1])), ErrLastSubflow)
+	wantError(t, "removing an address twice", p.conn.RemoveAddrs(ctx, port0(f.here[0])), ErrUnknownAddress)
+}
+
 // closeSecond closes the subflow that joined by itself.
-func (w *world) closeSecond(t testing.TB, p pairOfConns) {
+func (w *world) closeSecond(t *testing.T, p pairOfConns) {
 	t.Helper()
 	first := firstPair(p.conn)
 	up := w.mine.await(t, "second subflow", func(e mptcppm.Event) bool { return e.Kind == mptcppm.EventSubflowEstablished })
@@ -249,13 +253,9 @@ func (w *world) hisToken(t *testing.T) (token uapi.Token) {
 
 // transferMeanwhile sends a stream, calls f after a quarter of it while the rest
 // goes on, and checks every byte. It returns the longest silence after the call.
-func transferMeanwhile(t testing.TB, from, to *Conn, f func() error) (silence time.Duration) {
+func transferMeanwhile(t *testing.T, from, to *Conn, f func() error) (silence time.Duration) {
 	t.Helper()
-	return transferOf(t, from, to, 64<<20, f)
-}
-
-func transferOf(t testing.TB, from, to *Conn, size int, f func() error) (silence time.Duration) {
-	t.Helper()
+	const size = 64 << 20
 	sent, done := make(chan error, 1), make(chan error, 1)
 	go send(from, size, sent)
 	want, got := pattern(1<<20), make([]byte, 1<<20)
@@ -283,15 +283,16 @@ func transferOf(t testing.TB, from, to *Conn, size int, f func() error) (silence
 	return silence
 }
 
-func send(c *Conn, size int, sent chan<- error) {
+func send(c *Conn, size int, sent chan<- error) { sent <- writePattern(c, size) }
+
+func writePattern(w io.Writer, size int) error {
 	block := pattern(1 << 20)
-	for n := 0; n < size; n += len(block) {
-		if _, err := c.Write(block); err != nil {
-			sent <- err
-			return
+	for range size / len(block) {
+		if _, err := w.Write(block); err != nil {
+			return err
 		}
 	}
-	sent <- nil
+	return nil
 }
 
 // pattern never repeats within a block at a distance of a segment.

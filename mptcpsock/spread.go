@@ -16,14 +16,14 @@ func (ctl *Controller) spread(a *attachment) {
 		addrs, a.rec.spread = a.rec.spread, nil
 	}
 	addrs = slices.DeleteFunc(addrs, func(l netip.AddrPort) bool { return a.rec.uses(l.Addr()) })
-	server, c := a.rec.server, a.rec.conn
+	c := a.rec.conn
 	ctl.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), handOver)
 	defer cancel()
 	op := operation{attachment: a, conn: c, name: "use local addresses"}
 	for _, l := range addrs {
 		var err error
-		if server {
+		if c.accepted {
 			err = op.announce(ctx, l)
 		} else {
 			err = op.start(ctx, l)

@@ -20,20 +20,30 @@ type Steering struct {
 
 func (s Steering) manual() bool { return s.Mode.Base == "" }
 
+// validate checks a mode's numbers.
+func (s Steering) validate() error {
+	if s.manual() {
+		return nil
+	}
+	if err := s.Mode.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return nil
+}
+
 // Steer changes how the connection is steered, from now on: it is how an
 // application that has learnt more says so. Mode takes a while to come true;
 // Events tells. ctx bounds handing it over. A mode whose numbers are out of range
-// gives policy.ErrParams; ErrNoController, ErrNotMultipath and net.ErrClosed are
-// told by errors.Is.
+// gives policy.ErrParams and ErrInvalid; ErrNoController, ErrNotMultipath and
+// net.ErrClosed are told by errors.Is. On an accepted connection a mode does less:
+// ListenConfig.Steering says what.
 func (c *Conn) Steer(ctx context.Context, s Steering) error {
 	op, err := c.begin("steer", s.Mode.Name)
 	if err != nil {
 		return err
 	}
-	if !s.manual() {
-		if err := s.Mode.Validate(); err != nil {
-			return op.fail(fmt.Errorf("%w: %w", ErrInvalid, err))
-		}
+	if err := s.validate(); err != nil {
+		return op.fail(err)
 	}
 	return op.fail(op.steer(ctx, s))
 }

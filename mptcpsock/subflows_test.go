@@ -132,7 +132,7 @@ func exchangeUntil(t *testing.T, c, s *Conn, done func() bool) {
 }
 
 // established counts the established subflows.
-func established(t *testing.T, c *Conn) int {
+func established(t testing.TB, c *Conn) int {
 	t.Helper()
 	subflows, err := c.Subflows()
 	must(t, err)

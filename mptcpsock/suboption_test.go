@@ -82,10 +82,7 @@ func TestSubOptionsFromTheStart(t *testing.T) {
 	if _, err := w.ctl.setter.get(); err != nil {
 		skipWithoutBPF(t, translate(err))
 	}
-	for _, family := range []struct {
-		name        string
-		here, there []netip.Addr
-	}{{"IPv4", here4, there4}, {"IPv6", here6, there6}} {
+	for _, family := range families {
 		t.Run(family.name, func(t *testing.T) {
 			w := w.in(t)
 			ctx := testContext(t)

@@ -166,7 +166,7 @@ func (c *connection) adopt(local, remote netip.AddrPort) *subflow {
 
 // update merges a reading: new subflows are recorded, vanished ones dropped.
 // Pending ones without a port stay until an event or their time is up.
-func (c *connection) update(r Reading, pathOf func(local, remote netip.Addr) string, now time.Time) {
+func (c *connection) update(r Reading, pathOf func(c *connection, local, remote netip.Addr) string, now time.Time) {
 	for _, f := range c.subflows {
 		f.seen = false
 	}
@@ -176,7 +176,7 @@ func (c *connection) update(r Reading, pathOf func(local, remote netip.Addr) str
 		}
 		f := c.adopt(s.Local, s.Remote)
 		if f == nil {
-			f = c.addSubflow(s.Local, s.Remote, pathOf(s.Local.Addr(), s.Remote.Addr()), now)
+			f = c.addSubflow(s.Local, s.Remote, pathOf(c, s.Local.Addr(), s.Remote.Addr()), now)
 		}
 		f.seen = true
 		f.established = f.established || s.TCP.State == uapi.TCPEstablished

@@ -16,7 +16,7 @@ import (
 var (
 	compareAddrs    = cmpopts.EquateComparable(netip.AddrPort{}, netip.Addr{})
 	ap              = netip.MustParseAddrPort
-	anyPath         = func(local, _ netip.Addr) string { return "via " + local.String() }
+	anyPath         = func(_ *connection, local, _ netip.Addr) string { return "via " + local.String() }
 	established     = uapi.TCPInfo{State: uapi.TCPEstablished}
 	synSent         = uapi.TCPInfo{State: uapi.TCPSynSent}
 	mapped10, far10 = ap("[::ffff:10.0.0.1]:1000"), ap("[::ffff:192.0.2.1]:443")

@@ -221,6 +221,9 @@ func (e *engine) register(reg Registration) func(time.Time) {
 	return func(now time.Time) {
 		c := e.connection(reg.Token, now)
 		c.reg, c.ours = reg, true
+		for _, f := range c.subflows { // they may have begun before its role was known
+			f.path = e.pathOf(c, f.local.Addr(), f.remote.Addr())
+		}
 		e.lookSoon(c, now)
 	}
 }
@@ -286,7 +289,7 @@ func (e *engine) setPaths(paths []netpath.Path) func(time.Time) {
 func (e *engine) namePaths() {
 	for _, c := range e.conns {
 		for _, f := range c.subflows {
-			if name := e.pathOf(f.local.Addr(), f.remote.Addr()); e.hasPath(name) {
+			if name := e.pathOf(c, f.local.Addr(), f.remote.Addr()); e.hasPath(name) {
 				f.path = name
 			}
 		}
@@ -339,7 +342,7 @@ func (e *engine) onEvent(ctx context.Context, ev mptcppm.Event, now time.Time) {
 // begin records a connection's first subflow. A concentrator announces its
 // other addresses to a client that may need them.
 func (e *engine) begin(ctx context.Context, c *connection, ev mptcppm.Event, now time.Time) {
-	f := c.addSubflow(ev.Local, ev.Remote, e.pathOf(ev.Local.Addr(), ev.Remote.Addr()), now)
+	f := c.addSubflow(ev.Local, ev.Remote, e.pathOf(c, ev.Local.Addr(), ev.Remote.Addr()), now)
 	f.local, f.remote = ev.Local, ev.Remote // a reading has them unmapped
 	f.initial, f.established = true, true
 	if ev.Kind != mptcppm.EventEstablished || !c.server {
@@ -358,12 +361,12 @@ func (e *engine) begin(ctx context.Context, c *connection, ev mptcppm.Event, now
 func (e *engine) subflowUp(c *connection, ev mptcppm.Event, now time.Time) {
 	f := c.adopt(ev.Local, ev.Remote)
 	if f == nil {
-		f = c.addSubflow(ev.Local, ev.Remote, e.pathOf(ev.Local.Addr(), ev.Remote.Addr()), now)
+		f = c.addSubflow(ev.Local, ev.Remote, e.pathOf(c, ev.Local.Addr(), ev.Remote.Addr()), now)
 	}
 	f.local, f.remote, f.addrID, f.remoteID = ev.Local, ev.Remote, ev.LocalID, ev.RemoteID
 	f.established, f.since = true, now
 	f.peerBackup = ev.Backup && !f.backup
-	if e.role == policy.Client && c.ours && e.healthOf(f.path).established(now) {
+	if c.reg.Role == policy.Client && c.ours && e.healthOf(f.path).established(now) {
 		e.decide(c, ActionPath, f.path, ReasonRecovered, "works again: a subflow was established")
 		e.publish(now)
 		e.lookAtAll(now)
@@ -478,8 +481,8 @@ func (c *connection) flowing() bool {
 
 // pathOf names the path of a subflow: by its local address on the client, by
 // its remote one on the concentrator.
-func (e *engine) pathOf(local, remote netip.Addr) string {
-	if e.role == policy.Concentrator {
+func (e *engine) pathOf(c *connection, local, remote netip.Addr) string {
+	if c.reg.Role == policy.Concentrator {
 		return remote.Unmap().String()
 	}
 	for _, p := range e.paths {
@@ -494,7 +497,7 @@ func (e *engine) pathOf(local, remote netip.Addr) string {
 
 // pathsFor is what the policy sees of the paths.
 func (e *engine) pathsFor(c *connection, now time.Time) []policy.Path {
-	if e.role == policy.Concentrator {
+	if c.reg.Role == policy.Concentrator {
 		return nil // the client's paths are not ours to know
 	}
 	var out []policy.Path
@@ -568,7 +571,7 @@ const lingerShare = 125
 // sampleRTT takes what a reading shows of the paths: round trips, and that they
 // work.
 func (e *engine) sampleRTT(c *connection, now time.Time) {
-	if e.role == policy.Concentrator {
+	if c.reg.Role == policy.Concentrator {
 		return
 	}
 	for _, f := range c.subflows {
@@ -586,8 +589,8 @@ func (e *engine) sampleRTT(c *connection, now time.Time) {
 // pathFailed leaves a path alone for a while, longer each time. The subflow that
 // failed began at since.
 func (e *engine) pathFailed(path string, f failure, since, now time.Time) {
-	if e.role == policy.Concentrator {
-		return // the client brings subflows back
+	if !e.hasPath(path) {
+		return // it is the client's, which brings subflows back
 	}
 	e.healthOf(path).fail(f, since, now)
 	e.publish(now)

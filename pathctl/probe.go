@@ -130,7 +130,7 @@ func (p *probing) view(now time.Time) (silent, answered time.Duration) {
 // probe asks on the paths that a policy doubts, and on those that have failed
 // and may work again.
 func (e *engine) probe(ctx context.Context, c *connection, paths []string, now time.Time) {
-	if e.role == policy.Concentrator {
+	if c.reg.Role == policy.Concentrator {
 		return
 	}
 	for _, name := range paths {

@@ -94,7 +94,7 @@ func (e *engine) drop(ctx context.Context, c *connection, d Step, now time.Time)
 		return
 	}
 	gone := e.destroy
-	if e.role == policy.Client && (d.Cause == policy.PathDown || d.Cause == policy.Failed) {
+	if c.reg.Role == policy.Client && (d.Cause == policy.PathDown || d.Cause == policy.Failed) {
 		gone = e.takeBack
 	}
 	if !gone(ctx, c, k, f, d.Reason, d.Why, now) {
