@@ -155,7 +155,7 @@ func (v *view) admit(home int) {
 // the connection is slower without it. The round ends when n are in use.
 func (v *view) sift(home, used int) {
 	total := v.together(home)
-	if i := v.lastParked(home); i != nowhere && float64(total) < float64(v.m.Total)*(1-3*v.p.RefreshGain) {
+	if i := v.lastParked(home); i != nowhere && float64(total) < float64(v.m.Total)*(1-4*v.p.RefreshGain) {
 		s := &v.subs[i]
 		v.keep(i, false, fmt.Sprintf("%d bytes/s with it, %d without it on %s", v.m.Total, total, s.label()))
 		v.m.Proven = append(slices.Clip(v.m.Proven), s.ID)
