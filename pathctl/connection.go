@@ -198,8 +198,8 @@ func (c *connection) update(r Reading, pathOf func(c *connection, local, remote 
 	}
 }
 
-// view is what the policy sees.
-func (c *connection) view(now time.Time) policy.Conn {
+// view is what the policy sees. The machine has not stood still since awake.
+func (c *connection) view(awake, now time.Time) policy.Conn {
 	v := policy.Conn{
 		Role: c.reg.Role, Mode: c.reg.Mode.Base, Params: c.reg.Mode.Params,
 		Age: now.Sub(c.since), Sent: c.sent, Received: c.received, Pending: c.pending,
@@ -209,7 +209,7 @@ func (c *connection) view(now time.Time) policy.Conn {
 		v.Subflows = append(v.Subflows, f.obs.view(policy.Subflow{
 			ID: f.id, Path: f.path, Initial: f.initial, Backup: f.backup, PeerBackup: f.peerBackup,
 			Established: f.established, Age: now.Sub(f.since), UsedAgo: f.usedAgo(now),
-		}, now))
+		}, awake, now))
 	}
 	slices.SortFunc(v.Subflows, func(a, b policy.Subflow) int { return int(a.ID) - int(b.ID) })
 	return v

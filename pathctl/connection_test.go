@@ -121,7 +121,7 @@ func TestConnectionMoves(t *testing.T) {
 	if diff := cmp.Diff([]int{1, 0, 1, 0, 1}, quiet); diff != "" {
 		t.Error(diff)
 	}
-	if v := c.view(start); v.Sent != 1 || v.Received != 1 || v.Pending != 5 {
+	if v := c.view(time.Time{}, start); v.Sent != 1 || v.Received != 1 || v.Pending != 5 {
 		t.Errorf("the policy sees %+v", v)
 	}
 }

@@ -71,6 +71,7 @@ type engine struct {
 	queue queue
 	paths []netpath.Path
 	upAt  map[string]time.Time
+	awake time.Time // the end of the last standstill
 	// ids gives each local address an MPTCP address id that stays the same
 	// while the program runs.
 	ids    map[netip.Addr]uapi.AddrID
@@ -141,6 +142,7 @@ func (e *engine) postStatus(ctx context.Context, answer chan<- map[uapi.Token]Co
 func (e *engine) run(ctx context.Context) error {
 	defer close(e.ended)
 	defer e.probes.Wait()
+	planned := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -154,14 +156,29 @@ func (e *engine) run(ctx context.Context) error {
 		case ev := <-e.timeouts:
 			e.onTimeout(ev, time.Now())
 		case <-timer.C:
+			e.noticeStandstill(planned, time.Now())
 		}
 		now := time.Now()
 		for c := e.queue.due(now); c != nil; c = e.queue.due(now) {
 			e.examine(ctx, c, now)
 		}
 		if t, ok := e.queue.next(); ok {
-			timer.Reset(max(time.Until(t), 0))
+			planned = later(t, time.Now())
+			timer.Reset(time.Until(planned))
 		}
+	}
+}
+
+// standstill is how much later than planned the engine may wake up. When it is
+// later, the machine stood still or had no time for us, and what looks like the
+// silence of paths may have been our own.
+const standstill = 100 * time.Millisecond
+
+// noticeStandstill takes note of a wake-up that came late.
+func (e *engine) noticeStandstill(planned, now time.Time) {
+	if late := now.Sub(planned); late > standstill {
+		e.awake = now
+		e.log.Debug("woke up late: what was silent until now is not held against paths", "late", late)
 	}
 }
 
@@ -436,7 +453,7 @@ func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
 	}
 	e.sampleRTT(c, now)
 	e.boundQueues(c)
-	conn, paths, before := c.view(now), e.pathsFor(c, now), c.memory
+	conn, paths, before := c.view(e.awake, now), e.pathsFor(c, now), c.memory
 	plan, memory := policy.Decide(conn, paths, before)
 	c.memory = memory
 	outcomes := e.reconcile(ctx, c, Steps(conn, memory, plan), now)

@@ -170,5 +170,5 @@ func (b *bench) steered(t *testing.T, mode policy.Mode) (*connection, *fakeReade
 
 // reconcile makes a connection what a plan says.
 func (b *bench) reconcile(ctx context.Context, c *connection, plan policy.Plan, now time.Time) []*Decision {
-	return b.engine.reconcile(ctx, c, Steps(c.view(now), c.memory, plan), now)
+	return b.engine.reconcile(ctx, c, Steps(c.view(b.awake, now), c.memory, plan), now)
 }

@@ -124,12 +124,20 @@ func (o *observation) alive() time.Time {
 	return later(o.progressAt, o.at.Add(-o.last.LastDataReceived))
 }
 
-// view fills in what the observation knows of a subflow.
-func (o *observation) view(f policy.Subflow, now time.Time) policy.Subflow {
+// settleTime is how long after a standstill timeouts do not count: what waited at
+// the other end and on the way arrives first.
+const settleTime = 300 * time.Millisecond
+
+// view fills in what the observation knows of a subflow. What is from before
+// awake may be the fault of a machine that stood still.
+func (o *observation) view(f policy.Subflow, awake, now time.Time) policy.Subflow {
 	t := o.last
 	f.RTT, f.RTTVar, f.MinRTT, f.RTO = t.RTT, t.RTTVar, t.MinRTT, t.RTO
 	f.Backoff = int(t.Backoff)
-	f.Stalled, f.Timeouts = o.stalled(now), o.timeouts
+	f.Stalled, f.Timeouts = min(o.stalled(now), now.Sub(awake)), o.timeouts
+	if now.Sub(awake) < settleTime {
+		f.Timeouts, f.Backoff = 0, 0
+	}
 	f.LossRate, f.LossKnown = o.loss.rate, o.loss.known
 	f.LossFloor, f.FloorKnown = o.loss.least()
 	f.FreshLoss, f.Fresh = o.loss.since(t)

@@ -212,7 +212,35 @@ func TestObservationView(t *testing.T) {
 		Stalled: ms(20), Unacked: 7, Timeouts: 1, LossRate: 0.1, LossKnown: true,
 		Delivery: 100_000, Pacing: 99, Arrival: 2000, Quiet: ms(70), Sent: 50_000, Received: 1000, Busy: true,
 	}
-	if diff := cmp.Diff(want, o.view(policy.Subflow{ID: 3, Path: "dsl0", Established: true}, now)); diff != "" {
+	if diff := cmp.Diff(want, o.view(policy.Subflow{ID: 3, Path: "dsl0", Established: true}, time.Time{}, now)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestObservationAfterAStandstill: the silence of a machine that stood still is
+// not held against a path.
+func TestObservationAfterAStandstill(t *testing.T) {
+	o, now := observed([]at{{0, uapi.TCPInfo{Unacked: 9}}, {3000, uapi.TCPInfo{Unacked: 9, Backoff: 2, LastAckReceived: ms(3000)}}})
+	for _, tt := range []struct {
+		after    int // milliseconds since the end of the standstill
+		stalled  int
+		timeouts int
+	}{{10, 10, 0}, {299, 299, 0}, {300, 300, 2}} {
+		f := o.view(policy.Subflow{}, now, now.Add(ms(tt.after)))
+		if f.Stalled != ms(tt.stalled) || f.Timeouts != tt.timeouts {
+			t.Errorf("%d ms later: stalled for %v with %d timeouts, want %v and %d", tt.after, f.Stalled, f.Timeouts, ms(tt.stalled), tt.timeouts)
+		}
+	}
+}
+
+func TestStandstill(t *testing.T) {
+	b := newBench(t, policy.Client)
+	b.noticeStandstill(start, start.Add(standstill))
+	if !b.awake.IsZero() {
+		t.Error("a little late is no standstill")
+	}
+	b.noticeStandstill(start, start.Add(2*standstill))
+	if b.awake != start.Add(2*standstill) {
+		t.Errorf("awake since %v", b.awake)
 	}
 }
