@@ -403,8 +403,10 @@ func (e *engine) subflowDown(c *connection, ev mptcppm.Event, now time.Time) {
 	}
 	e.decide(c, ActionFailed, path, failureOf(ev.Errno).reason(), why)
 	// Another program's peer says nothing about our path to the concentrator, nor
-	// does ours when it gave up one of several subflows there.
-	if c.ours && !(ev.Errno == 0 && c.worksOn(path)) {
+	// does ours when it gave up one of several subflows there. One that it refuses
+	// at once is one too many: the next must wait.
+	gaveUp := ev.Errno == 0 && now.Sub(since) >= refusedWithin && c.worksOn(path)
+	if c.ours && !gaveUp {
 		e.pathFailed(path, kind, since, now)
 	}
 }
@@ -602,6 +604,9 @@ func (e *engine) sampleRTT(c *connection, now time.Time) {
 		h.probing.disprove(f.obs.alive())
 	}
 }
+
+// refusedWithin is how soon a peer closes a subflow that it does not want.
+const refusedWithin = time.Second
 
 // pathFailed leaves a path alone for a while, longer each time. The subflow that
 // failed began at since.

@@ -94,18 +94,31 @@ func TestEnginePeerClosesSubflow(t *testing.T) {
 }
 
 // TestEnginePeerClosesOneOfSeveral: a path on which another subflow moves data is
-// not to blame for one that the peer gave up.
+// not to blame for one that the peer gave up, but one that it refuses is not
+// tried again at once.
 func TestEnginePeerClosesOneOfSeveral(t *testing.T) {
-	for _, busy := range []bool{true, false} {
-		b := newBench(t, policy.Client)
-		c, _ := b.steered(t, policy.Ndiffports)
-		b.subflowUp(c, mptcppm.Event{Token: testToken, Local: second, Remote: server, LocalID: 160}, b.now)
-		b.subflowUp(c, mptcppm.Event{Token: testToken, Local: ap("10.0.1.1:2001"), Remote: server, LocalID: 160}, b.now)
-		c.subflows[keyOf(ap("10.0.1.1:2001"), server)].obs.busy = busy
-		b.event(t, mptcppm.Event{Kind: mptcppm.EventSubflowClosed, Local: second, Remote: server})
-		if left := b.healthOf("lte0").retry(b.now); left > 0 == busy {
-			t.Errorf("another one is busy %t: the path is left alone for %v", busy, left)
-		}
+	for _, tt := range []struct {
+		name  string
+		busy  bool
+		lived time.Duration
+		alone bool // the path is left alone
+	}{
+		{"gave up", true, 2 * time.Second, false},
+		{"nothing else moves", false, 2 * time.Second, true},
+		{"refused", true, 100 * time.Millisecond, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, policy.Client)
+			c, _ := b.steered(t, policy.Ndiffports)
+			b.subflowUp(c, mptcppm.Event{Token: testToken, Local: second, Remote: server, LocalID: 160}, b.now)
+			b.subflowUp(c, mptcppm.Event{Token: testToken, Local: ap("10.0.1.1:2001"), Remote: server, LocalID: 160}, b.now)
+			c.subflows[keyOf(ap("10.0.1.1:2001"), server)].obs.busy = tt.busy
+			b.now = b.now.Add(tt.lived)
+			b.event(t, mptcppm.Event{Kind: mptcppm.EventSubflowClosed, Local: second, Remote: server})
+			if left := b.healthOf("lte0").retry(b.now); left > 0 != tt.alone {
+				t.Errorf("the path is left alone for %v", left)
+			}
+		})
 	}
 }
 
