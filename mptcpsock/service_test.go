@@ -3,8 +3,10 @@ package mptcpsock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
 	"mpproxy/pathctl/policy"
@@ -99,14 +102,16 @@ func serviceWorld(t *testing.T, metered bool) *world {
 	t.Helper()
 	w := newBareWorld(t)
 	w.self.do(t, func() {
-		addDefaultRoute(t, "link1", there4[0], 100)
-		addDefaultRoute(t, "link2", there4[1], 200)
+		for _, f := range families {
+			addDefaultRoute(t, "link1", f.there[0], 100)
+			addDefaultRoute(t, "link2", f.there[1], 200)
+		}
 	})
 	ctl, err := OpenController(testContext(t), ControllerConfig{
 		StateDir: t.TempDir(),
 		Paths: []netpath.Selector{
-			{Interface: "link1", Name: "wifi", Rank: 1, Family: netpath.IPv4},
-			{Interface: "link2", Name: "lte", Rank: 2, Family: netpath.IPv4, Metered: metered},
+			{Interface: "link1", Name: "wifi", Rank: 1},
+			{Interface: "link2", Name: "lte", Rank: 2, Metered: metered},
 		},
 	})
 	must(t, err)
@@ -133,30 +138,39 @@ func TestServices(t *testing.T) {
 		{Dialer{Hints: Hints{Amount: 1 << 30}}, false},
 		{Dialer{Steering: SteerBy(policy.Backup)}, true},
 	} {
-		t.Run(string(tt.d.steering().Mode.Base)+" "+tt.d.Profile.String(), func(t *testing.T) {
-			w := unmetered.in(t)
-			p := w.dial(tt.d, there4[0])
-			if got := p.conn.LocalAddrPort().Addr(); got != here4[0] {
-				t.Errorf("the connection began on %v, want the best path's %v", got, here4[0])
-			}
-			ev := w.his.await(t, "second subflow", func(e mptcppm.Event) bool { return e.Kind == mptcppm.EventSubflowEstablished })
-			if ev.Remote.Addr().Unmap() != here4[1] || ev.Backup != tt.backup {
-				t.Errorf("the peer sees %v, want one from %v with backup %t", ev, here4[1], tt.backup)
-			}
-			must(t, p.conn.Close())
-			must(t, p.far.Close())
-		})
+		for _, f := range families {
+			t.Run(string(tt.d.steering().Mode.Base)+" "+tt.d.Profile.String()+" "+f.name, func(t *testing.T) {
+				w := unmetered.in(t)
+				p := w.dial(tt.d, f.there[0])
+				if got := p.conn.LocalAddrPort().Addr(); got != f.here[0] {
+					t.Errorf("the connection began on %v, want the best path's %v", got, f.here[0])
+				}
+				ev := w.his.await(t, "second subflow", func(e mptcppm.Event) bool { return e.Kind == mptcppm.EventSubflowEstablished })
+				if ev.Remote.Addr().Unmap() != f.here[1] || ev.Backup != tt.backup {
+					t.Errorf("the peer sees %v, want one from %v with backup %t", ev, f.here[1], tt.backup)
+				}
+				must(t, p.conn.Close())
+				must(t, p.far.Close())
+			})
+		}
 	}
 }
 
 // TestServiceHandover: when the path in use goes away, the metered one, which
 // had no subflow, carries on, and no byte is lost.
 func TestServiceHandover(t *testing.T) {
-	if !inside(t) {
-		return
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			if inside(t) {
+				handover(t, f)
+			}
+		})
 	}
+}
+
+func handover(t *testing.T, f family) {
 	w := serviceWorld(t, true)
-	p := w.dial(Dialer{Service: ServiceHandover}, there4[0])
+	p := w.dial(Dialer{Service: ServiceHandover}, f.there[0])
 	ids, err := p.conn.SubIDs()
 	must(t, err)
 	if len(ids) != 1 {
@@ -167,15 +181,15 @@ func TestServiceHandover(t *testing.T) {
 	for e, err := range events {
 		must(t, err)
 		if e.Kind == SubflowEstablished {
-			if e.Pair.Local.Addr() != here4[1] || !e.IDKnown || e.ID == ids[0].ID {
-				t.Errorf("event %v, want a subflow from %v with an id of its own", e, here4[1])
+			if e.Pair.Local.Addr() != f.here[1] || !e.IDKnown || e.ID == ids[0].ID {
+				t.Errorf("event %v, want a subflow from %v with an id of its own", e, f.here[1])
 			}
 			break
 		}
 	}
 	p.pingPong(t)
 	w.his.await(t, "subflow over link 2", func(e mptcppm.Event) bool {
-		return e.Kind == mptcppm.EventSubflowEstablished && e.Remote.Addr().Unmap() == here4[1]
+		return e.Kind == mptcppm.EventSubflowEstablished && e.Remote.Addr().Unmap() == f.here[1]
 	})
 	log, _, _ := w.ctl.Decisions(0)
 	if len(log) == 0 || log[0].Why == "" {
@@ -183,26 +197,63 @@ func TestServiceHandover(t *testing.T) {
 	}
 }
 
-// TestEvents: what a Controller tells is what the kernel says, in its order;
-// without one the subflows are compared.
+// TestAcceptedSteered: an accepted connection that is steered closes the subflow
+// on which its own sending fails, as soon as another one can carry the data, and
+// leaves the rest to the peer.
+func TestAcceptedSteered(t *testing.T) {
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			if inside(t) {
+				acceptedSteered(t, f)
+			}
+		})
+	}
+}
+
+func acceptedSteered(t *testing.T, f family) {
+	w := newWorld(t)
+	p := w.accept(ListenConfig{Steering: SteerBy(policy.Aggregate), LocalAddrs: []netip.AddrPort{port0(f.here[1])}}, f.here[0])
+	joined := w.mine.await(t, "second subflow", func(e mptcppm.Event) bool { return e.Kind == mptcppm.EventSubflowEstablished })
+	if joined.Local.Addr().Unmap() != f.here[1] {
+		t.Fatalf("the peer joined %v, want the announced %v", joined, f.here[1])
+	}
+	ctx := testContext(t)
+	_, err := p.conn.OpenSub(ctx, port0(f.here[1]), netip.AddrPort{}, Normal)
+	wantError(t, "OpenSub", err, ErrSteered)
+	wantError(t, "SetSubflows", p.conn.SetSubflows(ctx, 1), ErrSteered)
+	silence := transferMeanwhile(t, p.conn, p.far, func() error {
+		w.peer.do(t, func() { setLinkDown(t, "link1") })
+		return nil
+	})
+	t.Logf("longest silence %v", silence)
+	w.mine.of(t, mptcppm.EventSubflowClosed, firstPair(p.conn))
+	log, _, _ := w.ctl.Decisions(0)
+	isOurs := func(d pathctl.Decision) bool {
+		return d.Action == pathctl.ActionDestroy && d.Path == f.there[0].String() && d.Token == must1(p.conn.Token())(t).String()
+	}
+	if !slices.ContainsFunc(log, isOurs) {
+		t.Errorf("decisions %+v, want that the subflow to %v was closed", log, f.there[0])
+	}
+	wantPairs(t, p.conn, pairOf(joined))
+}
+
+// TestEvents: what a Controller tells is what the kernel says, in its order.
 func TestEvents(t *testing.T) {
 	if !inside(t) {
 		return
 	}
-	w := newWorld(t)
-	t.Run("kernel", func(t *testing.T) {
-		w := w.in(t)
-		p := w.dial(Dialer{Strict: true}, there4[0])
+	newWorld(t).both(t, func(t *testing.T, w *world, p pairOfConns, here, there []netip.Addr) {
 		ctx := testContext(t)
 		events := p.conn.Events(ctx)
-		id, err := p.conn.OpenSub(ctx, port0(here4[1]), netip.AddrPort{}, Normal)
+		id, err := p.conn.OpenSub(ctx, port0(here[1]), w.joinTarget(p, there[1]), Normal)
 		must(t, err)
 		pair, err := p.conn.SubTuple(id)
 		must(t, err)
 		must(t, p.conn.CloseSub(ctx, id))
+		up, down := w.mine.of(t, mptcppm.EventSubflowEstablished, pair), w.mine.of(t, mptcppm.EventSubflowClosed, pair)
 		want := []SubflowEvent{
-			{Kind: SubflowEstablished, ID: id, IDKnown: true, Pair: pair},
-			{Kind: SubflowClosed, ID: id, IDKnown: true, Pair: pair},
+			{Kind: SubflowEstablished, ID: id, IDKnown: true, Pair: pair, AddrID: up.RemoteID},
+			{Kind: SubflowClosed, ID: id, IDKnown: true, Pair: pair, AddrID: down.RemoteID},
 		}
 		var got []SubflowEvent
 		for e, err := range events { // until the connection is closed
@@ -214,33 +265,35 @@ func TestEvents(t *testing.T) {
 		if diff := cmp.Diff(want, got, comparePairs); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}
-		for _, e := range want {
-			kind := mptcppm.EventSubflowEstablished
-			if e.Kind == SubflowClosed {
-				kind = mptcppm.EventSubflowClosed
-			}
-			w.mine.of(t, kind, e.Pair)
-		}
 	})
-	t.Run("compared", func(t *testing.T) {
-		w := w.in(t)
-		w.peer.limits(t, 8)
-		p := w.dial(Dialer{Strict: true}, there4[0])
+}
+
+// TestEventsCompared: without a Controller the subflows are compared.
+func TestEventsCompared(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	newWorld(t).both(t, func(t *testing.T, w *world, p pairOfConns, here, there []netip.Addr) {
 		op, err := p.conn.begin("test", "")
 		must(t, err)
 		p.conn.attached.Store(nil) // as if there were none
 		events := p.conn.Events(testContext(t))
 		p.conn.attached.Store(op.attachment)
-		id, err := p.conn.OpenSub(testContext(t), port0(here4[1]), netip.AddrPort{}, Normal)
+		id, err := p.conn.OpenSub(testContext(t), port0(here[1]), w.joinTarget(p, there[1]), Normal)
 		must(t, err)
 		got := collect(t, events, 1)
 		if len(got) != 1 || got[0].Kind != SubflowEstablished || got[0].ID != id {
 			t.Errorf("events %v, want subflow %d established", got, id)
 		}
 	})
-	t.Run("cancelled", func(t *testing.T) {
-		w := w.in(t)
-		p := w.dial(Dialer{Strict: true}, there4[0])
+}
+
+// TestEventsCancelled: the end of the context is the last that is told.
+func TestEventsCancelled(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	newWorld(t).both(t, func(t *testing.T, w *world, p pairOfConns, _, _ []netip.Addr) {
 		ctx, cancel := context.WithCancel(t.Context())
 		events := p.conn.Events(ctx)
 		cancel()
@@ -275,18 +328,41 @@ func TestFateSharing(t *testing.T) {
 	}
 	w := newWorld(t)
 	for _, share := range []bool{true, false} {
-		p := w.dial(Dialer{Strict: true, FateSharing: share}, there4[0])
-		ctx := testContext(t)
-		_, err := p.conn.OpenSub(ctx, port0(here4[1]), netip.AddrPort{}, Normal)
-		must(t, err)
-		must(t, p.conn.CloseSub(ctx, onlyInitial(t, p.conn)))
-		if !share {
-			p.pingPong(t)
-			wantError(t, "too late", p.conn.SetFateSharing(true), ErrUnknownSubflow)
-			continue
-		}
-		_, err = p.conn.Read(make([]byte, 1))
-		wantError(t, "read", err, net.ErrClosed)
+		t.Run(fmt.Sprint(share), func(t *testing.T) {
+			w.both(t, func(t *testing.T, w *world, p pairOfConns, here, there []netip.Addr) {
+				ctx := testContext(t)
+				_, err := p.conn.OpenSub(ctx, port0(here[1]), w.joinTarget(p, there[1]), Normal)
+				must(t, err)
+				must(t, p.conn.SetFateSharing(share))
+				must(t, p.conn.CloseSub(ctx, onlyInitial(t, p.conn)))
+				if share {
+					_, err = p.conn.Read(make([]byte, 1))
+					wantError(t, "read", err, net.ErrClosed)
+					return
+				}
+				p.pingPong(t)
+				wantError(t, "too late", p.conn.SetFateSharing(true), ErrUnknownSubflow)
+			})
+		})
+	}
+}
+
+// TestFateSharingBefore: it can be asked for before the connection.
+func TestFateSharingBefore(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	w := newWorld(t)
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			p := w.in(t).dial(Dialer{Strict: true, FateSharing: true}, f.there[0])
+			ctx := testContext(t)
+			_, err := p.conn.OpenSub(ctx, port0(f.here[1]), netip.AddrPort{}, Normal)
+			must(t, err)
+			must(t, p.conn.CloseSub(ctx, onlyInitial(t, p.conn)))
+			_, err = p.conn.Read(make([]byte, 1))
+			wantError(t, "read", err, net.ErrClosed)
+		})
 	}
 }
 
