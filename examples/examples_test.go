@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mpproxy/test/netns"
+	"mpproxy/test/netns/link"
 )
 
 const port = "7000"
@@ -152,6 +153,30 @@ func TestChatSurvivesHandover(t *testing.T) {
 			l.sees(t, client, " established: ")
 			must(t, l.Links[0].Connect(testContext(t)))
 			talk("third")
+		})
+	}
+}
+
+// TestChatSurvivesSilence: nobody says that the link in use is dead, and the one
+// who notices is the one who speaks.
+func TestChatSurvivesSilence(t *testing.T) {
+	for _, first := range []string{"client", "server"} {
+		t.Run(first+" speaks", func(t *testing.T) {
+			p := link.Params{Rate: 20 * link.Mbit, Delay: 5 * time.Millisecond}
+			l := newLab(t, netns.LinkConfig{Name: "wifi0", Params: p}, netns.LinkConfig{Name: "lte0", Params: p})
+			client, say := l.start(t, l.Client, "chat", address)
+			l.sees(t, client, "< hello")
+			l.sees(t, client, " established: ")
+			l.sees(t, l.server, " established: ")
+			must(t, l.Links[0].SetBlackhole(true))
+			from, to := say, l.server
+			if first == "server" {
+				from, to = l.say, client
+			}
+			_, err := io.WriteString(from, "still there?\n")
+			must(t, err)
+			l.sees(t, to, "< still there?")
+			l.sees(t, l.server, "subflow 1 closed")
 		})
 	}
 }

@@ -73,8 +73,11 @@ func (e SubflowEvent) String() string {
 	if !e.IDKnown {
 		s = fmt.Sprintf("subflow %v: %v", e.Kind, e.Pair)
 	}
-	if e.Backup {
+	switch {
+	case e.Backup:
 		s += ", backup"
+	case e.Kind == SubflowPriority:
+		s += ", normal"
 	}
 	if e.Errno != 0 {
 		s += ": " + e.Errno.Error()

@@ -87,7 +87,11 @@ func accept(ctx context.Context, ctl *mptcpsock.Controller, on string) (*mptcpso
 	if err != nil {
 		return nil, nil, err
 	}
-	l, err := (&mptcpsock.ListenConfig{Controller: ctl}).Listen(ctx, addr)
+	lc := mptcpsock.ListenConfig{Controller: ctl}
+	if ctl != nil { // closes a subflow on which what is said here does not get through
+		lc.Steering = mptcpsock.SteerBy(mptcpsock.ServiceHandover.Mode())
+	}
+	l, err := lc.Listen(ctx, addr)
 	if err != nil {
 		return nil, nil, err
 	}
