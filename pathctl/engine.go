@@ -449,12 +449,12 @@ func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
 		return
 	}
 	c.update(r, e.pathOf, now)
+	e.boundQueues(c)
 	if c.reg.Manual {
 		e.queue.schedule(c, now.Add(lookIdle))
 		return
 	}
 	e.sampleRTT(c, now)
-	e.boundQueues(c)
 	conn, paths, before := c.view(e.awake, now), e.pathsFor(c, now), c.memory
 	plan, memory := policy.Decide(conn, paths, before)
 	c.memory = memory
@@ -573,7 +573,10 @@ func (e *engine) boundQueues(c *connection) {
 		}
 	}
 	d := slowest * lingerShare / 100
-	if inUse < 2 || e.watch == nil || d > c.linger*7/8 && d < c.linger*9/8 {
+	// The program may close a subflow at any time, and all that is queued on the
+	// others is sent again then.
+	few := inUse < 2 && !c.reg.Manual
+	if few || inUse == 0 || e.watch == nil || d > c.linger*7/8 && d < c.linger*9/8 {
 		return
 	}
 	if err := e.watch.SetLinger(c.reg.Token, d); err != nil {
