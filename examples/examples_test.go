@@ -2,13 +2,18 @@ package examples
 
 import (
 	"context"
+	"errors"
 	"io"
+	"net"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
+	"mpproxy/pathctl/mptcppm"
 	"mpproxy/test/netns"
 	"mpproxy/test/netns/link"
 )
@@ -84,6 +89,33 @@ func twoLinks() []netns.LinkConfig {
 	return []netns.LinkConfig{{Name: "wifi0"}, {Name: "lte0"}}
 }
 
+// useSecondLink makes the client's kernel open a subflow over the second link, as
+// `ip mptcp endpoint add` and `ip rule` do.
+func (l *lab) useSecondLink(t *testing.T) {
+	t.Helper()
+	second := l.Links[1]
+	must(t, l.Client.Do(testContext(t), func() error {
+		iface, err := netlink.LinkByName(second.Name)
+		if err != nil {
+			return err
+		}
+		const table = 1000
+		rule := netlink.NewRule()
+		rule.Family, rule.Table = netlink.FAMILY_V6, table
+		rule.Src = &net.IPNet{IP: second.Client6.AsSlice(), Mask: net.CIDRMask(128, 128)}
+		pm, err := mptcppm.Dial(nil)
+		if err != nil {
+			return err
+		}
+		return errors.Join(
+			netlink.RouteAdd(&netlink.Route{LinkIndex: iface.Attrs().Index, Gw: second.Gateway6.AsSlice(), Table: table}),
+			netlink.RuleAdd(rule),
+			pm.AddEndpoint(testContext(t), mptcppm.Endpoint{Addr: second.Client6, Flags: mptcppm.FlagSubflow, IfIndex: iface.Attrs().Index}),
+			pm.Close(),
+		)
+	}))
+}
+
 const address = netns.ConcentratorName + ":" + port
 
 // TestSlides: the slides' programs print what the slides print.
@@ -93,28 +125,35 @@ func TestSlides(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name string
-		args func(l *lab) []string
+		args func(t *testing.T, l *lab) []string
 		want func(l *lab) string
 	}{
 		{
-			"subflows", func(*lab) []string { return nil },
+			"subflows", func(*testing.T, *lab) []string { return []string{address} },
 			func(*lab) string { return `Subflow id : 1\n` },
 		},
 		{
-			"whichway", func(*lab) []string { return nil },
+			"subflows", func(t *testing.T, l *lab) []string {
+				l.useSecondLink(t)
+				return []string{"-wait", "2", address}
+			},
+			func(*lab) string { return `Subflow id : 1\nSubflow id : 2\n` },
+		},
+		{
+			"whichway", func(*testing.T, *lab) []string { return []string{address} },
 			func(l *lab) string {
 				return `Subflow id : 1\n` + ends(l.Links[0].Client6.String(), l.Concentrator6.String()) + `Subflow 1 carried 100 % of \d+ bytes received\n`
 			},
 		},
 		{
-			"opensub", func(l *lab) []string { return []string{l.Links[1].Client6.String()} },
+			"opensub", func(_ *testing.T, l *lab) []string { return []string{address, l.Links[1].Client6.String()} },
 			func(l *lab) string {
 				return `Subflow id : 2\n` + ends(l.Links[1].Client6.String(), l.Concentrator6.String())
 			},
 		},
 		{
-			"opensub", func(l *lab) []string {
-				return []string{l.Links[1].Client4.String() + ":4321", l.Concentrator4.String() + ":" + port}
+			"opensub", func(_ *testing.T, l *lab) []string {
+				return []string{address, l.Links[1].Client4.String() + ":4321", l.Concentrator4.String() + ":" + port}
 			},
 			func(l *lab) string {
 				return `Subflow id : 2\n` + strings.Replace(ends(l.Links[1].Client4.String(), l.Concentrator4.String()), `\d+`, "4321", 1)
@@ -123,7 +162,7 @@ func TestSlides(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := newLab(t, twoLinks()...)
-			got := l.run(t, tt.name, append([]string{address}, tt.args(l)...)...)
+			got := l.run(t, tt.name, tt.args(t, l)...)
 			if want := "^" + tt.want(l) + "$"; !regexp.MustCompile(want).MatchString(got) {
 				t.Errorf("%s printed\n%swant\n%s", tt.name, got, want)
 			}

@@ -53,6 +53,11 @@
 //	d := mptcpsock.Dialer{Controller: ctl, Service: mptcpsock.ServiceHandover}
 //	d := mptcpsock.Dialer{Controller: ctl, Hints: mptcpsock.Hints{Amount: 2 << 30}}
 //
+// The dialling end knows the paths; a listener may at least move what it sends
+// off a path that fails:
+//
+//	lc := mptcpsock.ListenConfig{Controller: ctl, Steering: mptcpsock.SteerBy(policy.Handover)}
+//
 // # What it does not do
 //
 // It schedules no packets: the kernel's only scheduler does, and backup flags
