@@ -79,10 +79,10 @@ func OpenApplication(cfg ApplicationConfig, log *slog.Logger) (_ *Application, e
 	if a.client, err = mptcppm.Dial(nil); err != nil {
 		return nil, err
 	}
-	if a.events, err = mptcppm.DialEvents(nil); err != nil {
+	if a.events, err = mptcppm.DialEvents(eventsWanted()); err != nil {
 		return nil, fmt.Errorf("listening to the kernel's MPTCP events: %w", err)
 	}
-	if a.watch, err = rtowatch.Open(rtowatch.Config{Backlog: true}, log); err != nil {
+	if a.watch, err = rtowatch.Open(rtowatch.Config{TimeoutsOnly: true, Backlog: true}, log); err != nil {
 		return nil, fmt.Errorf("watching for timeouts: %w", err)
 	}
 	a.engine = newEngine(policy.Client, a.client, a.watch, nil, log)

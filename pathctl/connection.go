@@ -28,6 +28,7 @@ type connection struct {
 	memory      policy.Memory
 	looks       uint64 // that were recorded
 	served      bool   // not ours, and given its subflows
+	looked      bool   // its policy was asked, or its sockets were read
 	last        string // the last decision, for people
 
 	look  time.Time // when to look at it next

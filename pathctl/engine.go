@@ -438,6 +438,14 @@ func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
 		return
 	}
 	defer e.looks.count(time.Now())
+	if !c.looked && c.established && !c.reg.Manual && e.role == policy.Client {
+		// The event has told all that there is to know, and reading would only
+		// delay the second subflow (SMAPP section 4.5).
+		c.looked = true
+		e.act(ctx, c, now)
+		e.queue.sooner(c, now.Add(lookBusy))
+		return
+	}
 	r, err := c.reg.Reader.Read()
 	if errors.Is(err, net.ErrClosed) {
 		e.forget(c.reg.Token) // should its owner not have got through to say so
@@ -448,6 +456,7 @@ func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
 		e.queue.schedule(c, now.Add(lookIdle))
 		return
 	}
+	c.looked = true
 	c.update(r, e.pathOf, now)
 	e.boundQueues(c)
 	if c.reg.Manual {
@@ -455,6 +464,11 @@ func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
 		return
 	}
 	e.sampleRTT(c, now)
+	e.act(ctx, c, now)
+}
+
+// act asks a connection's policy and carries out what it says.
+func (e *engine) act(ctx context.Context, c *connection, now time.Time) {
 	conn, paths, before := c.view(e.awake, now), e.pathsFor(c, now), c.memory
 	plan, memory := policy.Decide(conn, paths, before)
 	c.memory = memory

@@ -210,6 +210,7 @@ func TestEngineReadFails(t *testing.T) {
 	} {
 		b := newBench(t, policy.Client)
 		c, r := b.steered(t, policy.Aggregate)
+		c.looked = true // the first look does without reading
 		r.err = tt.err
 		b.pass(t, lookIdle)
 		wantDid(t, b.kernel)

@@ -26,6 +26,13 @@ type steering struct {
 	found   bool // the path manager was in user space already
 }
 
+// eventsWanted leaves out that connections are created: nothing can be done
+// before they are established, and waking up beside their first bytes makes them
+// later.
+func eventsWanted() *mptcppm.Config {
+	return &mptcppm.Config{Without: []mptcppm.EventKind{mptcppm.EventCreated}}
+}
+
 // startSteering takes over. Nothing is left behind when it fails.
 func startSteering(role policy.Role, k *kernel, announce []netip.Addr, log *slog.Logger) (_ *steering, err error) {
 	s := &steering{journal: k.journal}
@@ -34,10 +41,10 @@ func startSteering(role policy.Role, k *kernel, announce []netip.Addr, log *slog
 			err = errors.Join(err, s.stop())
 		}
 	}()
-	if s.events, err = mptcppm.DialEvents(nil); err != nil {
+	if s.events, err = mptcppm.DialEvents(eventsWanted()); err != nil {
 		return s, fmt.Errorf("listening to the kernel's MPTCP events: %w", err)
 	}
-	if s.watch, err = rtowatch.Open(rtowatch.Config{Backlog: true}, log); err != nil {
+	if s.watch, err = rtowatch.Open(rtowatch.Config{TimeoutsOnly: true, Backlog: true}, log); err != nil {
 		return s, fmt.Errorf("watching for timeouts: %w", err)
 	}
 	before, err := takePathManager(k.journal)

@@ -31,6 +31,9 @@ type Config struct {
 	// ReadBuffer is the size of the events socket's receive buffer in bytes, 0 is
 	// DefaultReadBuffer. With CAP_NET_ADMIN it may exceed net.core.rmem_max.
 	ReadBuffer int
+	// Without are kinds of events that the kernel is to keep to itself: nobody
+	// wakes for them. A few at the most.
+	Without []EventKind
 }
 
 func (cfg *Config) orDefault() Config {

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"io/fs"
 	"iter"
+	"math"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/mdlayher/genetlink"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
 )
 
 // DefaultReadBuffer holds a few thousand events: the kernel charges about 1 KiB
@@ -41,7 +44,7 @@ func DialEvents(cfg *Config) (*Events, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := joinEvents(conn, family, c.ReadBuffer); err != nil {
+	if err := errors.Join(leaveOut(conn, c.Without), joinEvents(conn, family, c.ReadBuffer)); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
@@ -50,6 +53,28 @@ func DialEvents(cfg *Config) (*Events, error) {
 
 func newEvents(conn *genetlink.Conn, family uint16) *Events {
 	return &Events{conn: conn, family: family}
+}
+
+// leaveOut has the kernel drop events of some kinds: the command of a generic
+// netlink message follows its netlink header of 16 bytes, and each event is a
+// datagram of its own.
+func leaveOut(conn *genetlink.Conn, kinds []EventKind) error {
+	if len(kinds) == 0 {
+		return nil
+	}
+	program := []bpf.Instruction{bpf.LoadAbsolute{Off: unix.NLMSG_HDRLEN, Size: 1}}
+	for i, k := range kinds {
+		program = append(program, bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(k), SkipTrue: uint8(len(kinds) - i)})
+	}
+	program = append(program, bpf.RetConstant{Val: math.MaxUint32}, bpf.RetConstant{Val: 0})
+	raw, err := bpf.Assemble(program)
+	if err == nil {
+		err = conn.SetBPF(raw)
+	}
+	if err != nil {
+		return operation{name: "leave out events"}.fail(nil, err)
+	}
+	return nil
 }
 
 // joinEvents enlarges the buffer before the first event can arrive.

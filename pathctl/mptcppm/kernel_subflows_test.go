@@ -344,3 +344,22 @@ func TestKernelEventsElsewhere(t *testing.T) {
 		}
 	}
 }
+
+// TestEventsLeftOut: a socket that leaves out a kind gets the others.
+func TestEventsLeftOut(t *testing.T) {
+	h := newHosts(t)
+	cfg := &Config{Without: []EventKind{EventListenerCreated, EventCreated}}
+	few, err := DialEvents(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer few.Close()
+	var l *net.TCPListener
+	h.onServer(t, func() { l = listen(t, "tcp4", "0.0.0.0:0") })
+	conn := dial(t, netip.AddrPortFrom(addr("192.0.2.2"), l.Addr().(*net.TCPAddr).AddrPort().Port()))
+	accept(t, l, conn)
+	ev, err := few.Receive(testContext(t))
+	if err != nil || ev.Kind != EventEstablished {
+		t.Errorf("first event %v, %v: want that the connection is established", ev, err)
+	}
+}

@@ -87,7 +87,7 @@ func loadSensor(c Config, filtered bool, log *slog.Logger) (_ *bpfSensor, err er
 	if s.tick, err = bpfenv.TickLength(); err != nil {
 		return nil, err
 	}
-	p := program{rtt: c.RTT, backlog: c.Backlog}
+	p := program{rtt: c.RTT, states: !c.TimeoutsOnly, backlog: c.Backlog}
 	if p.fields, err = findFields(); err != nil {
 		return nil, err
 	}

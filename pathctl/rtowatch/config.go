@@ -14,6 +14,9 @@ type Config struct {
 	// RTT asks for events of kind RTT as well: one for about each
 	// acknowledgement.
 	RTT bool
+	// TimeoutsOnly leaves out events of kind State: with eBPF nobody wakes when
+	// a subflow begins and ends.
+	TimeoutsOnly bool
 	// Backlog makes Watcher.SetLinger work: what subflows hold unsent is
 	// bounded, so that data can move to one without a wait when another fails.
 	Backlog bool

@@ -72,6 +72,7 @@ type program struct {
 	fields
 	ring, lost int // descriptors of the maps
 	rtt        bool
+	states     bool
 	backlog    bool // limitBacklog
 	lingers    int  // descriptor of its map
 	// filter, when set, leaves out what is not of the namespace or not in
@@ -117,7 +118,10 @@ func (p program) selectOperation() asm.Instructions {
 		asm.Mov.Reg(asm.R6, asm.R1),
 		asm.LoadMem(asm.R2, asm.R6, ctxOp, asm.Word),
 	}
-	ops := []int32{opConnect, opActiveEstablished, opPassiveEstablished, opRTO, opRetrans, opState}
+	ops := []int32{opConnect, opActiveEstablished, opPassiveEstablished, opRTO, opRetrans}
+	if p.states {
+		ops = append(ops, opState)
+	}
 	if p.rtt || p.backlog {
 		ops = append(ops, opRTT)
 	}
@@ -153,7 +157,10 @@ func (p program) selectSocket() asm.Instructions {
 // subscribe asks for the callbacks at the start of a subflow, beside those that
 // another program on the socket has asked for.
 func (p program) subscribe() asm.Instructions {
-	want := int32(flagRTO | flagRetrans | flagState)
+	want := int32(flagRTO | flagRetrans)
+	if p.states {
+		want |= flagState
+	}
 	if p.rtt || p.backlog {
 		want |= flagRTT
 	}

@@ -31,7 +31,7 @@ func TestVerifierAcceptsProgram(t *testing.T) {
 		{"own cgroup", Config{}, false},
 		{"with round-trip times", Config{RTT: true}, false},
 		{"filtered", Config{RTT: true}, true},
-		{"short backlog", Config{Backlog: true}, false},
+		{"short backlog", Config{TimeoutsOnly: true, Backlog: true}, false},
 		{"all, filtered", Config{RTT: true, Backlog: true}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
