@@ -118,6 +118,10 @@ func TestDialWithoutController(t *testing.T) {
 	}
 	_, err := (&ListenConfig{LocalAddrs: two}).Listen(testContext(t), to)
 	wantError(t, "listen", err, ErrNoController)
+	_, err = (&ListenConfig{Steering: SteerBy(policy.Handover)}).Listen(testContext(t), to)
+	wantError(t, "listen, steered", err, ErrNoController)
+	_, err = (&ListenConfig{Controller: &Controller{}, Steering: Steering{Mode: policy.Spec{Base: "x"}}}).Listen(testContext(t), to)
+	wantError(t, "listen, no such mode", err, ErrInvalid)
 	_, err = (&ListenConfig{Disable: true, Strict: true}).Listen(testContext(t), to)
 	wantError(t, "listen", err, ErrInvalid)
 	_, err = (&Dialer{LocalAddrs: []netip.AddrPort{port0(here6[0])}}).Dial(testContext(t), to)

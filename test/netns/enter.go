@@ -28,7 +28,10 @@ const EnvRequire = "MPPROXY_NETNS_REQUIRE"
 // or when no such namespace can be had, with the reason. Require and NewHost
 // then give the same reason.
 func Enter() error {
-	if os.Getenv(envEntered) != "" || possible() == nil {
+	if os.Getenv(envEntered) != "" {
+		return loopbackUp() // that of the new namespace is down
+	}
+	if possible() == nil {
 		return nil
 	}
 	status, err := rerun()
