@@ -3,6 +3,7 @@ package pathctl
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,10 +59,11 @@ func TestKernelClocks(t *testing.T) {
 
 func TestWatchSleep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		begin, asleep := time.Now(), time.Duration(0)
+		begin := time.Now()
+		var asleep atomic.Int64
 		read := func() (time.Duration, time.Duration, error) {
 			monotonic := time.Since(begin)
-			return monotonic, monotonic + asleep, nil
+			return monotonic, monotonic + time.Duration(asleep.Load()), nil
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		woke := make(chan time.Duration, 10)
@@ -72,7 +74,7 @@ func TestWatchSleep(t *testing.T) {
 		if len(woke) != 0 {
 			t.Errorf("woke %d times without sleep", len(woke))
 		}
-		asleep = time.Hour
+		asleep.Store(int64(time.Hour))
 		time.Sleep(wakeEvery)
 		synctest.Wait()
 		if len(woke) != 1 || <-woke != time.Hour {
