@@ -458,7 +458,7 @@ func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
 	}
 	c.looked = true
 	c.update(r, e.pathOf, now)
-	e.boundQueues(c)
+	e.boundQueues(c, now)
 	if c.reg.Manual {
 		e.queue.schedule(c, now.Add(lookIdle))
 		return
@@ -576,14 +576,18 @@ func (e *engine) healthOf(path string) *health {
 
 // boundQueues keeps the queues of a connection's subflows as short as the
 // scheduler can bear: it must be able to fill the slowest one in use while the
-// others wait.
-func (e *engine) boundQueues(c *connection) {
+// others wait. A subflow that has just begun beside one that holds much would not
+// get off the ground: it is given time.
+func (e *engine) boundQueues(c *connection, now time.Time) {
 	var slowest time.Duration
 	inUse := 0
 	for _, f := range c.subflows {
 		if f.established && !f.backup && !f.peerBackup && f.obs.last.RTT > 0 {
 			slowest = max(slowest, f.obs.last.RTT)
 			inUse++
+			if c.linger == 0 && !c.reg.Manual && (f.obs.loss.starting || f.usedAgo(now) < unbounded) {
+				return
+			}
 		}
 	}
 	d := slowest * lingerShare / 100
@@ -599,6 +603,10 @@ func (e *engine) boundQueues(c *connection) {
 	}
 	c.linger = d
 }
+
+// unbounded is how long the queues of a connection grow as they like after one of
+// its first subflows was put to use.
+const unbounded = time.Second
 
 // lingerShare is how long a byte may stay on a subflow, in hundredths of the
 // round trip of the slowest one in use.
