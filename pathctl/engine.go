@@ -580,17 +580,21 @@ func (e *engine) healthOf(path string) *health {
 // get off the ground: it is given time.
 func (e *engine) boundQueues(c *connection, now time.Time) {
 	var slowest time.Duration
-	inUse := 0
+	inUse, young := 0, false
 	for _, f := range c.subflows {
 		if f.established && !f.backup && !f.peerBackup && f.obs.last.RTT > 0 {
 			slowest = max(slowest, f.obs.last.RTT)
 			inUse++
-			if c.linger == 0 && !c.reg.Manual && (f.obs.loss.starting || f.usedAgo(now) < unbounded) {
-				return
-			}
+			young = young || f.obs.loss.starting || f.usedAgo(now) < unbounded
 		}
 	}
 	d := slowest * lingerShare / 100
+	if young && !c.reg.Manual {
+		if c.linger == 0 {
+			return
+		}
+		d = noBound
+	}
 	// The program may close a subflow at any time, and all that is queued on the
 	// others is sent again then.
 	few := inUse < 2 && !c.reg.Manual
@@ -604,9 +608,12 @@ func (e *engine) boundQueues(c *connection, now time.Time) {
 	c.linger = d
 }
 
-// unbounded is how long the queues of a connection grow as they like after one of
-// its first subflows was put to use.
-const unbounded = time.Second
+// unbounded is how long the queues of a connection grow as they like after a
+// subflow was put to use; noBound lets them.
+const (
+	unbounded = time.Second
+	noBound   = time.Minute
+)
 
 // lingerShare is how long a byte may stay on a subflow, in hundredths of the
 // round trip of the slowest one in use.
