@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -314,7 +313,17 @@ func (e *engine) namePaths() {
 }
 
 func (e *engine) hasPath(name string) bool {
-	return slices.ContainsFunc(e.paths, func(p netpath.Path) bool { return p.Name == name })
+	_, ok := e.pathNamed(name)
+	return ok
+}
+
+func (e *engine) pathNamed(name string) (netpath.Path, bool) {
+	for _, p := range e.paths {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return netpath.Path{}, false
 }
 
 // onEvent takes an event of the kernel into account.
@@ -438,7 +447,7 @@ func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
 		return
 	}
 	defer e.looks.count(time.Now())
-	if !c.looked && c.established && !c.reg.Manual && e.role == policy.Client {
+	if !c.looked && c.established && !c.reg.Manual && c.reg.Role == policy.Client {
 		// The event has told all that there is to know, and reading would only
 		// delay the second subflow (SMAPP section 4.5).
 		c.looked = true

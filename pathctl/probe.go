@@ -213,12 +213,3 @@ func later(a, b time.Time) time.Time {
 	}
 	return b
 }
-
-func (e *engine) pathNamed(name string) (netpath.Path, bool) {
-	for _, p := range e.paths {
-		if p.Name == name {
-			return p, true
-		}
-	}
-	return netpath.Path{}, false
-}

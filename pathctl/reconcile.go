@@ -40,11 +40,10 @@ func (e *engine) reconcile(ctx context.Context, c *connection, steps []Step, now
 }
 
 func (e *engine) create(ctx context.Context, c *connection, w Step, now time.Time) {
-	i := slices.IndexFunc(e.paths, func(p netpath.Path) bool { return p.Name == w.Path })
-	if i < 0 {
+	p, ok := e.pathNamed(w.Path)
+	if !ok {
 		return
 	}
-	p := e.paths[i]
 	local, remote, ok := c.way(p)
 	if !ok {
 		return
