@@ -11,6 +11,7 @@ import (
 
 // Priorities of the concentrator's rules.
 const (
+	askPriority     = 5
 	ingressPriority = 10
 	localPriority   = 100
 )
@@ -30,7 +31,30 @@ func (t *Topology) filterIngress() error {
 			return fmt.Errorf("netns: ingress filter: %w", err)
 		}
 	}
+	if err := t.answerARP(); err != nil {
+		return fmt.Errorf("netns: rules ahead of the ingress filter: %w", err)
+	}
 	return nil
+}
+
+// answerARP lets the concentrator answer whoever asks on a link for its address
+// there. A host asks with the source of a packet that waits for the answer
+// (net.ipv4.conf.*.arp_announce=0, the default), which after a change of routes
+// is a connection of another link as well; and Linux does not answer a request
+// whose sender has no route (arp_process in net/ipv4/arp.c). A provider's filter
+// is for packets. IPv6 asks with an address of the link.
+func (t *Topology) answerARP() error {
+	var errs []error
+	for _, l := range t.Links {
+		if !l.Network4.IsValid() || len(t.Links) == 1 {
+			continue
+		}
+		r := netlink.NewRule()
+		r.Family, r.Priority, r.Table = unix.AF_INET, askPriority, unix.RT_TABLE_LOCAL
+		r.IifName, r.Dst = l.Name, ipNet(host(l.Gateway4))
+		errs = append(errs, netlink.RuleAdd(r))
+	}
+	return errors.Join(errs...)
 }
 
 // filterFamily gets the network of each link, not valid if it has none.
