@@ -20,14 +20,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"mpproxy/test/netns/measure"
@@ -87,27 +84,12 @@ func main() {
 	role := flag.Bool("role", false, "play a role of the load (internal)")
 	flag.Parse()
 	if *role {
-		if err := play(flag.Args()); err != nil {
-			fail(err)
-		}
-		return
+		rig.Exit("bench", play(flag.Args()))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	bin, remove, err := rig.Enter(ctx)
-	if err == nil {
-		opt.bin = bin
-		err = run(ctx, opt, *only)
-	}
-	err = errors.Join(err, remove())
-	if err != nil {
-		fail(err)
-	}
-}
-
-func fail(err error) {
-	fmt.Fprintln(os.Stderr, "bench:", err)
-	os.Exit(1)
+	rig.Main("bench", func(ctx context.Context, programs string) error {
+		opt.bin = programs
+		return run(ctx, opt, *only)
+	})
 }
 
 func run(ctx context.Context, opt options, only string) error {

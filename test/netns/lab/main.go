@@ -14,13 +14,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
-	"fmt"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"mpproxy/test/netns/rig"
 )
@@ -35,24 +30,10 @@ func main() {
 	role := flag.Bool("role", false, "play a role of the load (internal)")
 	flag.Parse()
 	if *role {
-		if err := play(flag.Args()); err != nil {
-			fail(err)
-		}
-		return
+		rig.Exit("lab", play(flag.Args()))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	bin, remove, err := rig.Enter(ctx)
-	if err == nil {
-		o.bin = bin
-		err = run(ctx, o)
-	}
-	if err = errors.Join(err, remove()); err != nil {
-		fail(err)
-	}
-}
-
-func fail(err error) {
-	fmt.Fprintln(os.Stderr, "lab:", err)
-	os.Exit(1)
+	rig.Main("lab", func(ctx context.Context, programs string) error {
+		o.bin = programs
+		return run(ctx, o)
+	})
 }

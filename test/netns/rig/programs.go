@@ -3,7 +3,10 @@ package rig
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"mpproxy/test/netns"
 )
@@ -34,4 +37,27 @@ func Enter(ctx context.Context) (dir string, remove func() error, err error) {
 		return "", remove, errors.Join(err, remove())
 	}
 	return dir, remove, netns.Enter()
+}
+
+// Main is the rest of the main function of a program that uses rigs, behind its
+// flags: it runs run with the directory of the programs (see Enter) until it
+// returns or a signal ends its context, and removes them. An error ends the
+// program with status 1 and is said under the program's name.
+func Main(name string, run func(ctx context.Context, programs string) error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	programs, remove, err := Enter(ctx)
+	if err == nil {
+		err = run(ctx, programs)
+	}
+	Exit(name, errors.Join(err, remove()))
+}
+
+// Exit ends the program: with status 1, saying the error, if there is one.
+func Exit(name string, err error) {
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }

@@ -13,6 +13,7 @@ import (
 // TestSecondSubflowByAmount: lazy makes a second subflow for a fetch that is
 // long, and for no other; single for none.
 func TestSecondSubflowByAmount(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		mode   string
 		size   int64
@@ -24,6 +25,7 @@ func TestSecondSubflowByAmount(t *testing.T) {
 		{"single", 20_000_000, false},
 	} {
 		t.Run(fmt.Sprintf("%s, %d bytes", tt.mode, tt.size), func(t *testing.T) {
+			t.Parallel()
 			cfg := steered(families(rig.DSLAndLTE(), []bool{true, true}, []bool{false, false}), fmt.Sprintf("mode = %q", tt.mode))
 			cfg.Prepare = measure.WithoutIPv6
 			r := start(t, cfg)

@@ -64,8 +64,10 @@ type badListener struct {
 }
 
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	for _, security := range []string{"tls", "none"} {
 		t.Run(security, func(t *testing.T) {
+			t.Parallel()
 			r := start(t, rig.Config{
 				Security:   security,
 				EditServer: with(`limits.handshake_timeout = "1s"`, `limits.auth_failure_delay = "10ms"`),

@@ -23,6 +23,7 @@ import (
 func clientLinks() []netns.LinkConfig { return rig.Pair(200, 2, 100, 4) }
 
 func TestCurl(t *testing.T) {
+	t.Parallel()
 	path := need(t, "curl")
 	r := start(t, rig.Config{Links: clientLinks(), EditServer: with(`log.level = "debug"`)})
 	fetch := func(t *testing.T, args ...string) {
@@ -68,6 +69,7 @@ func TestCurl(t *testing.T) {
 
 // Without TLS any SOCKS5 client is a client of the concentrator.
 func TestCurlStraightToConcentrator(t *testing.T) {
+	t.Parallel()
 	path := need(t, "curl")
 	r := start(t, rig.Config{Security: "none", NoClient: true})
 	link, err := config.ParseLink(r.Link)
@@ -103,6 +105,7 @@ func TestCurlStraightToConcentrator(t *testing.T) {
 }
 
 func TestGoSocksClient(t *testing.T) {
+	t.Parallel()
 	r := start(t, rig.Config{Links: clientLinks()})
 	for _, auth := range []*proxy.Auth{nil, {User: "lazy"}} {
 		d, err := proxy.SOCKS5("tcp", rig.Socks, auth, r.Client)
@@ -123,6 +126,7 @@ func TestGoSocksClient(t *testing.T) {
 }
 
 func TestGitClone(t *testing.T) {
+	t.Parallel()
 	git := need(t, "git")
 	r := start(t, rig.Config{Links: clientLinks()})
 	repo := newRepository(t, git)

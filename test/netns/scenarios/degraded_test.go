@@ -68,6 +68,7 @@ func during(t *testing.T, r *rig.Rig) status.Status {
 }
 
 func TestWithoutMPTCP(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		host   func(*netns.Topology) *netns.Host
@@ -78,6 +79,7 @@ func TestWithoutMPTCP(t *testing.T) {
 		{"at the concentrator", concentratorHost, "MPTCP to the server", "net.mptcp.enabled"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			r := start(t, rig.Config{Links: clientLinks(), Prepare: mptcpOff(tt.host)})
 			st := during(t, r)
 			c := st.Connections[0]
@@ -98,11 +100,13 @@ func TestWithoutMPTCP(t *testing.T) {
 }
 
 func TestRequireMPTCP(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		host func(*netns.Topology) *netns.Host
 	}{{"at the client", clientHost}, {"at the concentrator", concentratorHost}} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			r := start(t, rig.Config{
 				Links: clientLinks(), EditClient: with("require_mptcp = true"), Prepare: mptcpOff(tt.host),
 			})
@@ -125,6 +129,7 @@ func TestRequireMPTCP(t *testing.T) {
 }
 
 func TestOneLink(t *testing.T) {
+	t.Parallel()
 	r := start(t, rig.Config{Links: clientLinks()[:1]})
 	st := during(t, r)
 	if c := st.Connections[0]; c.Protocol != "mptcp" || len(c.Subflows) != 1 || c.Subflows[0].Path != "dsl0" {
@@ -136,6 +141,7 @@ func TestOneLink(t *testing.T) {
 // TestWithoutNetAdmin: as root of a container and as an ordinary user. The
 // first subflow starts on either path; which, is chosen by binding the socket.
 func TestWithoutNetAdmin(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name         string
 		restrictions []string
@@ -144,6 +150,7 @@ func TestWithoutNetAdmin(t *testing.T) {
 		{"ordinary user", []string{restrictUser + otherUser}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			r := start(t, rig.Config{Links: clientLinks(), NoClient: true})
 			if tt.restrictions[0] != restrictNetAdmin && !hasOtherUsers(t) {
 				t.Skip("the user namespace of these tests has no user but root")

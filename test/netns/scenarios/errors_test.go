@@ -15,6 +15,7 @@ import (
 // TestServerErrors: a wrong token, a wrong pin and an unreachable server are
 // three different things, wherever a user looks.
 func TestServerErrors(t *testing.T) {
+	t.Parallel()
 	r := start(t, rig.Config{NoClient: true, EditServer: with(`limits.auth_failure_delay = "10ms"`)})
 	good, err := url.Parse(r.Link)
 	if err != nil {
@@ -127,6 +128,7 @@ func runWith(t *testing.T, r *rig.Rig, link string, args ...string) {
 // TestTryingOut: run with nothing but a link works, and warns about the list of
 // processes.
 func TestTryingOut(t *testing.T) {
+	t.Parallel()
 	r := start(t, rig.Config{NoClient: true})
 	runWith(t, r, r.Link, "--mode", "lazy", "--path", "eth*:metered")
 	works(t, r)

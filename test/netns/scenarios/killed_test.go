@@ -13,8 +13,10 @@ import (
 // start works with what is left, makes it what it would have made itself, and
 // its normal stop leaves the host as it was before all.
 func TestKilledDuringTransfer(t *testing.T) {
+	t.Parallel()
 	for _, manager := range []string{"kernel", "userspace"} {
 		t.Run(manager, func(t *testing.T) {
+			t.Parallel()
 			edit := with(fmt.Sprintf("path_manager = %q", manager))
 			r := start(t, rig.Config{Links: rig.DSLAndLTE(), EditServer: edit, EditClient: edit, NoClient: true})
 			if err := r.Join(t.Context()); err != nil {

@@ -50,6 +50,7 @@ func oldOnesLive(t *testing.T, r *rig.Rig, open []net.Conn) {
 }
 
 func TestConnectionLimits(t *testing.T) {
+	t.Parallel()
 	const limit = 5
 	for _, tt := range []struct {
 		name           string
@@ -62,6 +63,7 @@ func TestConnectionLimits(t *testing.T) {
 		{"of the user", nil, with("limits.max_connections_per_user = 5"), repNotAllowed, "has reached the limit of 5 connections"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			r := start(t, rig.Config{EditClient: tt.client, EditServer: tt.server})
 			// The check of the server at the start is a connection, too.
 			saw(t, r.ClientDaemon, "the concentrator answers")
@@ -85,9 +87,11 @@ func TestConnectionLimits(t *testing.T) {
 // TestDescriptorLimit: a program that may not open enough descriptors refuses
 // in the protocol, in good time.
 func TestDescriptorLimit(t *testing.T) {
+	t.Parallel()
 	const descriptorLimit = 64
 	for _, which := range programs {
 		t.Run(which.name, func(t *testing.T) {
+			t.Parallel()
 			r := start(t, rig.Config{NoClient: true})
 			restrict := []string{fmt.Sprint(restrictFiles, descriptorLimit)}
 			if which.name == "client" {

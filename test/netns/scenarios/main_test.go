@@ -1,22 +1,19 @@
 // Package scenarios runs the built binaries in network namespaces, over
 // emulated links, with real applications. It asserts what must hold on any
-// machine; figures are those of test/netns/bench.
+// machine; figures are those of test/netns/bench. Each rig is a network of its
+// own, so that tests run in parallel; what is shared by subtests is used by one
+// after the other.
 package scenarios
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
 	"testing"
-	"time"
-
-	"go.uber.org/goleak"
 
 	"mpproxy/test/netns"
 	"mpproxy/test/netns/rig"
+	"mpproxy/test/netns/rig/rigtest"
 )
 
 // bin is the directory of the programs under test.
@@ -27,24 +24,7 @@ func TestMain(m *testing.M) {
 		runtime.LockOSThread()
 		beHelper(kind, os.Args[1:])
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	dir, remove, err := rig.Enter(ctx)
-	if dir == "" {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	bin = dir // an error of entering is repeated, and explained, by netns.Require
-	code := m.Run()
-	err = remove()
-	if code == 0 {
-		err = errors.Join(err, goleak.Find())
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = max(code, 1)
-	}
-	os.Exit(code)
+	rigtest.Main(m, &bin)
 }
 
 // start returns a running system that ends with the test. Its output is shown

@@ -145,6 +145,7 @@ var mistakes = []mistake{
 }
 
 func TestMistakes(t *testing.T) {
+	t.Parallel()
 	netns.Require(t)
 	host := localHost(t)
 	for _, m := range mistakes {
@@ -205,6 +206,7 @@ func initServer(t *testing.T, h *netns.Host) (config string) {
 }
 
 func TestMistakesWithServerFiles(t *testing.T) {
+	t.Parallel()
 	netns.Require(t)
 	host := localHost(t)
 	server := filepath.Join(bin, "mpproxy-server")
@@ -258,6 +260,7 @@ func TestMistakesWithServerFiles(t *testing.T) {
 }
 
 func TestPortInUse(t *testing.T) {
+	t.Parallel()
 	netns.Require(t)
 	host := localHost(t)
 	config := initServer(t, host)

@@ -81,8 +81,10 @@ func says(t *testing.T, text string, parts ...string) {
 // TestForeignEndpoints: endpoints of another program are said once, and stay,
 // under either path manager; those that come later as well.
 func TestForeignEndpoints(t *testing.T) {
+	t.Parallel()
 	for manager, effect := range map[string]string{"kernel": "mpproxy's as well", "userspace": "its own connections do not use them"} {
 		t.Run(manager, func(t *testing.T) {
+			t.Parallel()
 			edit := with(fmt.Sprintf("path_manager = %q", manager))
 			var first netip.Addr
 			r := start(t, rig.Config{
@@ -144,6 +146,7 @@ func listenToEvents() error {
 // space already, mpproxy says so, decides about its own connections only, and
 // leaves everything as it was when it stops.
 func TestAnotherPathManager(t *testing.T) {
+	t.Parallel()
 	cfg := steered(clientLinks())
 	cfg.NoClient = true
 	r := start(t, cfg)
@@ -172,7 +175,7 @@ func TestAnotherPathManager(t *testing.T) {
 	}
 	d := startDownload(t, r, newGate(t, transferSize/2), transferSize)
 	d.gate.wait(t)
-	gainsSubflow(t, r, "lte0", nil) // ours has both
+	gainsSubflow(t, r, "lte0") // ours has both
 	conn := foreignConnection(t, r)
 	d.finish(t)
 	notices(t, r, "decider", "endpoints") // ten seconds at the most, and the other's connection had them
@@ -210,6 +213,7 @@ func foreignConnection(t *testing.T, r *rig.Rig) *mptcpsock.Conn {
 // TestPathManagerTakenAway: somebody gives it back to the kernel while mpproxy
 // steers.
 func TestPathManagerTakenAway(t *testing.T) {
+	t.Parallel()
 	r := start(t, steered(clientLinks()))
 	steers(t, statusOf(t, r))
 	notices(t, r)
@@ -223,6 +227,7 @@ func TestPathManagerTakenAway(t *testing.T) {
 // TestStrictReversePathFilter: with source routing rp_filter=1 costs no path,
 // and the status says why that is so.
 func TestStrictReversePathFilter(t *testing.T) {
+	t.Parallel()
 	cfg := steered(rig.DSLAndLTE())
 	cfg.Prepare = func(ctx context.Context, topo *netns.Topology) error {
 		for _, name := range []string{"all", "dsl0", "lte0"} {

@@ -32,15 +32,14 @@ type incident struct {
 	down bool // status says so between do and heal
 	kept bool // subflows may live through it
 	both bool // also with the kernel's path manager
+	six  bool // the links have IPv6 addresses, too
 }
 
 var incidents = []incident{
-	{
-		name: "carrier lost", down: true,
-		do:   func(_ context.Context, _ *rig.Rig, l *netns.Link) error { return l.SetCarrier(false) },
-		heal: func(_ context.Context, _ *rig.Rig, l *netns.Link) error { return l.SetCarrier(true) },
-	},
-	{name: "carrier lost on the second link", path: 1, down: true, do: plug(false), heal: plug(true)},
+	{name: "carrier lost", both: true, six: true, down: true, do: plug(false), heal: plug(true)},
+	{name: "carrier lost on the second link", path: 1, both: true, six: true, down: true, do: plug(false), heal: plug(true)},
+	{name: "disconnected by a network manager", both: true, six: true, down: true, do: disconnect, heal: reconnect},
+	{name: "second link disconnected by a network manager", path: 1, six: true, down: true, do: disconnect, heal: reconnect},
 	{name: "link set down", both: true, down: true, do: setDown, heal: reconnect},
 	{name: "address lost", down: true, do: deleteAddress, heal: reconnect},
 	{name: "address renewed, the new one first", both: true, do: renew(true)},
@@ -57,22 +56,26 @@ var incidents = []incident{
 // over the other one, without the loss of a byte, and use it again when it is
 // well. Other connections can be made all the time.
 func TestPathLife(t *testing.T) {
-	for _, manager := range []string{"kernel", "userspace"} {
+	t.Parallel()
+	for _, manager := range managers {
 		for _, in := range incidents {
 			if manager == "kernel" && !in.both {
 				continue // netpath does the same for both; what differs is who makes the subflows
 			}
-			t.Run(manager+", "+in.name, func(t *testing.T) { in.run(t, manager) })
+			t.Run(manager+", "+in.name, func(t *testing.T) {
+				t.Parallel()
+				in.run(t, manager)
+			})
 		}
 	}
 }
 
 func (in incident) run(t *testing.T, manager string) {
-	entries := []string{`limits.receive_buffer = "1MiB"`, fmt.Sprintf("path_manager = %q", manager), `log.level = "debug"`}
-	r := start(t, rig.Config{
-		Links:      families(rig.Pair(60, 5, 40, 10), []bool{true, true}, []bool{false, false}),
-		EditClient: with(entries...), EditServer: with(entries...), Prepare: smallBuffers,
-	})
+	edit := both(smallReceiveBuffer, with(`log.level = "debug"`))
+	r := start(t, managedBy(manager, rig.Config{
+		Links:      families(rig.Pair(60, 5, 40, 10), []bool{true, true}, []bool{in.six, in.six}),
+		EditClient: edit, EditServer: edit, Prepare: smallBuffers,
+	}))
 	down := startDownload(t, r, newGate(t, lifeSize/12, lifeSize/3), lifeSize)
 	up := startUpload(t, r, newGate(t, lifeSize/12, lifeSize/3), lifeSize)
 	down.gate.wait(t)
@@ -171,6 +174,8 @@ func plug(in bool) func(context.Context, *rig.Rig, *netns.Link) error {
 func setDown(ctx context.Context, r *rig.Rig, l *netns.Link) error {
 	return inClient(ctx, r, l, netlink.LinkSetDown)
 }
+
+func disconnect(ctx context.Context, _ *rig.Rig, l *netns.Link) error { return l.Disconnect(ctx) }
 
 func reconnect(ctx context.Context, _ *rig.Rig, l *netns.Link) error { return l.Connect(ctx) }
 

@@ -33,6 +33,7 @@ func lacks(t *testing.T, cfg rig.Config, restrictions ...string) (*rig.Rig, stat
 // TestSteeredWithoutBPF: timeouts are noticed by reading the sockets, and a
 // path that goes dark still costs nothing but time.
 func TestSteeredWithoutBPF(t *testing.T) {
+	t.Parallel()
 	r, st, text := lacks(t, steered(rig.DSLAndLTE(), `mode = "handover"`), restrictBPF)
 	steers(t, st)
 	if !strings.HasPrefix(st.PathManager.Timeouts, "polling") {
@@ -50,6 +51,7 @@ func TestSteeredWithoutBPF(t *testing.T) {
 
 // TestSteeredWithoutNetAdmin: one path at a time, and the mode is said not to count.
 func TestSteeredWithoutNetAdmin(t *testing.T) {
+	t.Parallel()
 	_, st, text := lacks(t, steered(rig.DSLAndLTE()), restrictNetAdmin)
 	if st.PathManager.Backend != "kernel" || st.PathManager.Active {
 		t.Errorf("path manager: %+v", st.PathManager)
@@ -62,6 +64,7 @@ func TestSteeredWithoutNetAdmin(t *testing.T) {
 // TestOnlyKernelPathManager: where user space cannot be the path manager, the
 // kernel's makes the subflows, and status says so.
 func TestOnlyKernelPathManager(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		prepare func() error
@@ -70,6 +73,7 @@ func TestOnlyKernelPathManager(t *testing.T) {
 		{"sysctls that cannot be written, as in a container", readOnlySysctls},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			cfg := steered(rig.DSLAndLTE())
 			cfg.Prepare = func(ctx context.Context, topo *netns.Topology) error { return topo.Client.Do(ctx, tt.prepare) }
 			r := start(t, cfg)
@@ -90,6 +94,7 @@ func TestOnlyKernelPathManager(t *testing.T) {
 // TestConcentratorOnlyKernelPathManager: the same at the concentrator, with a
 // client that steers.
 func TestConcentratorOnlyKernelPathManager(t *testing.T) {
+	t.Parallel()
 	cfg := steered(rig.DSLAndLTE())
 	cfg.Prepare = func(ctx context.Context, topo *netns.Topology) error {
 		return topo.Concentrator.Do(ctx, readOnlySysctls)

@@ -10,8 +10,12 @@ import (
 )
 
 func TestReplyCodes(t *testing.T) {
+	t.Parallel()
 	for _, security := range []string{"tls", "none"} {
-		t.Run(security, func(t *testing.T) { replyCodes(t, security) })
+		t.Run(security, func(t *testing.T) {
+			t.Parallel()
+			replyCodes(t, security)
+		})
 	}
 }
 

@@ -113,6 +113,7 @@ type ruleCase struct {
 }
 
 func TestRulesChoose(t *testing.T) {
+	t.Parallel()
 	r := startRuled(t, "userspace")
 	steers(t, statusOf(t, r))
 	dest := netns.DestinationName
@@ -231,8 +232,10 @@ func offered(r *rig.Rig) map[string]uint64 {
 // TestRuleWithoutPath: an application that may use one path only gets no other
 // one when that is down, is told so, and gets it again when it is back.
 func TestRuleWithoutPath(t *testing.T) {
+	t.Parallel()
 	for _, manager := range []string{"userspace", "kernel"} {
 		t.Run(manager, func(t *testing.T) {
+			t.Parallel()
 			r := startRuled(t, manager)
 			if err := r.Links[1].SetCarrier(false); err != nil {
 				t.Fatal(err)
@@ -278,6 +281,7 @@ func missingOf(st status.Status, what string) status.Missing {
 // TestRulesUnderTheKernel: where the kernel makes the subflows, a rule still
 // says on which path a connection starts, and the program says what it cannot.
 func TestRulesUnderTheKernel(t *testing.T) {
+	t.Parallel()
 	r := startRuled(t, "kernel")
 	saw(t, r.ClientDaemon, "a rule decides only on which of its paths a connection starts")
 	if m := missingOf(statusOf(t, r), "rules and modes"); m.Effect == "" {

@@ -51,6 +51,7 @@ func (e *end) status(t *testing.T) (st status.Status) {
 // what they do, count it as they show it, and decide the same when their traces
 // are replayed.
 func TestSteeredIsSeen(t *testing.T) {
+	t.Parallel()
 	// What is in flight when the path goes dark is what does not fit into the
 	// receive buffers of 8 MiB.
 	const size = transferSize

@@ -18,7 +18,9 @@ import (
 )
 
 func TestUserNames(t *testing.T) {
+	t.Parallel()
 	t.Run("open listener", func(t *testing.T) {
+		t.Parallel()
 		r := start(t, rig.Config{EditClient: with(`mode = "backup"`)})
 		for _, user := range []string{"handover", "+handover"} {
 			c, reply := ask(t, r, credentials{user, "anything"}, cmdConnect, "dest.example", 7)
@@ -54,6 +56,7 @@ func TestUserNames(t *testing.T) {
 		}
 	})
 	t.Run("local users", func(t *testing.T) {
+		t.Parallel()
 		r := start(t, rig.Config{EditClient: func(toml string) string {
 			return toml + "\n[[socks.user]]\nname = \"anna\"\npassword = \"right\"\n"
 		}})
@@ -86,8 +89,10 @@ func TestUserNames(t *testing.T) {
 }
 
 func TestHalfClose(t *testing.T) {
+	t.Parallel()
 	for _, security := range []string{"tls", "none"} {
 		t.Run(security, func(t *testing.T) {
+			t.Parallel()
 			r := start(t, rig.Config{Security: security, Links: clientLinks()})
 			t.Run("application first", func(t *testing.T) { applicationEndsFirst(t, r) })
 			t.Run("destination first", func(t *testing.T) { destinationEndsFirst(t, r) })
@@ -159,6 +164,7 @@ func takeAfterGoodbye(l *net.TCPListener, got chan<- string) {
 
 // TestEarlyData: an application may send before the answer is there.
 func TestEarlyData(t *testing.T) {
+	t.Parallel()
 	r := start(t, rig.Config{})
 	c := dialSocks(t, r)
 	text := []byte("sent without waiting")
@@ -182,8 +188,10 @@ func TestEarlyData(t *testing.T) {
 // TestApplicationLeavesDuringDial: the time limits are minutes, so that only
 // the application's leaving can end the dial within the patience of the test.
 func TestApplicationLeavesDuringDial(t *testing.T) {
+	t.Parallel()
 	for _, security := range []string{"tls", "none"} {
 		t.Run(security, func(t *testing.T) {
+			t.Parallel()
 			r := start(t, rig.Config{
 				Security: security, Prepare: specialRoutes,
 				EditServer: with(`limits.connect_timeout = "10m"`),

@@ -23,6 +23,7 @@ import (
 )
 
 func TestOpenSSH(t *testing.T) {
+	t.Parallel()
 	client := need(t, "ssh")
 	r := start(t, rig.Config{Links: clientLinks()})
 	dir := t.TempDir()

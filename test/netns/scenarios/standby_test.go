@@ -18,6 +18,7 @@ func TestMeteredStandbyStaysSilent(t *testing.T) {
 	const attempts, still = 5, 50 * time.Millisecond
 	for _, upload := range []bool{false, true} {
 		t.Run(fmt.Sprintf("upload %t", upload), func(t *testing.T) {
+			t.Parallel()
 			for range attempts {
 				late := measure.WatchLateness()
 				packets, seen := onStandby(t, upload)

@@ -104,6 +104,7 @@ func endpointsAndLimits(ctx context.Context, add func(string, any)) error {
 }
 
 func TestHostStateIsPutBack(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		manager              string
 		client, concentrator []string // kinds of what must be seen to change
@@ -112,6 +113,7 @@ func TestHostStateIsPutBack(t *testing.T) {
 		{"kernel", []string{"rule", "route", "endpoint", "limits"}, []string{"endpoint", "limits"}},
 	} {
 		t.Run(tt.manager, func(t *testing.T) {
+			t.Parallel()
 			var concentrator []string
 			cfg := managedBy(tt.manager, rig.Config{
 				// Three paths need more subflows than the kernel allows by default.
@@ -196,6 +198,7 @@ func changed(t *testing.T, before, now, kinds []string) {
 // TestSecondClientFails: a client that is started by mistake while another one
 // runs says so, and takes nothing away from the one that runs.
 func TestSecondClientFails(t *testing.T) {
+	t.Parallel()
 	links := append(clientLinks(), netns.LinkConfig{Name: "wifi0"})
 	r := start(t, rig.Config{Links: links})
 	running := hostState(t, r.Client)

@@ -47,8 +47,10 @@ func steers(t *testing.T, st status.Status) {
 // stays up, costs no byte in either direction, and the end that was sending
 // over it says what it did.
 func TestSteeredPathGoesDark(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"aggregate", "handover", "interactive"} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			r := start(t, steered(rig.DSLAndLTE(), fmt.Sprintf("mode = %q", mode)))
 			const size = transferSize / 2
 			down := startDownload(t, r, newGate(t, size/4), size)
@@ -72,6 +74,7 @@ func TestSteeredPathGoesDark(t *testing.T) {
 
 // TestSteeredModes: the modes make the subflows that they are said to make.
 func TestSteeredModes(t *testing.T) {
+	t.Parallel()
 	const big = 8_000_000
 	for _, tt := range []struct {
 		mode    string
@@ -92,6 +95,7 @@ func TestSteeredModes(t *testing.T) {
 		{"aggregate", false, some},
 	} {
 		t.Run(fmt.Sprintf("%s, metered %t", tt.mode, tt.metered), func(t *testing.T) {
+			t.Parallel()
 			cfg := steered(rig.DSLAndLTE(), fmt.Sprintf("mode = %q", tt.mode))
 			if tt.metered {
 				cfg.ClientArgs = []string{"--path", "dsl0", "--path", "lte0:metered"}
@@ -136,6 +140,7 @@ func some(fs []status.Subflow, _ link.Counters) string {
 // TestSteeringServesOthers: a program that is not ours gets the subflows that
 // the kernel's path manager would have made of the configured endpoints.
 func TestSteeringServesOthers(t *testing.T) {
+	t.Parallel()
 	r := start(t, steered(clientLinks()))
 	var conn *mptcpsock.Conn
 	err := r.Client.Do(t.Context(), func() (err error) {

@@ -14,8 +14,10 @@ import (
 // TestGracefulStop: on the first SIGTERM a program listens no more, and ends
 // when its connections have.
 func TestGracefulStop(t *testing.T) {
+	t.Parallel()
 	for _, which := range programs {
 		t.Run(which.name, func(t *testing.T) {
+			t.Parallel()
 			p, d := askedToStop(t, which)
 			listensNoMore(t, p, which.port)
 			d.finish(t)
@@ -29,6 +31,7 @@ func TestGracefulStop(t *testing.T) {
 // TestPathsStayWhileDraining: a transfer that finishes during a graceful stop
 // of the client goes on using both paths.
 func TestPathsStayWhileDraining(t *testing.T) {
+	t.Parallel()
 	r := start(t, rig.Config{Links: rig.DSLAndLTE(), EditClient: with(`limits.drain_timeout = "1h"`)})
 	const size = 12_000_000
 	d := startDownload(t, r, newGate(t, size/4), size)
@@ -65,8 +68,10 @@ func listensNoMore(t *testing.T, p *netns.Process, port uint16) {
 
 // TestSecondSignal: ends at once what the first one let finish.
 func TestSecondSignal(t *testing.T) {
+	t.Parallel()
 	for _, which := range programs {
 		t.Run(which.name, func(t *testing.T) {
+			t.Parallel()
 			p, d := askedToStop(t, which)
 			saw(t, p, "waiting for connections to end")
 			terminate(t, p)
@@ -80,9 +85,11 @@ func TestSecondSignal(t *testing.T) {
 
 // TestDrainTimeout: connections that do not end are ended.
 func TestDrainTimeout(t *testing.T) {
+	t.Parallel()
 	for _, which := range programs {
 		for _, timeout := range []string{`"300ms"`, `"0"`} {
 			t.Run(which.name+" "+timeout, func(t *testing.T) {
+				t.Parallel()
 				r := start(t, which.config(timeout))
 				c := through(t, r, "dest.example", 7)
 				echo(t, c)

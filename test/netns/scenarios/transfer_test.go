@@ -26,6 +26,7 @@ func families(links []netns.LinkConfig, v4, v6 []bool) []netns.LinkConfig {
 }
 
 func TestTransfersUseBothPaths(t *testing.T) {
+	t.Parallel()
 	yes, no := []bool{true, true}, []bool{false, false}
 	for _, tt := range []struct {
 		name, security, host string
@@ -48,6 +49,7 @@ func TestTransfersUseBothPaths(t *testing.T) {
 	} {
 		for _, manager := range managers {
 			t.Run(tt.name+", "+manager, func(t *testing.T) {
+				t.Parallel()
 				r := start(t, managedBy(manager, rig.Config{
 					Links: families(rig.DSLAndLTE(), tt.v4, tt.v6), Security: tt.security, Host: tt.host,
 					EditServer: tt.server, Prepare: tt.prepare,

@@ -39,6 +39,7 @@ func linkIn(t *testing.T, out string) string {
 }
 
 func TestUsersChangeWhileServerRuns(t *testing.T) {
+	t.Parallel()
 	r := start(t, rig.Config{Links: clientLinks(), NoClient: true})
 	usersFile := filepath.Join(filepath.Dir(r.ServerConfig()), "users.toml")
 
@@ -98,8 +99,12 @@ func TestUsersChangeWhileServerRuns(t *testing.T) {
 }
 
 func TestRemovedUserIsCutOff(t *testing.T) {
+	t.Parallel()
 	for _, security := range []string{"tls", "none"} {
-		t.Run(security, func(t *testing.T) { removeUser(t, security) })
+		t.Run(security, func(t *testing.T) {
+			t.Parallel()
+			removeUser(t, security)
+		})
 	}
 }
 
