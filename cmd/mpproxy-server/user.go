@@ -78,14 +78,20 @@ func newUser(key config.TokenKey, name string) (config.User, error) {
 	}, nil
 }
 
+// load reads the configuration and the users file that it names.
+func (c configFile) load() (config.Server, config.Users, error) {
+	conf, err := config.LoadServer(c.Config)
+	if err != nil {
+		return conf, config.Users{}, err
+	}
+	users, err := config.LoadUsers(conf.Users)
+	return conf, users, err
+}
+
 type userListCmd struct{ configFile }
 
 func (c userListCmd) Run() error {
-	conf, err := config.LoadServer(c.Config)
-	if err != nil {
-		return err
-	}
-	users, err := config.LoadUsers(conf.Users)
+	_, users, err := c.load()
 	if err != nil {
 		return err
 	}
@@ -121,11 +127,7 @@ func (c userRemoveCmd) Run() error {
 type userLinkCmd struct{ userName }
 
 func (c userLinkCmd) Run() error {
-	conf, err := config.LoadServer(c.Config)
-	if err != nil {
-		return err
-	}
-	users, err := config.LoadUsers(conf.Users)
+	conf, users, err := c.load()
 	if err != nil {
 		return err
 	}

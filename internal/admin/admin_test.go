@@ -48,28 +48,8 @@ func serve(t *testing.T, cfg Config) string {
 func start(t *testing.T, cfg Config) (stop func() error) {
 	t.Helper()
 	cfg.Program = "mpproxy-client"
-	s := NewServer(cfg)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go run(ctx, s, done)
-	select {
-	case <-s.Ready():
-	case err := <-done:
-		cancel()
-		t.Fatalf("Run = %v before it was ready", err)
-	}
-	return func() error {
-		cancel()
-		select {
-		case err := <-done:
-			return err
-		case <-time.After(20 * time.Second):
-			return errors.New("Run does not end")
-		}
-	}
+	return startTask(t, NewServer(cfg))
 }
-
-func run(ctx context.Context, s *Server, done chan<- error) { done <- s.Run(ctx) }
 
 // socketPath is short enough for a Unix socket, which t.TempDir may not be.
 func socketPath(t *testing.T) string {

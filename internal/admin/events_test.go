@@ -149,14 +149,9 @@ func TestEventsSurviveARestart(t *testing.T) {
 	serve := func() (src *ticker, stop func()) {
 		src = &ticker{more: make(chan struct{})}
 		src.add()
-		s := NewServer(Config{Program: "mpproxy-client", Socket: socket, Events: src.since})
-		runCtx, end := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go run(runCtx, s, done)
-		<-s.Ready()
+		end := start(t, Config{Socket: socket, Events: src.since})
 		return src, func() {
-			end()
-			if err := <-done; err != nil {
+			if err := end(); err != nil {
 				t.Error(err)
 			}
 		}

@@ -29,24 +29,7 @@ func serveOverTCP(t *testing.T, cfg HTTPConfig) (addr string, stop func() error)
 		cfg.Health = func(context.Context) error { return nil }
 	}
 	h := NewHTTP(cfg)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go runHTTP(ctx, h, done)
-	select {
-	case <-h.Ready():
-	case err := <-done:
-		cancel()
-		t.Fatal(err)
-	}
-	var err error
-	ended := false
-	stop = func() error {
-		cancel()
-		if !ended {
-			ended, err = true, <-done
-		}
-		return err
-	}
+	stop = startTask(t, h)
 	t.Cleanup(func() {
 		if err := stop(); err != nil {
 			t.Errorf("Run = %v after a stop, want nil", err)
@@ -54,8 +37,6 @@ func serveOverTCP(t *testing.T, cfg HTTPConfig) (addr string, stop func() error)
 	})
 	return h.Addr().String(), stop
 }
-
-func runHTTP(ctx context.Context, h *HTTP, done chan<- error) { done <- h.Run(ctx) }
 
 func fetch(t *testing.T, method, addr, path, host string) (*http.Response, string) {
 	t.Helper()
