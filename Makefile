@@ -22,7 +22,7 @@ build: ## build both programs into bin/
 demo: ## show the whole system over two emulated links, live
 	@$(GO) run ./test/netns/demo
 
-test: ## run all tests (under 8 minutes as root)
+test: ## run all tests (about 4 minutes as root)
 	$(GO) test -timeout 15m ./...
 
 check: ## formatting, vet, static analysis, import directions, race detector
