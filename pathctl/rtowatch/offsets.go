@@ -12,6 +12,7 @@ type fields struct {
 	token       bpfenv.Field // struct mptcp_sock
 	rto         bpfenv.Field // struct tcp_sock, inside inet_conn; in jiffies
 	retransmits bpfenv.Field
+	pacing      *pacing // nil: not known
 }
 
 // findFields looks them up in the types of the running kernel. The error
@@ -34,5 +35,6 @@ func fieldsOf(spec *btf.Spec) (f fields, err error) {
 	if f.retransmits, err = bpfenv.FindField(spec, "tcp_sock", "inet_conn", "icsk_retransmits"); err != nil {
 		return fields{}, err
 	}
+	f.pacing = pacingOf(spec)
 	return f, nil
 }

@@ -25,6 +25,8 @@ const (
 	ctxCbFlags      = 84
 	ctxState        = 88
 	ctxMSS          = 112
+	ctxDelivered    = 120
+	ctxInterval     = 124
 	ctxPacketsOut   = 128
 	ctxRetransOut   = 132
 	ctxTotalRetrans = 136
@@ -164,20 +166,22 @@ func (p program) subscribe() asm.Instructions {
 	if p.rtt || p.backlog {
 		want |= flagRTT
 	}
-	return asm.Instructions{
+	ins := asm.Instructions{
 		asm.LoadMem(asm.R2, asm.R6, ctxOp, asm.Word),
 		asm.JGT.Imm(asm.R2, opPassiveEstablished, "report"),
 		asm.LoadMem(asm.R2, asm.R6, ctxCbFlags, asm.Word),
 		asm.Or.Imm(asm.R2, want),
 		asm.Mov.Reg(asm.R1, asm.R6),
 		asm.FnSockOpsCbFlagsSet.Call(),
-		asm.Ja.Label("exit"),
 	}
+	ins = append(ins, p.firstPace()...)
+	return append(ins, asm.Ja.Label("exit"))
 }
 
 // report puts a record into the ring, or counts it as lost.
 func (p program) report() asm.Instructions {
 	ins := p.selectToken()
+	ins = append(ins, p.truePace()...)
 	if p.backlog {
 		ins = append(ins, p.limitBacklog()...)
 	}

@@ -68,6 +68,7 @@ func TestContextMatchesKernel(t *testing.T) {
 		"is_fullsock": ctxIsFullsock, "snd_cwnd": ctxCwnd, "srtt_us": ctxSRTT, "bpf_sock_ops_cb_flags": ctxCbFlags,
 		"state": ctxState, "mss_cache": ctxMSS, "packets_out": ctxPacketsOut, "retrans_out": ctxRetransOut,
 		"total_retrans": ctxTotalRetrans, "lost_out": ctxLostOut,
+		"rate_delivered": ctxDelivered, "rate_interval_us": ctxInterval,
 	} {
 		if f, err := bpfenv.FindField(spec, "bpf_sock_ops", name); err != nil || f.Offset != want {
 			t.Errorf("%s is at %v (%v), want %d", name, f.Offset, err, want)
