@@ -47,55 +47,66 @@ func wantError(t *testing.T, what string, err error, want ...error) {
 	}
 }
 
-// TestMisuse: each operation tells what is wrong with the connection.
+// TestMisuse: each operation tells what is wrong with the connection, dialled or
+// accepted.
 func TestMisuse(t *testing.T) {
 	needMPTCP(t)
 	for _, on := range []string{"127.0.0.1:0", "[::1]:0"} {
-		closed, _ := connect(t, Dialer{}, listen(t, ListenConfig{}, on), netip.AddrPort{})
-		must(t, closed.Close())
-		plain, _ := connect(t, Dialer{}, listen(t, ListenConfig{Disable: true}, on), netip.AddrPort{})
-		alone, _ := connect(t, Dialer{}, listen(t, ListenConfig{}, on), netip.AddrPort{})
-		for _, op := range changingOps() {
-			ctx := testContext(t)
-			wantError(t, op.name+" of a closed connection", op.do(ctx, closed), net.ErrClosed)
-			wantError(t, op.name+" of a plain TCP connection", op.do(ctx, plain), ErrNotMultipath)
-			wantError(t, op.name+" without a Controller", op.do(ctx, alone), ErrNoController)
-			var oe *OpError
-			if err := op.do(ctx, alone); !errors.As(err, &oe) || oe.Op == "" {
-				t.Errorf("%s: %v is no *OpError that says what failed", op.name, err)
-			}
+		var closed, plain, alone [2]*Conn
+		closed[0], closed[1] = connect(t, Dialer{}, listen(t, ListenConfig{}, on), netip.AddrPort{})
+		plain[0], plain[1] = connect(t, Dialer{}, listen(t, ListenConfig{Disable: true}, on), netip.AddrPort{})
+		alone[0], alone[1] = connect(t, Dialer{}, listen(t, ListenConfig{}, on), netip.AddrPort{})
+		for i, end := range []string{"dialled", "accepted"} {
+			must(t, closed[i].Close())
+			t.Run(end+" on "+on, func(t *testing.T) { misuse(t, closed[i], plain[i], alone[i]) })
 		}
-		for name, do := range map[string]func(*Conn) error{
-			"SubIDs":   func(c *Conn) error { _, err := c.SubIDs(); return err },
-			"SubTuple": func(c *Conn) error { _, err := c.SubTuple(1); return err },
-			"Pairs":    func(c *Conn) error { _, err := c.Pairs(); return err },
-			"ConnID":   func(c *Conn) error { _, err := c.ConnID(); return err },
-			"Enabled":  func(c *Conn) error { _, err := c.Enabled(); return err },
-			"Enable":   func(c *Conn) error { return c.Enable(true) },
-			"Stats":    func(c *Conn) error { _, err := c.Stats(); return err },
-			"SubTCPInfo": func(c *Conn) error {
-				_, err := c.SubTCPInfo(1)
-				return err
-			},
-			"SubGetsockopt": func(c *Conn) error {
-				_, err := c.SubGetsockopt(testContext(t), 1, subopt.Congestion)
-				return err
-			},
-			"SetRedundancy": func(c *Conn) error { return c.SetRedundancy(2) },
-		} {
-			wantError(t, name+" of a closed connection", do(closed), net.ErrClosed)
-		}
-		_, err := plain.ConnID()
-		wantError(t, "ConnID of plain TCP", err, ErrNotMultipath)
-		_, err = alone.SubTuple(99)
-		wantError(t, "SubTuple of nothing", err, ErrUnknownSubflow, fs.ErrNotExist)
-		_, err = alone.SubTCPInfo(99)
-		wantError(t, "SubTCPInfo of nothing", err, ErrUnknownSubflow)
-		wantError(t, "SubSetsockopt of nothing", alone.SubSetsockopt(testContext(t), 99, subopt.Mark, subopt.Number(1)), ErrUnknownSubflow)
-		wantError(t, "redundancy", alone.SetRedundancy(2), ErrNotSupported, errors.ErrUnsupported)
-		must(t, alone.SetRedundancy(1))
-		wantError(t, "set late", alone.Enable(false), ErrConnected)
 	}
+}
+
+// misuse uses a closed connection, a plain TCP one, and one without Controller.
+func misuse(t *testing.T, closed, plain, alone *Conn) {
+	for _, op := range changingOps() {
+		ctx := testContext(t)
+		wantError(t, op.name+" of a closed connection", op.do(ctx, closed), net.ErrClosed)
+		wantError(t, op.name+" of a plain TCP connection", op.do(ctx, plain), ErrNotMultipath)
+		wantError(t, op.name+" without a Controller", op.do(ctx, alone), ErrNoController)
+		var oe *OpError
+		if err := op.do(ctx, alone); !errors.As(err, &oe) || oe.Op == "" {
+			t.Errorf("%s: %v is no *OpError that says what failed", op.name, err)
+		}
+	}
+	for name, do := range map[string]func(*Conn) error{
+		"SubIDs":     func(c *Conn) error { _, err := c.SubIDs(); return err },
+		"SubTuple":   func(c *Conn) error { _, err := c.SubTuple(1); return err },
+		"Pairs":      func(c *Conn) error { _, err := c.Pairs(); return err },
+		"ConnID":     func(c *Conn) error { _, err := c.ConnID(); return err },
+		"Enabled":    func(c *Conn) error { _, err := c.Enabled(); return err },
+		"Enable":     func(c *Conn) error { return c.Enable(true) },
+		"Stats":      func(c *Conn) error { _, err := c.Stats(); return err },
+		"SubTCPInfo": func(c *Conn) error { _, err := c.SubTCPInfo(1); return err },
+		"SubGetsockopt": func(c *Conn) error {
+			_, err := c.SubGetsockopt(testContext(t), 1, subopt.Congestion)
+			return err
+		},
+		"SubSetsockopt": func(c *Conn) error {
+			return c.SubSetsockopt(testContext(t), 1, subopt.Mark, subopt.Number(1))
+		},
+		"SetRedundancy": func(c *Conn) error { return c.SetRedundancy(2) },
+	} {
+		wantError(t, name+" of a closed connection", do(closed), net.ErrClosed)
+	}
+	_, err := plain.ConnID()
+	wantError(t, "ConnID of plain TCP", err, ErrNotMultipath)
+	_, err = alone.SubTuple(99)
+	wantError(t, "SubTuple of nothing", err, ErrUnknownSubflow, fs.ErrNotExist)
+	_, err = alone.SubTCPInfo(99)
+	wantError(t, "SubTCPInfo of nothing", err, ErrUnknownSubflow)
+	_, err = alone.SubGetsockopt(testContext(t), 99, subopt.Congestion)
+	wantError(t, "SubGetsockopt of nothing", err, ErrUnknownSubflow)
+	wantError(t, "SubSetsockopt of nothing", alone.SubSetsockopt(testContext(t), 99, subopt.Mark, subopt.Number(1)), ErrUnknownSubflow)
+	wantError(t, "redundancy", alone.SetRedundancy(2), ErrNotSupported, errors.ErrUnsupported)
+	must(t, alone.SetRedundancy(1))
+	wantError(t, "set late", alone.Enable(false), ErrConnected)
 }
 
 // TestDialWithoutController: what needs one says so before anything is sent.
@@ -130,7 +141,104 @@ func TestDialWithoutController(t *testing.T) {
 	wantError(t, "remove", new(ListenConfig).RemoveAddrs(port0(here4[0])), ErrUnknownAddress)
 }
 
-// TestControlledMisuse: with a Controller, wrong arguments and wrong states.
+// wrongCall is a call that fails with these errors, on a connection that can have
+// subflows from here to there.
+type wrongCall struct {
+	name string
+	do   func(ctx context.Context, c *Conn, here, there []netip.Addr) error
+	want []error
+}
+
+func wrongCalls() []wrongCall {
+	open := func(ctx context.Context, c *Conn, local, remote netip.AddrPort) error {
+		_, err := c.OpenSub(ctx, local, remote, Normal)
+		return err
+	}
+	nobody := func(like netip.Addr) netip.Addr { // no host has it, and no route leads there
+		if like.Is4() {
+			return netip.MustParseAddr("203.0.113.1")
+		}
+		return netip.MustParseAddr("2001:db8:ffff::1")
+	}
+	type addrs = []netip.Addr
+	return []wrongCall{
+		{"families differ", func(ctx context.Context, c *Conn, here, _ addrs) error {
+			other := netip.AddrPortFrom(there6[1], 80)
+			if here[1].Is6() {
+				other = netip.AddrPortFrom(there4[1], 80)
+			}
+			return open(ctx, c, port0(here[1]), other)
+		}, []error{ErrAddressFamily}},
+		{"not our address", func(ctx context.Context, c *Conn, here, there addrs) error {
+			return open(ctx, c, port0(nobody(here[1])), netip.AddrPortFrom(there[1], 80))
+		}, []error{syscall.EADDRNOTAVAIL}},
+		{"no route", func(ctx context.Context, c *Conn, here, _ addrs) error {
+			return open(ctx, c, port0(here[1]), netip.AddrPortFrom(nobody(here[1]), 80))
+		}, []error{syscall.ENETUNREACH}},
+		{"refused", func(ctx context.Context, c *Conn, here, there addrs) error {
+			return open(ctx, c, port0(here[1]), netip.AddrPortFrom(there[1], 9))
+		}, []error{ErrSubflowFailed, syscall.ECONNREFUSED}},
+		{"no port", func(ctx context.Context, c *Conn, here, there addrs) error {
+			return open(ctx, c, port0(here[1]), port0(there[1]))
+		}, []error{ErrInvalid, fs.ErrInvalid}},
+		{"zone that is not there", func(ctx context.Context, c *Conn, _, _ addrs) error {
+			return open(ctx, c, netip.MustParseAddrPort("[fe80::1%nowhere0]:0"), netip.AddrPortFrom(there6[1], 80))
+		}, []error{ErrInvalid}},
+		{"priority", func(ctx context.Context, c *Conn, here, _ addrs) error {
+			_, err := c.OpenSub(ctx, port0(here[1]), netip.AddrPort{}, 7)
+			return err
+		}, []error{ErrInvalid}},
+		{"cancelled", func(ctx context.Context, c *Conn, here, _ addrs) error {
+			ctx, cancel := context.WithCancel(ctx)
+			cancel()
+			return open(ctx, c, port0(here[1]), netip.AddrPort{})
+		}, []error{context.Canceled}},
+		{"unknown subflow", func(ctx context.Context, c *Conn, _, _ addrs) error { return c.CloseSub(ctx, 99) }, []error{ErrUnknownSubflow}},
+		{"unknown subflow's priority", func(ctx context.Context, c *Conn, _, _ addrs) error { return c.SetPriority(ctx, 99, Backup) }, []error{ErrUnknownSubflow}},
+		{"unknown subflow preferred", func(ctx context.Context, c *Conn, _, _ addrs) error { return c.Prefer(ctx, 99) }, []error{ErrUnknownSubflow}},
+		{"last subflow", func(ctx context.Context, c *Conn, _, _ addrs) error {
+			ids, err := c.SubIDs()
+			return errors.Join(err, c.CloseSub(ctx, ids[0].ID))
+		}, []error{ErrLastSubflow}},
+		{"last address", func(ctx context.Context, c *Conn, here, _ addrs) error {
+			if !c.accepted {
+				return ErrLastSubflow // a client with no list opens an alternative from any path
+			}
+			return c.RemoveAddrs(ctx, port0(here[0]))
+		}, []error{ErrLastSubflow}},
+		{"prefer nothing", func(ctx context.Context, c *Conn, _, _ addrs) error { return c.Prefer(ctx) }, []error{ErrInvalid}},
+		{"no subflows", func(ctx context.Context, c *Conn, _, _ addrs) error { return c.SetSubflows(ctx, 0) }, []error{ErrInvalid}},
+		{"too many subflows", func(ctx context.Context, c *Conn, _, _ addrs) error { return c.SetSubflows(ctx, 9) }, []error{ErrInvalid}},
+		{"add no address", func(ctx context.Context, c *Conn, _, _ addrs) error { return c.AddAddrs(ctx, netip.AddrPort{}) }, []error{ErrInvalid}},
+		{"remove no address", func(ctx context.Context, c *Conn, _, _ addrs) error { return c.RemoveAddrs(ctx, netip.AddrPort{}) }, []error{ErrInvalid}},
+		{"remove a foreign address", func(ctx context.Context, c *Conn, here, _ addrs) error {
+			return c.RemoveAddrs(ctx, port0(nobody(here[0])))
+		}, []error{ErrUnknownAddress, fs.ErrNotExist}},
+		{"mode that is none", func(ctx context.Context, c *Conn, _, _ addrs) error {
+			return c.Steer(ctx, Steering{Mode: policy.Spec{Name: "x", Base: "x"}})
+		}, []error{ErrInvalid}},
+		{"second Conn", func(_ context.Context, c *Conn, _, _ addrs) error {
+			return c.attached.Load().ctl.Attach(&Conn{TCPConn: c.TCPConn})
+		}, []error{ErrInvalid}},
+	}
+}
+
+// TestWrongCalls: with a Controller, wrong arguments and wrong states, from both
+// sides, over IPv4 and IPv6.
+func TestWrongCalls(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	newWorld(t).both(t, func(t *testing.T, w *world, p pairOfConns, here, there []netip.Addr) {
+		for _, tt := range wrongCalls() {
+			t.Run(tt.name, func(t *testing.T) { wantError(t, tt.name, tt.do(testContext(t), p.conn, here, there), tt.want...) })
+		}
+		wantPairs(t, p.conn, firstPair(p.conn)) // nothing has come of it
+		p.pingPong(t)
+	})
+}
+
+// TestControlledMisuse: what is the matter with some connections only.
 func TestControlledMisuse(t *testing.T) {
 	if !inside(t) {
 		return
@@ -138,50 +246,8 @@ func TestControlledMisuse(t *testing.T) {
 	w := newWorld(t)
 	p := w.dial(Dialer{Strict: true}, there4[0])
 	c := p.conn
-	open := func(local, remote string) func(context.Context) error {
-		return func(ctx context.Context) error {
-			_, err := c.OpenSub(ctx, netip.MustParseAddrPort(local), netip.MustParseAddrPort(remote), Normal)
-			return err
-		}
-	}
-	for _, tt := range []struct {
-		name string
-		do   func(context.Context) error
-		want []error
-	}{
-		{"families differ", open("198.51.100.1:0", "[2001:db8:1::2]:80"), []error{ErrAddressFamily}},
-		{"not our address", open("203.0.113.1:0", "198.51.100.2:80"), []error{syscall.EADDRNOTAVAIL}},
-		{"no route", open("198.51.100.1:0", "203.0.113.1:80"), []error{syscall.ENETUNREACH}},
-		{"refused", open("198.51.100.1:0", "198.51.100.2:9"), []error{ErrSubflowFailed, syscall.ECONNREFUSED}},
-		{"no port", open("198.51.100.1:0", "198.51.100.2:0"), []error{ErrInvalid, fs.ErrInvalid}},
-		{"zone that is not there", open("[fe80::1%nowhere0]:0", "[2001:db8:1::2]:80"), []error{ErrInvalid}},
-		{"priority", func(ctx context.Context) error {
-			_, err := c.OpenSub(ctx, port0(here4[1]), netip.AddrPort{}, 7)
-			return err
-		}, []error{ErrInvalid}},
-		{"unknown subflow", func(ctx context.Context) error { return c.CloseSub(ctx, 99) }, []error{ErrUnknownSubflow}},
-		{"unknown subflow's priority", func(ctx context.Context) error { return c.SetPriority(ctx, 99, Backup) }, []error{ErrUnknownSubflow}},
-		{"last subflow", func(ctx context.Context) error { return c.CloseSub(ctx, onlySub(t, c).ID) }, []error{ErrLastSubflow}},
-		{"prefer nothing", func(ctx context.Context) error { return c.Prefer(ctx) }, []error{ErrInvalid}},
-		{"no subflows", func(ctx context.Context) error { return c.SetSubflows(ctx, 0) }, []error{ErrInvalid}},
-		{"too many subflows", func(ctx context.Context) error { return c.SetSubflows(ctx, 9) }, []error{ErrInvalid}},
-		{"add no address", func(ctx context.Context) error { return c.AddAddrs(ctx, netip.AddrPort{}) }, []error{ErrInvalid}},
-		{"add a foreign address", func(ctx context.Context) error { return c.AddAddrs(ctx, netip.MustParseAddrPort("203.0.113.9:0")) }, []error{syscall.EADDRNOTAVAIL}},
-		{"add a family that the peer has not", func(ctx context.Context) error { return c.AddAddrs(ctx, port0(here6[1])) }, []error{ErrAddressFamily}},
-		{"remove a foreign address", func(ctx context.Context) error { return c.RemoveAddrs(ctx, netip.MustParseAddrPort("203.0.113.8:0")) }, []error{ErrUnknownAddress, fs.ErrNotExist}},
-		{"mode that is none", func(ctx context.Context) error {
-			return c.Steer(ctx, Steering{Mode: policy.Spec{Name: "x", Base: "x"}})
-		}, []error{ErrInvalid}},
-		{"cancelled", func(ctx context.Context) error {
-			ctx, cancel := context.WithCancel(ctx)
-			cancel()
-			_, err := c.OpenSub(ctx, port0(here4[1]), netip.AddrPort{}, Normal)
-			return err
-		}, []error{context.Canceled}},
-		{"second Conn", func(context.Context) error { return w.ctl.Attach(&Conn{TCPConn: c.TCPConn}) }, []error{ErrInvalid}},
-	} {
-		t.Run(tt.name, func(t *testing.T) { wantError(t, tt.name, tt.do(testContext(t)), tt.want...) })
-	}
+	wantError(t, "add a foreign address", c.AddAddrs(testContext(t), netip.MustParseAddrPort("203.0.113.9:0")), syscall.EADDRNOTAVAIL)
+	wantError(t, "add a family that the peer has not", c.AddAddrs(testContext(t), port0(here6[1])), ErrAddressFamily)
 	t.Run("IPv6 subflow of an IPv4 socket", func(t *testing.T) {
 		w := w.in(t)
 		ln := listen(t, ListenConfig{Strict: true, Controller: w.ctl}, "0.0.0.0:0")
@@ -205,27 +271,30 @@ func TestControlledMisuse(t *testing.T) {
 			wantError(t, "OpenSub", err, ErrNotEstablished, context.DeadlineExceeded)
 		}
 	})
-	t.Run("steered", func(t *testing.T) {
+	w.both(t, func(t *testing.T, w *world, p pairOfConns, here, there []netip.Addr) {
 		ctx := testContext(t)
-		must(t, c.Steer(ctx, SteerBy(policy.Single)))
+		must(t, p.conn.Steer(ctx, SteerBy(policy.Single)))
 		for _, op := range changingOps() {
 			switch op.name {
 			case "OpenSub", "CloseSub", "SetPriority", "Prefer":
-				wantError(t, op.name, op.do(ctx, c), ErrSteered)
+				wantError(t, op.name+", steered", op.do(ctx, p.conn), ErrSteered)
 			}
 		}
-		must(t, c.SetManual(ctx))
-		if id, err := c.OpenSub(ctx, port0(here4[1]), netip.AddrPort{}, Normal); err != nil {
+		must(t, p.conn.SetManual(ctx))
+		if id, err := p.conn.OpenSub(ctx, port0(here[1]), w.joinTarget(p, there[1]), Normal); err != nil {
 			t.Errorf("OpenSub after SetManual: %d, %v", id, err)
 		}
 	})
 	t.Run("Controller closed", func(t *testing.T) {
+		accepted := w.in(t).accept(ListenConfig{Strict: true}, here4[0]).conn
 		must(t, w.ctl.Close())
-		for _, op := range changingOps() {
-			wantError(t, op.name, op.do(testContext(t), c), ErrNoController)
-		}
-		if _, err := c.SubIDs(); err != nil {
-			t.Errorf("reading works without: %v", err)
+		for _, c := range []*Conn{c, accepted} {
+			for _, op := range changingOps() {
+				wantError(t, op.name, op.do(testContext(t), c), ErrNoController)
+			}
+			if _, err := c.SubIDs(); err != nil {
+				t.Errorf("reading works without: %v", err)
+			}
 		}
 		_, err := (&Dialer{Controller: w.ctl}).Dial(testContext(t), p.conn.RemoteAddrPort())
 		wantError(t, "dial", err, ErrNoController)
@@ -238,11 +307,16 @@ func TestKernelManaged(t *testing.T) {
 		return
 	}
 	w := newBareWorld(t)
-	p := w.dial(Dialer{Strict: true}, there4[0])
+	conns := []*Conn{
+		w.dial(Dialer{Strict: true}, there4[0]).conn, w.dial(Dialer{Strict: true}, there6[0]).conn,
+		w.accept(ListenConfig{Strict: true}, here4[0]).conn, w.accept(ListenConfig{Strict: true}, here6[0]).conn,
+	}
 	w.ctl = openController(t)
-	must(t, w.ctl.Attach(p.conn))
-	_, err := p.conn.OpenSub(testContext(t), port0(here4[1]), netip.AddrPort{}, Normal)
-	wantError(t, "OpenSub", err, ErrKernelManaged)
+	for _, c := range conns {
+		must(t, w.ctl.Attach(c))
+		_, err := c.OpenSub(testContext(t), port0(netip.Addr{}), c.RemoteAddrPort(), Normal)
+		wantError(t, "OpenSub", err, ErrKernelManaged)
+	}
 }
 
 // TestWithoutPrivileges: reading works, the rest says what is missing. The
@@ -251,36 +325,38 @@ func TestWithoutPrivileges(t *testing.T) {
 	if !inside(t) {
 		return
 	}
-	w := newBareWorld(t)
-	p := w.dial(Dialer{Strict: true}, there4[0])
-	onThread(t, func() {
-		// Of this thread alone; it ends with the test.
-		must(t, dropCapabilities())
-		_, err := OpenController(testContext(t), ControllerConfig{StateDir: t.TempDir()})
-		wantError(t, "OpenController", err, ErrNotPermitted, fs.ErrPermission)
-		err = p.conn.SubSetsockopt(testContext(t), 1, subopt.Mark, subopt.Number(1))
-		wantError(t, "SubSetsockopt", err, ErrNotPermitted, fs.ErrPermission)
-		congestion, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")
-		must(t, err)
-		if v, err := p.conn.SubGetsockopt(testContext(t), 1, subopt.Congestion); err != nil || v.Text()+"\n" != string(congestion) {
-			t.Errorf("congestion control %v, %v, want %s", v, err, congestion)
-		}
-		if v, err := p.conn.SubGetsockopt(testContext(t), 1, subopt.TOS); err != nil || v != subopt.Number(0) {
-			t.Errorf("TOS %v, %v", v, err)
-		}
-		_, err = p.conn.SubGetsockopt(testContext(t), 1, subopt.MinRTO)
-		wantError(t, "SubGetsockopt", err, ErrNotPermitted)
-		if ids, err := p.conn.SubIDs(); err != nil || len(ids) != 1 {
-			t.Errorf("SubIDs: %v, %v", ids, err)
-		}
-		if pairs, err := p.conn.Pairs(); err != nil || len(pairs) != 1 {
-			t.Errorf("Pairs: %v, %v", pairs, err)
-		}
-		if st, err := p.conn.Stats(); err != nil || len(st.Subflows) != 1 || st.Sent == 0 {
-			t.Errorf("Stats: %+v, %v", st, err)
-		}
-		if _, err := p.conn.ConnID(); err != nil {
-			t.Error(err)
-		}
+	newBareWorld(t).both(t, func(t *testing.T, _ *world, p pairOfConns, _, _ []netip.Addr) {
+		onThread(t, func() { withoutPrivileges(t, p.conn) })
 	})
+}
+
+// withoutPrivileges takes them from the calling thread alone, which ends with the
+// test.
+func withoutPrivileges(t *testing.T, c *Conn) {
+	must(t, dropCapabilities())
+	ctx := testContext(t)
+	_, err := OpenController(ctx, ControllerConfig{StateDir: t.TempDir()})
+	wantError(t, "OpenController", err, ErrNotPermitted, fs.ErrPermission)
+	id := onlySub(t, c).ID
+	err = c.SubSetsockopt(ctx, id, subopt.Mark, subopt.Number(1))
+	wantError(t, "SubSetsockopt", err, ErrNotPermitted, fs.ErrPermission)
+	congestion, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")
+	must(t, err)
+	if v, err := c.SubGetsockopt(ctx, id, subopt.Congestion); err != nil || v.Text()+"\n" != string(congestion) {
+		t.Errorf("congestion control %v, %v, want %s", v, err, congestion)
+	}
+	if v, err := c.SubGetsockopt(ctx, id, subopt.TOS); err != nil || v != subopt.Number(0) {
+		t.Errorf("TOS %v, %v", v, err)
+	}
+	_, err = c.SubGetsockopt(ctx, id, subopt.MinRTO)
+	wantError(t, "SubGetsockopt", err, ErrNotPermitted)
+	if pairs, err := c.Pairs(); err != nil || len(pairs) != 1 {
+		t.Errorf("Pairs: %v, %v", pairs, err)
+	}
+	if st, err := c.Stats(); err != nil || len(st.Subflows) != 1 || st.Sent == 0 {
+		t.Errorf("Stats: %+v, %v", st, err)
+	}
+	if _, err := c.ConnID(); err != nil {
+		t.Error(err)
+	}
 }

@@ -22,14 +22,15 @@ import (
 const envAddrs = "MPPROXY_TEST_ADDRS"
 
 // silenceRuns is how many transfers each line of BenchmarkRemoveAddrs is made of.
-const silenceRuns = 20
+var silenceRuns = map[bool]int{true: 20, false: 4}[os.Getenv("FEW") == ""]
 
 // BenchmarkRemoveAddrs takes the address in use away in the middle of a transfer
-// and prints how long the receiver got nothing, beside transfers from which
-// nothing is taken: over two links of 20 Mbit/s and 10 ms each way, and over
-// unshaped ones; both ways; to a peer that has a Controller and to one that has
-// none. The peer is a process of its own, as a Controller is for a process. Run
-// it on a machine with nothing else to do.
+// and prints how long the receiver got nothing, and how long RemoveAddrs took,
+// beside transfers from which nothing is taken: over two links of 20 Mbit/s and
+// 10 ms each way, and over unshaped ones; both ways; to a peer that has a
+// Controller and to one that has none. The peer is a process of its own, as a
+// Controller is for a process. Run it on a machine with nothing else to do; one
+// line alone takes -bench 'RemoveAddrs/shaped/no_Controller/download'.
 func BenchmarkRemoveAddrs(b *testing.B) {
 	if addrs := os.Getenv(envAddrs); addrs != "" {
 		benchmarkSilence(b, strings.Fields(addrs))
@@ -41,17 +42,19 @@ func BenchmarkRemoveAddrs(b *testing.B) {
 	for _, l := range []struct {
 		name string
 		link.Params
-	}{{"20 Mbit", shaped}, {"unshaped", link.Params{}}} {
+	}{{"shaped", shaped}, {"unshaped", link.Params{}}} {
 		for _, kind := range []string{peerControlled, peerPlain} {
-			fmt.Printf("%s, peer %s:\n", l.name, kind)
-			measureSilence(b, l.Params, kind)
+			for _, way := range []string{"upload", "download"} {
+				for _, what := range []string{"removed", "left alone"} {
+					b.Run(l.name+"/"+kind+"/"+way+"/"+what, func(b *testing.B) { measureSilence(b, l.Params, kind, way+" "+what) })
+				}
+			}
 		}
 	}
 }
 
 // measureSilence runs the two ends in hosts of their own.
-func measureSilence(b *testing.B, p link.Params, kind string) {
-	b.Helper()
+func measureSilence(b *testing.B, p link.Params, kind, what string) {
 	topo, err := lab.New(testContext(b), lab.Config{Links: []lab.LinkConfig{
 		{Name: "link1", Params: p, V4: true}, {Name: "link2", Params: p, V4: true},
 	}})
@@ -66,8 +69,8 @@ func measureSilence(b *testing.B, p link.Params, kind string) {
 		b.Fatalf("%v\n%s", err, peer.Output())
 	}
 	namespace{netns.NsHandle(topo.Concentrator.NetNS())}.limits(b, 8)
-	cmd := topo.Client.Command(b.Context(), self, "-test.run", "^$", "-test.bench", "^"+b.Name()+"$", "-test.benchtime", "1x")
-	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%v %v %v", envAddrs, topo.Links[0].Client4, topo.Links[1].Client4, topo.Concentrator4))
+	cmd := topo.Client.Command(b.Context(), self, "-test.run", "^$", "-test.bench", "^BenchmarkRemoveAddrs$", "-test.benchtime", "1x")
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%v %v %v %s", envAddrs, topo.Links[0].Client4, topo.Links[1].Client4, topo.Concentrator4, what))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		b.Fatalf("%v\n%s\npeer: %s", err, out, peer.Output())
@@ -86,16 +89,13 @@ func benchmarkSilence(b *testing.B, texts []string) {
 	defer func() { must(b, ctl.Close()) }()
 	here, there := addrs(texts[:2]...), netip.AddrPortFrom(netip.MustParseAddr(texts[2]), 7000)
 	d := Dialer{Controller: ctl, Strict: true, LocalAddrs: []netip.AddrPort{port0(here[0]), port0(here[1])}}
-	for _, upload := range []bool{true, false} {
-		for _, remove := range []bool{true, false} {
-			var all []time.Duration
-			for range silenceRuns {
-				all = append(all, oneSilence(b, d, there, upload, remove))
-			}
-			what := map[bool]string{true: "upload", false: "download"}[upload] + map[bool]string{true: ", removed", false: ", left alone"}[remove]
-			fmt.Println("  " + what + ": " + distribution(all))
-		}
+	var silent, took []time.Duration
+	for range silenceRuns {
+		s, t := oneSilence(b, d, there, texts[3] == "upload", texts[4] == "removed")
+		silent, took = append(silent, s), append(took, t)
 	}
+	fmt.Println("  silent: " + distribution(silent))
+	fmt.Println("  took:   " + distribution(took))
 }
 
 // distribution is the median, the worst, and all values, in milliseconds.
@@ -108,8 +108,9 @@ func distribution(all []time.Duration) string {
 	return fmt.Sprintf("median %s ms, worst %s ms (%s)", ms[len(ms)/2], ms[len(ms)-1], strings.Join(ms, " "))
 }
 
-// oneSilence is one transfer.
-func oneSilence(b *testing.B, d Dialer, to netip.AddrPort, upload, remove bool) time.Duration {
+// oneSilence is one transfer. It returns the longest silence of its second half,
+// and how long the removal took.
+func oneSilence(b *testing.B, d Dialer, to netip.AddrPort, upload, remove bool) (silent, took time.Duration) {
 	b.Helper()
 	ctx := testContext(b)
 	c, err := d.Dial(ctx, to)
@@ -127,17 +128,20 @@ func oneSilence(b *testing.B, d Dialer, to netip.AddrPort, upload, remove bool) 
 	awaitEstablished(b, c, 2)
 	done := make(chan error, 1)
 	act := func() {
-		if remove {
-			done <- c.RemoveAddrs(ctx, d.LocalAddrs[0])
+		if !remove {
+			done <- nil
 			return
 		}
-		done <- nil
+		begin := time.Now()
+		err := c.RemoveAddrs(ctx, d.LocalAddrs[0])
+		took = time.Since(begin)
+		done <- err
 	}
 	if !upload {
-		silence, err := readPattern(c, func() { go act() })
+		silent, err = readPattern(c, func() { go act() })
 		must(b, err)
 		must(b, <-done)
-		return silence
+		return silent, took
 	}
 	sent := make(chan error, 1)
 	go send(c, silenceSize, sent)
@@ -154,7 +158,7 @@ func oneSilence(b *testing.B, d Dialer, to netip.AddrPort, upload, remove bool) 
 	must(b, <-sent)
 	var ns int64
 	must(b, binary.Read(c, binary.BigEndian, &ns))
-	return time.Duration(ns)
+	return time.Duration(ns), took
 }
 
 // awaitEstablished waits for n established subflows.

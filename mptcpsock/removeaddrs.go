@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
@@ -49,12 +50,18 @@ func (op operation) remove(ctx context.Context, gone map[netip.Addr]bool) error 
 		}
 	}
 	op.forbid(gone)
+	lowered := op.retire(ctx, leaves)
+	return errors.Join(op.leave(ctx, gone), op.raise(ctx, lowered))
+}
+
+// leave closes the subflows from addresses, and tells the peer and the engine.
+func (op operation) leave(ctx context.Context, gone map[netip.Addr]bool) error {
 	if op.steered() && !op.conn.accepted {
 		if err := op.restrict(ctx); err != nil && !errors.Is(err, ErrUnknownAddress) {
 			return err
 		}
 	}
-	return op.leave(ctx, gone)
+	return op.end(ctx, gone)
 }
 
 // known checks that the connection uses, announces or may use each address.
@@ -134,13 +141,17 @@ func (op operation) forbid(gone map[netip.Addr]bool) {
 	}
 }
 
-// leave closes the subflows and tells the peer. The kernel sends RM_ADDR on the
+// end closes the subflows and tells the peer. The kernel sends RM_ADDR on the
 // first subflow in its list, so the initial one, with address id 0, is closed
 // before: its option would go down with it. Any other id is forgotten by the
 // kernel with its last subflow, and has to be taken back first.
-func (op operation) leave(ctx context.Context, gone map[netip.Addr]bool) error {
+//
+// The peer's kernel keeps the initial subflow's socket when RM_ADDR makes it close
+// that, and closes it a second time when TCP is done with it, each time giving all
+// that is not acknowledged to the others (net/mptcp/protocol.c, __mptcp_close_ssk).
+// So the subflow's own end gets the time to arrive there before.
+func (op operation) end(ctx context.Context, gone map[netip.Addr]bool) error {
 	leaves := func(s Subflow) bool { return gone[s.Local.Addr()] }
-	op.retire(ctx, leaves)
 	ids := op.addrIDs(gone)
 	for id := range ids {
 		if id == 0 {
@@ -150,11 +161,18 @@ func (op operation) leave(ctx context.Context, gone map[netip.Addr]bool) error {
 			return err
 		}
 	}
-	err := op.closeThose(ctx, leaves)
-	if ids[0] {
-		err = errors.Join(err, op.tellRemoved(ctx, 0))
+	trip, err := op.closeThose(ctx, leaves)
+	if !ids[0] {
+		return err
 	}
-	return err
+	select {
+	case <-time.After(trip):
+	case <-ctx.Done(): // the peer is told all the same
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), handOver)
+		defer cancel()
+	}
+	return errors.Join(err, op.tellRemoved(ctx, 0))
 }
 
 // tellRemoved sends RM_ADDR for an address id.
@@ -166,21 +184,24 @@ func (op operation) tellRemoved(ctx context.Context, id uapi.AddrID) error {
 	return err
 }
 
-func (op operation) closeThose(ctx context.Context, leaves func(Subflow) bool) error {
+// closeThose closes subflows and returns how long the news of it may take.
+func (op operation) closeThose(ctx context.Context, which func(Subflow) bool) (trip time.Duration, err error) {
 	subflows, err := op.conn.Subflows()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var errs []error
 	for _, s := range subflows {
-		if !leaves(s) || s.TCP.State.Closing() {
+		if !which(s) || s.TCP.State.Closing() {
 			continue
 		}
-		if err := op.destroy(ctx, Pair{s.Local, s.Remote}); err != nil && !errors.Is(err, mptcppm.ErrNotFound) {
+		err := op.destroy(ctx, Pair{s.Local, s.Remote})
+		if err != nil && !errors.Is(err, mptcppm.ErrNotFound) {
 			errs = append(errs, err)
 		}
+		trip = max(trip, drainMin, min(s.TCP.RTT, drainMost))
 	}
-	return errors.Join(errs...)
+	return trip, errors.Join(errs...)
 }
 
 // addrIDs are the MPTCP address ids that the peer knows the addresses by: 0 is

@@ -2,20 +2,22 @@ package mptcpsock
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"mpproxy/mptcpsock/uapi"
 )
 
-// Before subflows are closed they are made backups, at both ends, and what is
-// under way on them may arrive. A subflow on which nothing moves for a few round
-// trips is not waited for.
+// When a subflow ends, whichever end closed it, the sender's kernel gives all
+// that has not been acknowledged at the data level to the other subflows, on
+// whatever subflow it is under way (__mptcp_retransmit_pending_data,
+// net/mptcp/protocol.c, Linux 6.18). What those hold already is sent a second
+// time behind the first, and the receiver gets nothing new meanwhile. So the
+// subflows that stay should hold nothing at that moment: they are made backups
+// until they have run dry, while those that leave carry the data to the end. Then
+// what is sent again is what was under way on those, and the receiver lacks it.
 //
-// When a subflow ends, whichever end closed it, the kernel sends all again that
-// the peer has not acknowledged at the data level, on whatever subflow it is
-// under way (__mptcp_retransmit_pending_data, net/mptcp/protocol.c, Linux 6.18).
-// The receiver gets nothing new meanwhile: as little as possible should be queued
-// at the sender, which its Controller sees to (rtowatch.Config.Backlog).
+// Subflows that leave and are backups carry nothing; they run dry instead.
 const (
 	drainLook = 5 * time.Millisecond
 	drainRTTs = 4
@@ -23,23 +25,75 @@ const (
 	drainMost = 2 * time.Second
 )
 
-// retire takes the traffic off the subflows that leave.
-func (op operation) retire(ctx context.Context, leaves func(Subflow) bool) {
-	subflows, err := op.conn.Subflows()
-	if err != nil {
-		return
-	}
-	for _, s := range subflows {
-		if leaves(s) && s.TCP.State == uapi.TCPEstablished {
-			_ = op.prioritise(ctx, s.ID, Backup) // MP_PRIO is Linux 6.0; without it the rest still helps
-		}
-	}
+// retire arranges the subflows so that closing those that leave is felt least.
+// It returns those that stay and have been made backups for that.
+func (op operation) retire(ctx context.Context, leaves func(Subflow) bool) (lowered []uapi.SubflowID) {
 	ctx, cancel := context.WithTimeout(ctx, drainMost)
 	defer cancel()
+	stays := func(s Subflow) bool { return !leaves(s) }
+	carrying := op.normal(leaves)
+	if len(carrying) > 0 {
+		lowered = op.lower(ctx, op.normal(stays))
+		op.runDry(ctx, stays, leaves)
+		return lowered
+	}
+	op.runDry(ctx, leaves, nil)
+	return nil
+}
+
+// normal finds the established subflows that neither end has made a backup.
+func (op operation) normal(which func(Subflow) bool) (ids []uapi.SubflowID) {
+	subflows, err := op.conn.Subflows()
+	if err != nil {
+		return nil // the next step says why
+	}
+	op.ctl.mu.Lock()
+	defer op.ctl.mu.Unlock()
+	for _, s := range subflows {
+		f := op.rec.subs[Pair{s.Local, s.Remote}]
+		if which(s) && s.TCP.State == uapi.TCPEstablished && (f == nil || !f.backup && !f.peerBackup) {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
+}
+
+// lower makes subflows backups and returns those of which that came true.
+func (op operation) lower(ctx context.Context, ids []uapi.SubflowID) (lowered []uapi.SubflowID) {
+	for _, id := range ids {
+		if op.prioritise(ctx, id, Backup) == nil {
+			lowered = append(lowered, id)
+		}
+	}
+	return lowered
+}
+
+// raise makes subflows normal again, also when the caller does not wait any
+// longer.
+func (op operation) raise(ctx context.Context, ids []uapi.SubflowID) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOver)
+	defer cancel()
+	var errs []error
+	for _, id := range ids {
+		err := op.prioritise(ctx, id, Normal)
+		if !errors.Is(err, ErrUnknownSubflow) && !errors.Is(err, ErrNotEstablished) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// runDry waits until nothing moves on some subflows, or on others, if given: on
+// these the data should move meanwhile, else there is nothing to wait for.
+func (op operation) runDry(ctx context.Context, which, others func(Subflow) bool) {
 	tick := time.NewTicker(drainLook)
 	defer tick.Stop()
-	drains := make(map[uapi.SubflowID]*draining)
-	for op.stillDraining(drains, leaves, time.Now()) {
+	seen := make(map[uapi.SubflowID]*draining)
+	for {
+		subflows, err := op.conn.Subflows()
+		if err != nil || !anyBusy(seen, subflows, which) || others != nil && !anyBusy(seen, subflows, others) {
+			return
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -48,27 +102,24 @@ func (op operation) retire(ctx context.Context, leaves func(Subflow) bool) {
 	}
 }
 
-// draining is what was seen of a subflow that leaves.
+// draining is what was seen of a subflow.
 type draining struct {
 	acked, received uint64
 	moved           time.Time // when either was last seen to grow
 }
 
-// stillDraining looks once at the subflows that leave.
-func (op operation) stillDraining(drains map[uapi.SubflowID]*draining, leaves func(Subflow) bool, now time.Time) bool {
-	subflows, err := op.conn.Subflows()
-	if err != nil {
-		return false
-	}
-	busy := false
+// anyBusy takes a look at subflows into account and reports whether something
+// moves on one of them.
+func anyBusy(seen map[uapi.SubflowID]*draining, subflows []Subflow, which func(Subflow) bool) bool {
+	busy, now := false, time.Now()
 	for _, s := range subflows {
-		if !leaves(s) || s.TCP.State != uapi.TCPEstablished {
+		if !which(s) || s.TCP.State != uapi.TCPEstablished {
 			continue
 		}
-		d := drains[s.ID]
+		d := seen[s.ID]
 		if d == nil {
 			d = &draining{moved: now}
-			drains[s.ID] = d
+			seen[s.ID] = d
 		}
 		busy = d.busy(s.TCP, now) || busy
 	}

@@ -15,8 +15,8 @@ import (
 // peerPlain or peerControlled.
 const (
 	envPeer        = "MPPROXY_TEST_PEER"
-	peerPlain      = "without a Controller"
-	peerControlled = "with a Controller"
+	peerPlain      = "peer without Controller"
+	peerControlled = "peer with Controller"
 )
 
 // What the end that dials wants, its first byte.

@@ -116,6 +116,29 @@ func TestSubOptionsFromTheStart(t *testing.T) {
 			must(t, p.conn.Close())
 		})
 	}
+	w.both(t, func(t *testing.T, w *world, p pairOfConns, here, there []netip.Addr) {
+		ctx := testContext(t)
+		other := "reno"
+		if before, err := p.conn.SubGetsockopt(ctx, onlyInitial(t, p.conn), subopt.Congestion); err != nil || before.Text() == other {
+			must(t, err)
+			other = "bbr"
+		}
+		remote := w.joinTarget(p, there[1])
+		id, err := p.conn.OpenSub(ctx, port0(here[1]), remote, Normal,
+			SubOption{Option: subopt.Congestion, Value: subopt.Text(other)},
+			SubOption{Option: subopt.MinRTO, Value: subopt.Duration(80 * time.Millisecond)})
+		must(t, err)
+		for o, want := range map[subopt.Option]subopt.Value{subopt.Congestion: subopt.Text(other), subopt.MinRTO: subopt.Duration(80 * time.Millisecond)} {
+			if got, err := p.conn.SubGetsockopt(ctx, id, o); err != nil || got != want {
+				t.Errorf("%v of the opened subflow: %v, %v, want %v", o, got, err, want)
+			}
+		}
+		pairs, err := p.conn.Pairs()
+		must(t, err)
+		_, err = p.conn.OpenSub(ctx, port0(here[1]), remote, Normal, SubOption{Option: subopt.Congestion, Value: subopt.Text("no-such-one")})
+		wantError(t, "OpenSub", err, subopt.ErrUnknownCongestion)
+		wantPairs(t, p.conn, pairs...)
+	})
 	d := Dialer{Controller: w.ctl, SubOptions: []SubOption{{Option: subopt.Congestion, Value: subopt.Text("no-such-one")}}}
 	ln := w.listenThere(port0(netip.IPv6Unspecified()))
 	_, err := d.Dial(testContext(t), netip.AddrPortFrom(there4[0], ln.Addr().Port()))
