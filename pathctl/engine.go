@@ -90,6 +90,7 @@ type engine struct {
 	recorder    Recorder // nil: nobody records
 	looks       lookTimer
 	troubled    atomic.Pointer[map[string]time.Time] // path → until when it is to be avoided
+	latencies   atomic.Pointer[map[string]latency]   // path → round trip
 	lost        atomic.Uint64                        // gaps in the events
 }
 
@@ -107,6 +108,7 @@ func newEngine(role policy.Role, cmds commands, watch *rtowatch.Watcher, announc
 		prober:   handshake{},
 	}
 	e.troubled.Store(&map[string]time.Time{})
+	e.latencies.Store(&map[string]latency{})
 	return e
 }
 
@@ -641,6 +643,7 @@ func (e *engine) sampleRTT(c *connection, now time.Time) {
 		h := e.healthOf(f.path)
 		if f.obs.fresh {
 			h.sample(f.obs.last.RTT, now)
+			e.tellLatency(f.path, h)
 		}
 		h.probing.disprove(f.obs.alive())
 	}

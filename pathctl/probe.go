@@ -200,6 +200,7 @@ func (e *engine) probed(path string, rtt time.Duration, err error, now time.Time
 	}
 	h.probing.answered(now)
 	h.rtt, h.rttAt = rtt, now // exact, and nothing of it is from before
+	e.tellLatency(path, h)
 	if h.sought() && now.Before(h.until) {
 		h.until, h.probeUntil = now, time.Time{}
 		e.publish(now)

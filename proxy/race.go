@@ -20,6 +20,9 @@ import (
 const (
 	raceDelay        = 250 * time.Millisecond
 	raceDelayMetered = time.Second // a metered path is worth waiting longer for the other
+	// raceDelayUnknown is for paths that nobody has measured yet: it may be the one
+	// with the least round trip.
+	raceDelayUnknown = 20 * time.Millisecond
 	// avoidTime is how long a path that did not lead to the concentrator is
 	// tried after the others.
 	avoidTime = 30 * time.Second
@@ -87,6 +90,9 @@ func (u *Upstream) connect(ctx context.Context, choice Choice) (*mptcpsock.Conn,
 	cands, err := choice.allowed(cands)
 	if err != nil {
 		return nil, "", err
+	}
+	if len(choice.Paths) == 0 && u.cfg.BeginAnywhere != nil && u.cfg.BeginAnywhere(choice.Mode) {
+		cands = quickest(cands)
 	}
 	ctx, cancel := context.WithTimeout(ctx, u.cfg.ConnectTimeout)
 	defer cancel()
@@ -163,7 +169,7 @@ func (u *Upstream) race(ctx context.Context, attempts []attempt) (*mptcpsock.Con
 func (u *Upstream) settle(won outcome, attempts []attempt, silent []bool) {
 	u.forgive(won.attempt)
 	for i, a := range attempts[:won.index] {
-		if silent[i] {
+		if silent[i] && !won.unknown { // else it was given no time
 			u.avoidFor(a, overtakenTime)
 		}
 	}
@@ -201,8 +207,11 @@ func (e unreachableError) Error() string {
 func (e unreachableError) Unwrap() error { return ErrUnreachable }
 
 func stagger(a attempt) time.Duration {
-	if a.Metered {
+	switch {
+	case a.Metered:
 		return raceDelayMetered
+	case a.unknown:
+		return raceDelayUnknown
 	}
 	return raceDelay
 }

@@ -55,8 +55,9 @@ func TestPlan(t *testing.T) {
 }
 
 func TestStagger(t *testing.T) {
-	if p, m := stagger(attempt{}), stagger(attempt{Candidate: Candidate{Metered: true}}); p != raceDelay || m != raceDelayMetered || m <= p {
-		t.Errorf("plain %v, metered %v", p, m)
+	p, m, u := stagger(attempt{}), stagger(attempt{Candidate: Candidate{Metered: true}}), stagger(attempt{Candidate: Candidate{unknown: true}})
+	if p != raceDelay || m != raceDelayMetered || m <= p || u != raceDelayUnknown || u >= p {
+		t.Errorf("plain %v, metered %v, unknown %v", p, m, u)
 	}
 }
 

@@ -35,6 +35,11 @@ type Candidate struct {
 	Interface string     // device to bind, where source routing is not available; may be empty
 	Metered   bool
 	Troubled  bool // subflows fail on it just now: no place to begin if there is another
+	Ranked    bool // the user has said where it stands
+	// RTT is its round trip as measured lately; 0: not known.
+	RTT time.Duration
+
+	unknown bool // quickest has found that it may be better than the first
 }
 
 // Paths tells which ways there are, the best-ranked first. The controller
@@ -60,8 +65,11 @@ type UpstreamConfig struct {
 	ConnectTimeout, AnswerTimeout time.Duration
 	ReceiveBuffer                 int // bytes; see mptcpsock.Dialer
 	Paths                         Paths
-	Resolver                      *net.Resolver // nil: the system's
-	Log                           *slog.Logger
+	// BeginAnywhere says of a mode that it uses all paths, so that a connection
+	// may begin on the one with the least round trip; nil: of none.
+	BeginAnywhere func(mode string) bool
+	Resolver      *net.Resolver // nil: the system's
+	Log           *slog.Logger
 	// FellBack is called for each leg that came up as plain TCP; may be nil.
 	FellBack func(path string)
 	// Observer is told of each leg as soon as it is connected; may be nil.

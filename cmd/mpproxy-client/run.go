@@ -65,6 +65,10 @@ func (c runCmd) Run() error {
 	up.FellBack = func(string) { front.Table().Totals.FellBack.Add(1) }
 	up.Observer = steer.Observer{Controller: controller, Role: policy.Client, Modes: conf.Modes}
 	up.Credentials = whileSteering(controller, conf.Link, up.Credentials)
+	up.BeginAnywhere = func(mode string) bool {
+		base := policy.Mode(baseOf(conf.Modes, mode))
+		return controller.Kernel().UserSpace && (base == policy.Aggregate || base == policy.Interactive)
+	}
 	upstream := proxy.NewUpstream(up)
 	front = proxy.NewFront(proxy.FrontConfig{
 		Listen:   conf.Socks.Listen,
@@ -200,7 +204,7 @@ func (c candidates) Candidates() []proxy.Candidate {
 			continue
 		}
 		for _, a := range p.Addrs {
-			cand := proxy.Candidate{Path: p.Name, Source: a.Addr, Metered: p.Metered, Troubled: c.controller.Troubled(p.Name)}
+			cand := proxy.Candidate{Path: p.Name, Source: a.Addr, Metered: p.Metered, Troubled: c.controller.Troubled(p.Name), Ranked: p.Ranked || p.Weak, RTT: c.controller.Latency(p.Name)}
 			if !routed {
 				cand.Interface = p.Interface
 			}

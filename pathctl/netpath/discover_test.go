@@ -65,7 +65,7 @@ func TestDiscover(t *testing.T) {
 		{
 			name: "rank and name by selector", sels: []Selector{{Interface: "ww*", Name: "lte", Rank: 1, Metered: true}, {Interface: "wlan0"}},
 			want: []Path{
-				with(wwan, func(p *Path) { p.Name, p.Rank, p.Metered = "lte", 1, true }),
+				with(wwan, func(p *Path) { p.Name, p.Rank, p.Ranked, p.Metered = "lte", 1, true, true }),
 				with(wlan, func(p *Path) { p.Rank = 2 }),
 			},
 		},

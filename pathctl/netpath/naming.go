@@ -82,6 +82,6 @@ func rankAll(all []found, sels []Selector) {
 		} else {
 			last++
 		}
-		all[i].path.Rank = last
+		all[i].path.Rank, all[i].path.Ranked = last, given(all[i]) != math.MaxInt
 	}
 }

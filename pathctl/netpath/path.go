@@ -59,6 +59,7 @@ type Path struct {
 	Interface string // or the selector's pattern when nothing matches it
 	Index     int    // interface index, 0 when there is no such interface
 	Rank      int    // from 1, the best; the selector's, else by route metric
+	Ranked    bool   // the rank is the selector's
 	Metered   bool
 	Weak      bool // its Wi-Fi signal is below Selector.MinSignal: it ranks behind the others
 	State     State
