@@ -9,6 +9,7 @@ import (
 
 	"mpproxy/mptcpsock"
 	"mpproxy/mptcpsock/subopt"
+	"mpproxy/test/conns"
 	"mpproxy/test/netns"
 )
 
@@ -19,7 +20,7 @@ func BenchmarkWalk(b *testing.B) {
 	netns.Require(b)
 	for _, sockets := range []int{10, 1000, 10000} {
 		b.Run(fmt.Sprintf("%d-sockets", sockets), func(b *testing.B) {
-			h := newHost(b, "one")
+			h := conns.NewHost(b, "one")
 			e := crowd(b, h, sockets)
 			s := open(b, h)
 			ctx := b.Context()
@@ -98,7 +99,7 @@ func BenchmarkRule(b *testing.B) {
 		}},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
-			h := newHost(b, "one")
+			h := conns.NewHost(b, "one")
 			s := open(b, h)
 			ctx := b.Context()
 			must(b, h.Do(ctx, func() error {
@@ -129,7 +130,7 @@ func addRule(b *testing.B, s *subopt.Setter, port uint16, o subopt.Option, v sub
 
 // BenchmarkOpen measures Open and Close; the first one reads the kernel's types.
 func BenchmarkOpen(b *testing.B) {
-	must(b, open(b, newHost(b, "one")).Close()) // or skip
+	must(b, open(b, conns.NewHost(b, "one")).Close()) // or skip
 	b.ReportAllocs()
 	for b.Loop() {
 		s, err := subopt.Open()
@@ -141,7 +142,7 @@ func BenchmarkOpen(b *testing.B) {
 // BenchmarkSetOnConnect measures a rule, set and removed; the first one loads and
 // attaches the program.
 func BenchmarkSetOnConnect(b *testing.B) {
-	s := open(b, newHost(b, "one"))
+	s := open(b, conns.NewHost(b, "one"))
 	addRule(b, s, 80, subopt.Mark, subopt.Number(7))
 	for b.Loop() {
 		r, err := s.SetOnConnect(subopt.Match{Cookie: 1}, subopt.Mark, subopt.Number(7))

@@ -3,8 +3,6 @@ package subopt_test
 import (
 	"context"
 	"errors"
-	"io"
-	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -18,7 +16,7 @@ import (
 	"mpproxy/mptcpsock"
 	"mpproxy/mptcpsock/subopt"
 	"mpproxy/mptcpsock/uapi"
-	"mpproxy/pathctl/mptcppm"
+	"mpproxy/test/conns"
 	"mpproxy/test/netns"
 )
 
@@ -74,21 +72,13 @@ func newWorld(t testing.TB, family string) world {
 	t.Helper()
 	netns.Require(t)
 	ctx := testContext(t)
-	w := world{newHost(t, "client"), newHost(t, "server")}
+	w := world{conns.NewHost(t, "client"), conns.NewHost(t, "server")}
 	for i, name := range []string{"one0", "two0"} {
 		must(t, w.connect(ctx, name, addrs[family][i]))
 	}
-	must(t, w.client.Do(ctx, func() error { return managePaths(ctx, netip.Addr{}) }))
-	must(t, w.server.Do(ctx, func() error { return managePaths(ctx, addrs[family][1][1]) }))
+	must(t, w.client.Do(ctx, func() error { return conns.ManagePaths(ctx, netip.Addr{}) }))
+	must(t, w.server.Do(ctx, func() error { return conns.ManagePaths(ctx, addrs[family][1][1]) }))
 	return w
-}
-
-func newHost(t testing.TB, name string) *netns.Host {
-	t.Helper()
-	h, err := netns.NewHost(testContext(t), netns.HostConfig{Name: name, Logf: t.Logf})
-	must(t, err)
-	t.Cleanup(func() { must(t, h.Close()) })
-	return h
 }
 
 // connect lays a veth pair, with an address at each end.
@@ -124,20 +114,6 @@ func up(name string, a netip.Addr) error {
 		n.Flags = unix.IFA_F_NODAD
 	}
 	return netlink.AddrAdd(i, n)
-}
-
-// managePaths lets connections of the calling thread's namespace have a second
-// subflow, and announces an address, if valid.
-func managePaths(ctx context.Context, announce netip.Addr) error {
-	c, err := mptcppm.Dial(nil)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if err := c.SetLimits(ctx, mptcppm.Limits{Subflows: 2, AddAddrAccepted: 2}); err != nil || !announce.IsValid() {
-		return err
-	}
-	return c.AddEndpoint(ctx, mptcppm.Endpoint{Addr: announce, ID: 1, Flags: mptcppm.FlagSignal})
 }
 
 // An end is one end of a subflow.
@@ -191,10 +167,10 @@ func (w world) dial(t testing.TB, family string, ln *mptcpsock.Listener) pair {
 	p.server, err = ln.Accept()
 	must(t, err)
 	t.Cleanup(func() { _ = p.server.Close() })
-	exchange(t, p.client, p.server)
-	exchange(t, p.server, p.client)
-	awaitSubflows(t, p.client, 2)
-	awaitSubflows(t, p.server, 2)
+	conns.Exchange(t, p.client, p.server)
+	conns.Exchange(t, p.server, p.client)
+	conns.AwaitSubflows(t, p.client, 2)
+	conns.AwaitSubflows(t, p.server, 2)
 	return p
 }
 
@@ -202,7 +178,7 @@ func (w world) dial(t testing.TB, family string, ln *mptcpsock.Listener) pair {
 func (p pair) ends(t testing.TB) []end {
 	t.Helper()
 	var all []end
-	for _, s := range awaitSubflows(t, p.client, 2) {
+	for _, s := range conns.AwaitSubflows(t, p.client, 2) {
 		all = append(all, end{local: s.Local, remote: s.Remote}, end{server: true, local: s.Remote, remote: s.Local})
 	}
 	slices.SortStableFunc(all, func(a, b end) int { return first(b, p) - first(a, p) })
@@ -223,65 +199,11 @@ func (p pair) tcp(t testing.TB, e end) uapi.TCPInfo {
 	if e.server {
 		c = p.server
 	}
-	for _, s := range awaitSubflows(t, c, 2) {
+	for _, s := range conns.AwaitSubflows(t, c, 2) {
 		if s.Local == e.local && s.Remote == e.remote {
 			return s.TCP
 		}
 	}
 	t.Fatalf("no subflow %v", e)
 	return uapi.TCPInfo{}
-}
-
-// exchange sends a byte.
-func exchange(t testing.TB, from, to net.Conn) {
-	t.Helper()
-	must(t, to.SetReadDeadline(time.Now().Add(30*time.Second)))
-	_, err := from.Write([]byte{'x'})
-	must(t, err)
-	_, err = io.ReadFull(to, make([]byte, 1))
-	must(t, err)
-}
-
-// transfer sends so much that both subflows are used.
-func transfer(t testing.TB, from, to net.Conn) {
-	t.Helper()
-	const size = 4 << 20
-	received := make(chan error, 1)
-	go receive(to, size, received)
-	_, err := from.Write(make([]byte, size))
-	must(t, errors.Join(err, <-received))
-}
-
-func receive(from net.Conn, n int64, received chan<- error) {
-	_ = from.SetReadDeadline(time.Now().Add(30 * time.Second))
-	_, err := io.CopyN(io.Discard, from, n)
-	received <- err
-}
-
-// awaitSubflows waits until a connection has n established subflows.
-func awaitSubflows(t testing.TB, c *mptcpsock.Conn, n int) []mptcpsock.Subflow {
-	t.Helper()
-	var now []mptcpsock.Subflow
-	until(t, "established subflows", func() bool {
-		all, err := c.Subflows()
-		must(t, err)
-		now = slices.DeleteFunc(all, func(s mptcpsock.Subflow) bool { return s.TCP.State != uapi.TCPEstablished })
-		return len(now) == n
-	})
-	return now
-}
-
-// until asks again and again for what no event tells.
-func until(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	ctx := testContext(t)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waiting for %s: %v", what, ctx.Err())
-		case <-tick.C:
-		}
-	}
 }

@@ -12,6 +12,7 @@ import (
 	"mpproxy/mptcpsock/subopt"
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
+	"mpproxy/test/conns"
 )
 
 // cookie returns the SO_COOKIE of a connection.
@@ -179,7 +180,7 @@ func TestRulesForOpenedSubflows(t *testing.T) {
 			_, err = accepted.Write([]byte{'x'})
 			must(t, err)
 			ends := make(map[netip.Addr]end)
-			for _, f := range awaitSubflows(t, accepted, 2) {
+			for _, f := range conns.AwaitSubflows(t, accepted, 2) {
 				ends[f.Local.Addr()] = end{local: f.Remote, remote: f.Local}
 			}
 			for i := range 2 {
@@ -192,7 +193,7 @@ func TestRulesForOpenedSubflows(t *testing.T) {
 			third, err := server.SetOnConnect(m, subopt.MinRTO, subopt.Duration(80*time.Millisecond))
 			must(t, err)
 			w.join(t, map[string]netip.Addr{"IPv4": addr("198.51.100.7"), "IPv6": addr("2001:db8:2::7")}[family])
-			until(t, "the rule to be applied", func() bool {
+			conns.Until(t, "the rule to be applied", func() bool {
 				o, err := third.Outcome()
 				must(t, err)
 				return o.Applied == 1
@@ -200,7 +201,7 @@ func TestRulesForOpenedSubflows(t *testing.T) {
 			if o, err := r.Outcome(); err != nil || o != (subopt.Outcome{Applied: 1}) {
 				t.Errorf("outcome %+v, %v", o, err)
 			}
-			for _, f := range awaitSubflows(t, accepted, 3) {
+			for _, f := range conns.AwaitSubflows(t, accepted, 3) {
 				e := end{local: f.Remote, remote: f.Local}
 				if known, ok := ends[f.Local.Addr()]; !ok || known != e {
 					w.wants(t, server, end{server: true, local: f.Local, remote: f.Remote}, "reno", 80*time.Millisecond)

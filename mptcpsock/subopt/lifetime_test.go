@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mpproxy/mptcpsock/subopt"
+	"mpproxy/test/conns"
 	"mpproxy/test/netns"
 )
 
@@ -71,7 +72,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 	for _, id := range links {
 		n := number(t, id)
-		until(t, "link "+id+" to go", func() bool {
+		conns.Until(t, "link "+id+" to go", func() bool {
 			l, err := link.NewFromID(link.ID(n))
 			if err == nil {
 				_ = l.Close()
@@ -81,7 +82,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 	for _, id := range programs {
 		n := number(t, id)
-		until(t, "program "+id+" to go", func() bool {
+		conns.Until(t, "program "+id+" to go", func() bool {
 			p, err := ebpf.NewProgramFromID(ebpf.ProgramID(n))
 			if err == nil {
 				_ = p.Close()
@@ -161,7 +162,7 @@ func useAll(s *subopt.Setter, e end, cookie uint64, t *testing.T) error {
 // which is missing.
 func TestOpenWithoutCapabilities(t *testing.T) {
 	netns.Require(t)
-	must(t, open(t, newHost(t, "one")).Close()) // or skip
+	must(t, open(t, conns.NewHost(t, "one")).Close()) // or skip
 	for name, drop := range map[string][]int{
 		"CAP_BPF":       {unix.CAP_BPF},
 		"CAP_PERFMON":   {unix.CAP_PERFMON},

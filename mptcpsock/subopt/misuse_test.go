@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mpproxy/mptcpsock/subopt"
+	"mpproxy/test/conns"
 )
 
 // TestMisuse wants the documented error for each mistake.
@@ -72,7 +73,7 @@ func TestMisuse(t *testing.T) {
 
 // TestMisuseOfRules is the same for SetOnConnect.
 func TestMisuseOfRules(t *testing.T) {
-	s := open(t, newHost(t, "one"))
+	s := open(t, conns.NewHost(t, "one"))
 	four, six := netip.MustParseAddrPort("192.0.2.1:80"), netip.MustParseAddrPort("[2001:db8::1]:80")
 	for _, tt := range []struct {
 		name   string

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mpproxy/mptcpsock/subopt"
+	"mpproxy/test/conns"
 )
 
 // ticks is a time that is a whole number of ticks at every CONFIG_HZ.
@@ -94,8 +95,8 @@ func TestTypeOfService(t *testing.T) {
 				}
 				seen := w.sniff(t, w.host(e), []string{"one0", "two0"}[i/2])
 				var got uint8
-				until(t, "a packet of "+e.String(), func() (ok bool) {
-					transfer(t, p.client, p.server)
+				conns.Until(t, "a packet of "+e.String(), func() (ok bool) {
+					conns.Transfer(t, p.client, p.server)
 					got, ok = seen(e)
 					return ok
 				})
@@ -152,7 +153,7 @@ func TestRouteGoesBefore(t *testing.T) {
 	e := p.ends(t)[0]
 	must(t, s.Set(ctx, e.local, e.remote, subopt.MinRTO, subopt.Duration(ticks)))
 	for range 3 {
-		transfer(t, p.client, p.server)
+		conns.Transfer(t, p.client, p.server)
 		if rto := p.tcp(t, e).RTO; rto < 160*time.Millisecond {
 			t.Fatalf("RTO %v below that of the route", rto)
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mpproxy/mptcpsock/subopt"
+	"mpproxy/test/conns"
 )
 
 // TestSubflowsDiffer gives the two subflows of a connection different congestion
@@ -38,9 +39,9 @@ func TestSubflowsDiffer(t *testing.T) {
 				if got := w.diagnose(t, e).congestion; got != want.congestion {
 					t.Errorf("%v: the kernel runs %q, want %q", e, got, want.congestion)
 				}
-				until(t, "the RTO of "+e.String()+" to follow", func() bool {
-					transfer(t, p.client, p.server)
-					transfer(t, p.server, p.client)
+				conns.Until(t, "the RTO of "+e.String()+" to follow", func() bool {
+					conns.Transfer(t, p.client, p.server)
+					conns.Transfer(t, p.server, p.client)
 					rto := p.tcp(t, e).RTO
 					return rto >= want.minRTO && rto < want.minRTO+60*time.Millisecond
 				})

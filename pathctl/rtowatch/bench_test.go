@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mpproxy/pathctl/rtowatch"
+	"mpproxy/test/conns"
 )
 
 // BenchmarkDelivery measures the time from the kernel's timestamp of an event to
@@ -21,7 +22,7 @@ func BenchmarkDelivery(b *testing.B) {
 	var all []time.Duration
 	for b.Loop() {
 		start := time.Now()
-		exchange(b, client, server)
+		conns.Exchange(b, client, server)
 		for answered := false; !answered; {
 			e, err := w.Receive(ctx)
 			must(b, err)

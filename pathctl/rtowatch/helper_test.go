@@ -3,10 +3,7 @@ package rtowatch_test
 import (
 	"context"
 	"errors"
-	"io"
-	"net"
 	"net/netip"
-	"slices"
 	"testing"
 	"time"
 
@@ -15,8 +12,8 @@ import (
 
 	"mpproxy/mptcpsock"
 	"mpproxy/mptcpsock/uapi"
-	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/rtowatch"
+	"mpproxy/test/conns"
 	"mpproxy/test/netns"
 	"mpproxy/test/netns/link"
 )
@@ -76,7 +73,7 @@ func newHosts(t testing.TB, family string) hosts {
 	t.Helper()
 	netns.Require(t)
 	ctx := testContext(t)
-	h := hosts{client: newHost(t, "client"), server: newHost(t, "server")}
+	h := hosts{client: conns.NewHost(t, "client"), server: conns.NewHost(t, "server")}
 	for i := range h.links {
 		name := []string{"one0", "two0"}[i]
 		p := link.Params{Delay: 5 * time.Millisecond}
@@ -91,16 +88,8 @@ func newHosts(t testing.TB, family string) hosts {
 		must(t, h.server.Do(ctx, func() error { return address(name, ends[1]) }))
 	}
 	second := linkAddrs[1][family][1].Addr()
-	must(t, h.client.Do(ctx, func() error { return managePaths(ctx, netip.Addr{}) }))
-	must(t, h.server.Do(ctx, func() error { return managePaths(ctx, second) }))
-	return h
-}
-
-func newHost(t testing.TB, name string) *netns.Host {
-	t.Helper()
-	h, err := netns.NewHost(testContext(t), netns.HostConfig{Name: name, Logf: t.Logf})
-	must(t, err)
-	t.Cleanup(func() { must(t, h.Close()) })
+	must(t, h.client.Do(ctx, func() error { return conns.ManagePaths(ctx, netip.Addr{}) }))
+	must(t, h.server.Do(ctx, func() error { return conns.ManagePaths(ctx, second) }))
 	return h
 }
 
@@ -118,20 +107,6 @@ func address(name string, p netip.Prefix) error {
 		a.Flags = unix.IFA_F_NODAD // usable at once
 	}
 	return netlink.AddrAdd(i, a)
-}
-
-// managePaths lets connections of the calling thread's namespace have a second
-// subflow, and announces an address, if valid.
-func managePaths(ctx context.Context, announce netip.Addr) error {
-	c, err := mptcppm.Dial(nil)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if err := c.SetLimits(ctx, mptcppm.Limits{Subflows: 2, AddAddrAccepted: 2}); err != nil || !announce.IsValid() {
-		return err
-	}
-	return c.AddEndpoint(ctx, mptcppm.Endpoint{Addr: announce, ID: 1, Flags: mptcppm.FlagSignal})
 }
 
 // connect makes a connection with two subflows, both of them established at both
@@ -155,49 +130,11 @@ func (h hosts) connect(t testing.TB, family string) (client, server *mptcpsock.C
 	server, err := ln.Accept()
 	must(t, err)
 	t.Cleanup(func() { _ = server.Close() })
-	exchange(t, client, server)
-	exchange(t, server, client)
-	awaitSubflows(t, client, 2)
-	awaitSubflows(t, server, 2)
+	conns.Exchange(t, client, server)
+	conns.Exchange(t, server, client)
+	conns.AwaitSubflows(t, client, 2)
+	conns.AwaitSubflows(t, server, 2)
 	return client, server
-}
-
-// exchange sends a byte.
-func exchange(t testing.TB, from, to net.Conn) {
-	t.Helper()
-	must(t, to.SetReadDeadline(time.Now().Add(30*time.Second)))
-	_, err := from.Write([]byte{'x'})
-	must(t, err)
-	_, err = io.ReadFull(to, make([]byte, 1))
-	must(t, err)
-}
-
-// awaitSubflows waits until a connection has n established subflows.
-func awaitSubflows(t testing.TB, c *mptcpsock.Conn, n int) []mptcpsock.Subflow {
-	t.Helper()
-	var now []mptcpsock.Subflow
-	until(t, "established subflows", func() bool {
-		all, err := c.Subflows()
-		must(t, err)
-		now = slices.DeleteFunc(all, func(s mptcpsock.Subflow) bool { return s.TCP.State != uapi.TCPEstablished })
-		return len(now) == n
-	})
-	return now
-}
-
-// until asks again and again for what no event tells.
-func until(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	ctx := testContext(t)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waiting for %s: %v", what, ctx.Err())
-		case <-tick.C:
-		}
-	}
 }
 
 // subflowOn returns the subflow of a connection whose local address is addr.

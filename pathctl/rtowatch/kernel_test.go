@@ -15,6 +15,7 @@ import (
 	"mpproxy/mptcpsock"
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/rtowatch"
+	"mpproxy/test/conns"
 )
 
 // TestTimeoutsOnBothEnds lets one of two subflows fall silent while data is in
@@ -42,7 +43,7 @@ func silence(t *testing.T, family string, dark int, fromServer bool) {
 	must(t, err)
 	pump(t, from, to)
 	local := linkAddrs[dark][family][end].Addr()
-	until(t, "data on the subflow", func() bool { return subflowOn(t, from, local).TCP.BytesAcked > 100_000 })
+	conns.Until(t, "data on the subflow", func() bool { return subflowOn(t, from, local).TCP.BytesAcked > 100_000 })
 	want := subflowOn(t, from, local)
 	known := subflowEnds(t, client, server)
 	must(t, h.links[dark].SetBlackhole(true))
@@ -89,13 +90,13 @@ type subflowEnd struct {
 }
 
 // subflowEnds returns those of some connections.
-func subflowEnds(t *testing.T, conns ...*mptcpsock.Conn) map[subflowEnd]bool {
+func subflowEnds(t *testing.T, of ...*mptcpsock.Conn) map[subflowEnd]bool {
 	t.Helper()
 	ends := make(map[subflowEnd]bool)
-	for _, c := range conns {
+	for _, c := range of {
 		token, err := c.Token()
 		must(t, err)
-		for _, s := range awaitSubflows(t, c, 2) {
+		for _, s := range conns.AwaitSubflows(t, c, 2) {
 			ends[subflowEnd{token, s.Local, s.Remote}] = true
 		}
 	}
@@ -163,7 +164,7 @@ func TestStatesAndJoins(t *testing.T) {
 		}
 		return len(missing) == 0
 	})
-	exchange(t, client, server)
+	conns.Exchange(t, client, server)
 	await(t, w, "a round-trip time", func(e rtowatch.Event) bool {
 		return e.Kind == rtowatch.RTT && e.MeasuredRTT >= 10*time.Millisecond && e.SRTT >= 10*time.Millisecond
 	})
@@ -231,7 +232,7 @@ func TestPlainTCPIsSilent(t *testing.T) {
 	client, server := h.connect(t, "v4")
 	pump(t, plain, accepted)
 	pump(t, client, server)
-	until(t, "data on plain TCP", func() bool { return tcpInfo(t, plain).Bytes_acked > 100_000 })
+	conns.Until(t, "data on plain TCP", func() bool { return tcpInfo(t, plain).Bytes_acked > 100_000 })
 	must(t, h.links[0].SetBlackhole(true))
 	await(t, w, "a timeout of MPTCP while plain TCP has one too", func(e rtowatch.Event) bool {
 		for _, p := range []netip.AddrPort{e.Local, e.Remote} {

@@ -10,6 +10,7 @@ import (
 
 	"mpproxy/mptcpsock"
 	"mpproxy/pathctl/rtowatch"
+	"mpproxy/test/conns"
 	"mpproxy/test/netns"
 )
 
@@ -17,7 +18,7 @@ import (
 func newLoopback(t testing.TB) (*netns.Host, *mptcpsock.Listener) {
 	t.Helper()
 	netns.Require(t)
-	h := newHost(t, "host")
+	h := conns.NewHost(t, "host")
 	var ln *mptcpsock.Listener
 	ctx := testContext(t)
 	must(t, h.Do(ctx, func() (err error) {
@@ -41,7 +42,7 @@ func dialLoopback(t testing.TB, h *netns.Host, ln *mptcpsock.Listener) (client, 
 	server, err := ln.Accept()
 	must(t, err)
 	t.Cleanup(func() { _, _ = client.Close(), server.Close() })
-	exchange(t, client, server)
+	conns.Exchange(t, client, server)
 	return client, server
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"mpproxy/pathctl/rtowatch"
+	"mpproxy/test/conns"
 )
 
 // TestFirstPace wants no subflow to begin at a rate that nobody has measured: bbr
@@ -16,14 +17,14 @@ func TestFirstPace(t *testing.T) {
 	h := newHosts(t, "v4")
 	client, server := h.connect(t, "v4")
 	const most = 4_000_000
-	for _, s := range append(awaitSubflows(t, client, 2), awaitSubflows(t, server, 2)...) {
+	for _, s := range append(conns.AwaitSubflows(t, client, 2), conns.AwaitSubflows(t, server, 2)...) {
 		if s.TCP.DataSegsOut < 2 && s.TCP.PacingRate > most {
 			t.Errorf("%v begins at %d bytes/s, want %d at most", s.Local, s.TCP.PacingRate, most)
 		}
 	}
 	pump(t, client, server)
 	local := linkAddrs[1]["v4"][0].Addr()
-	until(t, "a rate above the first one", func() bool { return subflowOn(t, client, local).TCP.PacingRate > most })
+	conns.Until(t, "a rate above the first one", func() bool { return subflowOn(t, client, local).TCP.PacingRate > most })
 }
 
 // needBBR skips where sockets begin with another congestion control.
