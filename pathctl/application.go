@@ -85,7 +85,7 @@ func OpenApplication(cfg ApplicationConfig, log *slog.Logger) (_ *Application, e
 	if a.watch, err = rtowatch.Open(rtowatch.Config{TimeoutsOnly: true, Backlog: true}, log); err != nil {
 		return nil, fmt.Errorf("watching for timeouts: %w", err)
 	}
-	a.engine = newEngine(policy.Client, a.client, a.watch, nil, log)
+	a.engine = newEngine(policy.Client, a.client, a.events, a.watch, nil, log)
 	a.engine.leaveStrangers = true
 	a.steering = &steering{engine: a.engine, watch: a.watch}
 	taken, err := a.inherit()
@@ -133,7 +133,6 @@ func (a *Application) inherit() (taken bool, err error) {
 func (a *Application) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.engine.run(ctx) })
-	g.Go(func() error { return a.engine.receive(ctx, a.events) })
 	g.Go(func() error { return a.engine.receiveTimeouts(ctx) })
 	g.Go(func() error { return a.monitor.Run(ctx) })
 	g.Go(func() error { return a.follow(ctx) })

@@ -36,7 +36,6 @@ const (
 	// there is nothing to do for it: its end may be among events that were lost,
 	// and one that nobody has accepted ends without any.
 	strangerKept = time.Minute
-	inboxSize    = 4096
 	// flowRate is how many bytes a second are a flow and no conversation.
 	flowRate = 16_000
 )
@@ -61,10 +60,9 @@ type engine struct {
 	cmds  commands
 	watch *rtowatch.Watcher
 
-	inbox    chan func(now time.Time)
-	events   chan mptcppm.Event
-	timeouts chan rtowatch.Event
-	ended    chan struct{} // closed when run has returned
+	events events
+	inbox  chan func(now time.Time)
+	ended  chan struct{} // closed when run has returned
 
 	conns map[uapi.Token]*connection
 	queue queue
@@ -94,31 +92,21 @@ type engine struct {
 	lost        atomic.Uint64                        // gaps in the events
 }
 
-func newEngine(role policy.Role, cmds commands, watch *rtowatch.Watcher, announce []netip.Addr, log *slog.Logger) *engine {
+func newEngine(role policy.Role, cmds commands, events events, watch *rtowatch.Watcher, announce []netip.Addr, log *slog.Logger) *engine {
 	e := &engine{
 		role: role, log: log, cmds: cmds, watch: watch, announce: announce,
-		inbox:    make(chan func(time.Time), inboxSize),
-		events:   make(chan mptcppm.Event, inboxSize),
-		timeouts: make(chan rtowatch.Event, inboxSize),
-		ended:    make(chan struct{}),
-		conns:    make(map[uapi.Token]*connection),
-		upAt:     make(map[string]time.Time),
-		ids:      make(map[netip.Addr]uapi.AddrID),
-		health:   make(map[string]*health),
-		prober:   handshake{},
+		events: events,
+		inbox:  make(chan func(time.Time), inboxSize),
+		ended:  make(chan struct{}),
+		conns:  make(map[uapi.Token]*connection),
+		upAt:   make(map[string]time.Time),
+		ids:    make(map[netip.Addr]uapi.AddrID),
+		health: make(map[string]*health),
+		prober: handshake{},
 	}
 	e.troubled.Store(&map[string]time.Time{})
 	e.latencies.Store(&map[string]latency{})
 	return e
-}
-
-// post hands f to the engine's goroutine, if that still runs.
-func (e *engine) post(ctx context.Context, f func(now time.Time)) {
-	select {
-	case e.inbox <- f:
-	case <-e.ended:
-	case <-ctx.Done():
-	}
 }
 
 // postStatus asks for what is known of all connections of the data path.
@@ -137,95 +125,6 @@ func (e *engine) postStatus(ctx context.Context, answer chan<- map[uapi.Token]Co
 		}
 		answer <- m
 	})
-}
-
-// run is the engine's goroutine.
-func (e *engine) run(ctx context.Context) error {
-	defer close(e.ended)
-	defer e.probes.Wait()
-	planned := time.Now()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case f := <-e.inbox:
-			f(time.Now())
-		case ev := <-e.events:
-			e.onEvent(ctx, ev, time.Now())
-		case ev := <-e.timeouts:
-			e.onTimeout(ev, time.Now())
-		case <-timer.C:
-			e.noticeStandstill(planned, time.Now())
-		}
-		now := time.Now()
-		for c := e.queue.due(now); c != nil; c = e.queue.due(now) {
-			e.examine(ctx, c, now)
-		}
-		if t, ok := e.queue.next(); ok {
-			planned = later(t, time.Now())
-			timer.Reset(time.Until(planned))
-		}
-	}
-}
-
-// standstill is how much later than planned the engine may wake up. When it is
-// later, the machine stood still or had no time for us, and what looks like the
-// silence of paths may have been our own.
-const standstill = 100 * time.Millisecond
-
-// noticeStandstill takes note of a wake-up that came late.
-func (e *engine) noticeStandstill(planned, now time.Time) {
-	if late := now.Sub(planned); late > standstill {
-		e.awake = now
-		e.log.Debug("woke up late: what was silent until now is not held against paths", "late", late)
-	}
-}
-
-// receive reads the kernel's events until ctx is done.
-func (e *engine) receive(ctx context.Context, events *mptcppm.Events) error {
-	for ev, err := range events.All(ctx) {
-		switch {
-		case err == nil:
-			select {
-			case e.events <- ev:
-			case <-ctx.Done():
-				return nil
-			}
-		case errors.Is(err, mptcppm.ErrEventsLost):
-			e.lost.Add(1)
-			e.log.Warn("events of the kernel were lost: reading every connection anew")
-			e.post(ctx, e.lookAtAll)
-		case ctx.Err() != nil:
-			return nil
-		default:
-			return fmt.Errorf("kernel events: %w", err)
-		}
-	}
-	return nil
-}
-
-// receiveTimeouts reads timeout events until ctx is done.
-func (e *engine) receiveTimeouts(ctx context.Context) error {
-	for ev, err := range e.watch.All(ctx) {
-		switch {
-		case err == nil:
-			select {
-			case e.timeouts <- ev:
-			case <-ctx.Done():
-				return nil
-			}
-		case errors.Is(err, rtowatch.ErrEventsLost):
-			e.lost.Add(1)
-			e.post(ctx, e.lookAtAll)
-		case ctx.Err() != nil:
-			return nil
-		default:
-			return fmt.Errorf("timeout events: %w", err)
-		}
-	}
-	return nil
 }
 
 func (e *engine) lookAtAll(now time.Time) {
@@ -364,7 +263,16 @@ func (e *engine) onEvent(ctx context.Context, ev mptcppm.Event, now time.Time) {
 			f.peerBackup = ev.Backup
 		}
 	}
+	if c.untouched() {
+		e.examine(ctx, c, now) // before those that are due
+		return
+	}
 	e.lookSoon(c, now)
+}
+
+// untouched reports whether c waits for its first plan, and may have it.
+func (c *connection) untouched() bool {
+	return c.ours && c.established && !c.looked && !c.reg.Manual && c.reg.Role == policy.Client
 }
 
 // begin records a connection's first subflow. A concentrator announces its
@@ -449,7 +357,7 @@ func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
 		return
 	}
 	defer e.looks.count(time.Now())
-	if !c.looked && c.established && !c.reg.Manual && c.reg.Role == policy.Client {
+	if c.untouched() {
 		// The event has told all that there is to know, and reading would only
 		// delay the second subflow (SMAPP section 4.5).
 		c.looked = true

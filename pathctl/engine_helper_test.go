@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -90,6 +91,24 @@ func twoPaths() []netpath.Path {
 	return []netpath.Path{path("dsl0", 1, "10.0.0.1"), path("lte0", 2, "10.0.1.1")}
 }
 
+// quiet is a kernel in which nothing happens.
+type quiet struct{ *os.File }
+
+func newQuiet(t *testing.T) quiet {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = r.Close(), w.Close() })
+	return quiet{r}
+}
+
+func (q quiet) Next() (mptcppm.Event, error) {
+	_, err := q.Read(make([]byte, 1))
+	return mptcppm.Event{}, err
+}
+
 // bench is an engine with a fake kernel, and a clock of its own. Only the
 // engine's goroutine would call these methods; there is none.
 type bench struct {
@@ -101,7 +120,7 @@ type bench struct {
 func newBench(t *testing.T, role policy.Role) *bench {
 	t.Helper()
 	k := &fakeKernel{errs: make(map[string]error), limits: mptcppm.Limits{Subflows: 2}}
-	b := &bench{newEngine(role, k, nil, nil, slog.New(slog.DiscardHandler)), k, start}
+	b := &bench{newEngine(role, k, newQuiet(t), nil, nil, slog.New(slog.DiscardHandler)), k, start}
 	if role == policy.Client {
 		b.setPaths(twoPaths())(b.now)
 	}

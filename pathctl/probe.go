@@ -181,10 +181,7 @@ func (e *engine) awaitProbe(ctx context.Context, path, iface string, local netip
 	waitCtx, cancel := context.WithTimeout(ctx, probeWait)
 	defer cancel()
 	rtt, err := e.prober.probe(waitCtx, iface, local, remote)
-	select {
-	case e.inbox <- func(now time.Time) { e.probed(path, rtt, err, now) }:
-	case <-ctx.Done():
-	}
+	e.post(ctx, func(now time.Time) { e.probed(path, rtt, err, now) })
 }
 
 // probed takes the outcome of a probe.

@@ -56,7 +56,7 @@ func startSteering(role policy.Role, k *kernel, announce []netip.Addr, log *slog
 	}
 	log.Info("took over the path manager of this network namespace: mpproxy decides about subflows, and serves other programs' connections by the configured endpoints",
 		"before", before, "timeouts", s.watch.Mechanism().String())
-	s.engine = newEngine(role, k.client, s.watch, announce, log)
+	s.engine = newEngine(role, k.client, s.events, s.watch, announce, log)
 	return s, nil
 }
 
@@ -119,7 +119,6 @@ func (s source) Subflows() ([]rtowatch.Subflow, error) {
 func (s *steering) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.engine.run(ctx) })
-	g.Go(func() error { return s.engine.receive(ctx, s.events) })
 	g.Go(func() error { return s.engine.receiveTimeouts(ctx) })
 	return g.Wait()
 }

@@ -2,10 +2,13 @@ package mptcppm
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
 	"iter"
 	"math"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -22,14 +25,23 @@ const DefaultReadBuffer = 4 << 20
 // eventBuffer is room for one datagram. An event takes less than 200 bytes.
 const eventBuffer = 8 << 10
 
-// Events is the stream of a network namespace's MPTCP events. Receive and All
-// are for one goroutine; Close may be called by another.
+// Events is the stream of a network namespace's MPTCP events. Next, Receive and
+// All are for one goroutine; SetDeadline and Close may be called by others.
 type Events struct {
-	conn    *genetlink.Conn
+	conn    eventSocket
+	raw     syscall.RawConn
 	family  uint16
+	buf     []byte // of one datagram
 	pending []Event
 	lost    error // to be reported before pending
 	closed  atomic.Bool
+}
+
+// eventSocket is what is used of a *genetlink.Conn.
+type eventSocket interface {
+	syscall.Conn
+	SetReadDeadline(t time.Time) error
+	Close() error
 }
 
 // DialEvents opens a socket and joins the group mptcp_pm_events. That needs
@@ -48,11 +60,19 @@ func DialEvents(cfg *Config) (*Events, error) {
 		_ = conn.Close()
 		return nil, err
 	}
-	return newEvents(conn, family.ID), nil
+	e, err := newEvents(conn, family.ID)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return e, nil
 }
 
-func newEvents(conn *genetlink.Conn, family uint16) *Events {
-	return &Events{conn: conn, family: family}
+func newEvents(conn eventSocket, family uint16) (*Events, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, &OpError{Op: "open socket", Err: err}
+	}
+	return &Events{conn: conn, raw: raw, family: family, buf: make([]byte, eventBuffer)}, nil
 }
 
 // leaveOut has the kernel drop events of some kinds: the command of a generic
@@ -105,10 +125,30 @@ func (e *Events) Close() error {
 	return e.conn.Close()
 }
 
-// Receive waits for the next event, until ctx ends. An error that matches
-// ErrEventsLost is a gap: call again. Every other one is final, or the
-// context's. Events of a kind that this package does not know are delivered.
-func (e *Events) Receive(ctx context.Context) (Event, error) {
+// SetDeadline has Next give up at t, also one that waits already; the zero Time
+// lets it wait for ever. Receive and All set deadlines of their own.
+func (e *Events) SetDeadline(t time.Time) error {
+	return e.fail(operation{name: "set a deadline"}, e.conn.SetReadDeadline(t))
+}
+
+// fail makes an error of the socket one of this package. Its own error for one
+// that is closed has no name.
+func (e *Events) fail(op operation, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case e.closed.Load():
+		return op.fail(nil, fs.ErrClosed)
+	}
+	return op.fail(nil, err)
+}
+
+// Next waits for the next event, until the deadline: then the error is
+// os.ErrDeadlineExceeded, and the next call goes on. What has arrived is given
+// even when the deadline has passed. An error that matches
+// ErrEventsLost is a gap: call again. Every other one is final. Events of a kind
+// that this package does not know are delivered.
+func (e *Events) Next() (Event, error) {
 	for {
 		if err := e.lost; err != nil {
 			e.lost = nil
@@ -119,10 +159,33 @@ func (e *Events) Receive(ctx context.Context) (Event, error) {
 			e.pending = e.pending[1:]
 			return next, nil
 		}
-		if err := e.fill(ctx); err != nil {
+		if err := e.fill(); err != nil {
 			return Event{}, err
 		}
 	}
+}
+
+// Receive is Next until ctx ends, whose error is that of the context then.
+func (e *Events) Receive(ctx context.Context) (Event, error) {
+	if err := ctx.Err(); err != nil {
+		return Event{}, err
+	}
+	if err := e.SetDeadline(time.Time{}); err != nil {
+		return Event{}, err
+	}
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(interrupted)
+		_ = e.SetDeadline(time.Unix(1, 0))
+	})
+	ev, err := e.Next()
+	if !stop() {
+		<-interrupted // so that it cannot hit a later call
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return Event{}, operation{name: "receive event"}.fail(nil, ctx.Err())
+	}
+	return ev, err
 }
 
 // All yields events and gaps, as Receive gives them, until ctx ends or the
@@ -139,55 +202,66 @@ func (e *Events) All(ctx context.Context) iter.Seq2[Event, error] {
 }
 
 // fill reads one datagram into pending.
-func (e *Events) fill(ctx context.Context) error {
+func (e *Events) fill() error {
 	op := operation{name: "receive event"}
-	msgs, err := e.receive(ctx)
+	n, err := e.read()
 	switch {
 	case errors.Is(err, syscall.ENOBUFS):
 		return &OpError{Op: op.name, Kind: ErrEventsLost, Err: syscall.ENOBUFS}
-	case err != nil && ctx.Err() != nil:
-		return op.fail(nil, ctx.Err())
-	case err != nil && e.closed.Load(): // the socket's own error for it has no name
-		return op.fail(nil, fs.ErrClosed)
 	case err != nil:
-		return op.fail(nil, err)
+		return e.fail(op, err)
 	}
-	for _, m := range msgs {
-		ev, err := decodeEvent(EventKind(m.Header.Command), m.Data)
-		if err != nil {
-			e.lost = &OpError{Op: op.name, Kind: ErrEventsLost, Err: err}
-			continue
-		}
-		e.pending = append(e.pending, ev)
+	if err := e.decode(e.buf[:n]); err != nil {
+		e.lost = &OpError{Op: op.name, Kind: ErrEventsLost, Err: err}
 	}
 	return nil
 }
 
-// receive waits for one datagram, with the context as deadline.
-func (e *Events) receive(ctx context.Context) ([]genetlink.Message, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if err := e.conn.SetReadDeadline(time.Time{}); err != nil {
-		return nil, err
-	}
-	interrupted := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(interrupted)
-		_ = e.conn.SetReadDeadline(time.Unix(1, 0))
-	})
-	msgs, headers, err := e.conn.Receive()
-	if !stop() {
-		<-interrupted // so that it cannot hit a later call
-	}
-	if err != nil {
-		return nil, err
-	}
-	ours := msgs[:0]
-	for i, m := range msgs {
-		if uint16(headers[i].Header.Type) == e.family {
-			ours = append(ours, m)
+// read waits for a datagram. It asks first for one that is there: a deadline
+// that keeps passing, because there is other work, must not keep events away.
+func (e *Events) read() (n int, err error) {
+	attempt := func(fd uintptr) bool {
+		for {
+			n, err = unix.Read(int(fd), e.buf)
+			if !errors.Is(err, unix.EINTR) {
+				return !errors.Is(err, unix.EAGAIN)
+			}
 		}
 	}
-	return ours, nil
+	arrived := false
+	if err := e.raw.Control(func(fd uintptr) { arrived = attempt(fd) }); err != nil {
+		return 0, err
+	}
+	if !arrived {
+		if err := e.raw.Read(attempt); err != nil {
+			return 0, err
+		}
+	}
+	return n, err
+}
+
+// decode takes the events of a datagram: netlink messages, each with a generic
+// netlink header. Messages of other families are answers to what was asked when
+// the socket was opened.
+func (e *Events) decode(b []byte) (err error) {
+	const header, genericHeader = unix.NLMSG_HDRLEN, unix.GENL_HDRLEN
+	for len(b) >= header {
+		length := int(binary.NativeEndian.Uint32(b))
+		family := binary.NativeEndian.Uint16(b[4:])
+		if length < header || length > len(b) {
+			return fmt.Errorf("a message of %d bytes in %d: %w", length, len(b), errMalformed)
+		}
+		m := b[header:length]
+		b = b[min((length+unix.NLMSG_ALIGNTO-1)&^(unix.NLMSG_ALIGNTO-1), len(b)):]
+		if family != e.family || len(m) < genericHeader {
+			continue
+		}
+		ev, bad := decodeEvent(EventKind(m[0]), m[genericHeader:])
+		if bad != nil {
+			err = bad
+			continue
+		}
+		e.pending = append(e.pending, ev)
+	}
+	return err
 }

@@ -1,7 +1,6 @@
 package mptcppm
 
 import (
-	"context"
 	"errors"
 	"iter"
 	"os"
@@ -20,8 +19,7 @@ import (
 var fakeFamily = genetlink.Family{ID: 0x1d, Name: familyName}
 
 // fakeKernel is a netlink socket whose other end is a function from a request to
-// the datagrams that answer it. A nil request is sent by nobody: it asks for the
-// first multicast datagrams.
+// the datagrams that answer it.
 type fakeKernel struct {
 	answer func(req *netlink.Message) []datagram
 
@@ -31,13 +29,10 @@ type fakeKernel struct {
 }
 
 // datagram is what one receive call gives.
-type datagram struct {
-	msgs []netlink.Message
-	err  error
-}
+type datagram struct{ msgs []netlink.Message }
 
 func newFake(answer func(req *netlink.Message) []datagram) *genetlink.Conn {
-	return genetlink.NewConn(netlink.NewConn(&fakeKernel{answer: answer, queue: answer(nil)}, 1))
+	return genetlink.NewConn(netlink.NewConn(&fakeKernel{answer: answer}, 1))
 }
 
 func (k *fakeKernel) Send(m netlink.Message) error {
@@ -63,10 +58,6 @@ func (k *fakeKernel) ReceiveIter() iter.Seq2[netlink.Message, error] {
 		}
 		d := k.queue[0]
 		k.queue = k.queue[1:]
-		if d.err != nil {
-			yield(netlink.Message{}, d.err)
-			return
-		}
 		for _, m := range d.msgs {
 			if !yield(m, nil) {
 				return
@@ -114,12 +105,7 @@ func older(req *netlink.Message) *netlink.Message {
 }
 
 func fakeClient(answer func(req *netlink.Message) []datagram) *Client {
-	return newClient(newFake(func(req *netlink.Message) []datagram {
-		if req == nil {
-			return nil
-		}
-		return answer(req)
-	}), fakeFamily, time.Minute)
+	return newClient(newFake(answer), fakeFamily, time.Minute)
 }
 
 // TestFakeRequests looks at the headers of what is sent.
@@ -203,47 +189,12 @@ func TestFakeErrors(t *testing.T) {
 
 func TestFakeNoFamily(t *testing.T) {
 	conn := newFake(func(req *netlink.Message) []datagram {
-		if req == nil {
-			return nil
-		}
 		return []datagram{ackTo(req, syscall.ENOENT)}
 	})
 	_, err := (&Config{}).orDefault().findFamily(conn)
 	checkError(t, err, ErrNotSupported, errors.ErrUnsupported, syscall.ENOENT)
 	err = joinEvents(conn, fakeFamily, 1)
 	checkError(t, err, ErrNotSupported, errors.ErrUnsupported, 0)
-}
-
-// TestFakeEvents: a lost and an unreadable event are gaps, in their place; what
-// follows is delivered, other families' messages are not.
-func TestFakeEvents(t *testing.T) {
-	none := &netlink.Message{}
-	removed := fromHex(t, goldenEvents[5].hex)
-	e := newEvents(newFake(func(*netlink.Message) []datagram {
-		return []datagram{
-			{err: os.NewSyscallError("recvmsg", syscall.ENOBUFS)},
-			dataTo(none, 0, command(EventRemoved), removed),
-			dataTo(none, 0, command(EventCreated), []byte{5, 0, 1, 0, 2, 0, 0, 0}),
-			replyTo(none, 0x99, 0, []byte{1, 1, 0, 0}),
-			dataTo(none, 0, 200, nil),
-		}
-	}), fakeFamily.ID)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-	defer cancel()
-	var got []string
-	for ev, err := range e.All(ctx) {
-		switch {
-		case errors.Is(err, ErrEventsLost):
-			got = append(got, "lost")
-		case err != nil:
-			got = append(got, "end")
-		default:
-			got = append(got, ev.Kind.String())
-		}
-	}
-	if diff := cmp.Diff([]string{"lost", "removed", "lost", "event-200", "end"}, got); diff != "" {
-		t.Errorf("stream (-want +got):\n%s", diff)
-	}
 }
 
 // TestFakeOldKernel: a kernel that ignores the token of GET_ADDR would answer
