@@ -10,7 +10,6 @@ import (
 	"mpproxy/mptcpsock"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/test/netns"
-	"mpproxy/test/netns/link"
 	"mpproxy/test/netns/rig"
 )
 
@@ -70,71 +69,6 @@ func TestSteeredPathGoesDark(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestSteeredModes: the modes make the subflows that they are said to make.
-func TestSteeredModes(t *testing.T) {
-	t.Parallel()
-	const big = 8_000_000
-	for _, tt := range []struct {
-		mode    string
-		metered bool
-		second  func(subflows []status.Subflow, lte link.Counters) string // what is wrong
-	}{
-		{"single", false, none},
-		{"lazy", false, some},
-		{"handover", true, none},
-		{"handover", false, func(fs []status.Subflow, _ link.Counters) string {
-			for _, f := range fs {
-				if f.Path == "lte0" && f.Backup {
-					return ""
-				}
-			}
-			return "want a backup on lte0"
-		}},
-		{"aggregate", false, some},
-	} {
-		t.Run(fmt.Sprintf("%s, metered %t", tt.mode, tt.metered), func(t *testing.T) {
-			t.Parallel()
-			cfg := steered(rig.DSLAndLTE(), fmt.Sprintf("mode = %q", tt.mode))
-			if tt.metered {
-				cfg.ClientArgs = []string{"--path", "dsl0", "--path", "lte0:metered"}
-			}
-			r := start(t, cfg)
-			before := r.Links[1].Counters(netns.Upstream)
-			down := startDownload(t, r, newGate(t, big/2), big)
-			down.gate.wait(t)
-			st := statusOf(t, r)
-			if len(st.Connections) != 1 {
-				t.Fatalf("connections: %+v", st.Connections)
-			}
-			after := r.Links[1].Counters(netns.Upstream)
-			after.OfferedBytes -= before.OfferedBytes
-			if wrong := tt.second(st.Connections[0].Subflows, after); wrong != "" {
-				t.Errorf("%s: %+v, %d bytes on lte0", wrong, st.Connections[0].Subflows, after.OfferedBytes)
-			}
-			down.finish(t)
-		})
-	}
-}
-
-// none wants no subflow on lte0, and nothing on the link but what hosts say to
-// find their neighbours: a SYN with MP_JOIN, repeated, would be more.
-func none(fs []status.Subflow, lte link.Counters) string {
-	const neighbours = 300
-	if len(fs) != 1 || fs[0].Path != "dsl0" || lte.OfferedBytes > neighbours {
-		return "want nothing on lte0"
-	}
-	return ""
-}
-
-func some(fs []status.Subflow, _ link.Counters) string {
-	for _, f := range fs {
-		if f.Path == "lte0" && !f.Backup && f.ReceivedBytes > 0 {
-			return ""
-		}
-	}
-	return "want data on lte0"
 }
 
 // TestSteeringServesOthers: a program that is not ours gets the subflows that
