@@ -66,7 +66,7 @@ func run(ctx context.Context, listen, service string, args []string) (err error)
 		return err
 	}
 	defer c.Close()
-	return talk(ctx, c)
+	return talk(ctx, c, listen == "")
 }
 
 // openController returns none where the privileges or the kernel do not allow
@@ -121,25 +121,31 @@ func dial(ctx context.Context, ctl *mptcpsock.Controller, service, to string) (*
 	return d.DialHost(ctx, to)
 }
 
-// talk runs until either end closes its side.
-func talk(ctx context.Context, c *mptcpsock.Conn) error {
+// talk runs until either end closes its side. Subflows join once both ends have
+// seen bytes, and events come from the call of Events on: so who dialed says the
+// first word behind that call, and the other end answers.
+func talk(ctx context.Context, c *mptcpsock.Conn, dialed bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g, ctx := errgroup.WithContext(ctx)
+	events := c.Events(ctx)
+	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
 	multipath, err := c.IsMultipath()
 	if err != nil {
 		return err
 	}
 	fmt.Printf("* connected to %v, multipath %t\n", c.RemoteAddrPort(), multipath)
-	if _, err := fmt.Fprintln(c, "hello"); err != nil { // lets subflows join
+	in := bufio.NewReader(c)
+	if !dialed {
+		_, _ = in.Peek(1) // printLines meets the error again
+	}
+	if _, err := fmt.Fprintln(c, "hello"); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
-	g, ctx := errgroup.WithContext(ctx)
-	events := c.Events(ctx)
 	g.Go(func() error { tell(events); return nil })
 	g.Go(func() error {
 		defer cancel()
-		return ignoreClosed(printLines(c))
+		return ignoreClosed(printLines(in))
 	})
 	go send(c) // a read of the standard input cannot be interrupted: it ends with the program
 	return g.Wait()
