@@ -16,11 +16,12 @@ import (
 // network to fetch modules from.
 const envPrograms = "MPPROXY_PROGRAMS"
 
-// Enter builds both programs, enters a user namespace where that is needed, and
-// returns the directory of the programs. It must be called first in main or
-// TestMain. remove removes the directory. An error of netns.Enter is returned
-// with a usable directory: netns.Require repeats it in each test.
-func Enter(ctx context.Context) (dir string, remove func() error, err error) {
+// Enter builds packages, both programs if none is named, enters a user namespace
+// where that is needed, and returns the directory of the programs. It must be
+// called first in main or TestMain. remove removes the directory. An error of
+// netns.Enter is returned with a usable directory: netns.Require repeats it in
+// each test.
+func Enter(ctx context.Context, packages ...string) (dir string, remove func() error, err error) {
 	dir = os.Getenv(envPrograms)
 	remove = func() error { return os.RemoveAll(dir) }
 	if dir != "" {
@@ -30,7 +31,7 @@ func Enter(ctx context.Context) (dir string, remove func() error, err error) {
 		return "", remove, err
 	}
 	// Programs are run as other users, too.
-	if err := errors.Join(os.Chmod(dir, 0o755), Build(ctx, dir)); err != nil {
+	if err := errors.Join(os.Chmod(dir, 0o755), Build(ctx, dir, packages...)); err != nil {
 		return "", remove, errors.Join(err, remove())
 	}
 	if err := os.Setenv(envPrograms, dir); err != nil {

@@ -90,9 +90,12 @@ func shaped(name string, rate, delay int) netns.LinkConfig {
 	}}
 }
 
-// Build compiles both programs into dir.
-func Build(ctx context.Context, dir string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", dir+string(filepath.Separator), "mpproxy/cmd/mpproxy-client", "mpproxy/cmd/mpproxy-server")
+// Build compiles packages into dir, both programs if none is named.
+func Build(ctx context.Context, dir string, packages ...string) error {
+	if len(packages) == 0 {
+		packages = []string{"mpproxy/cmd/mpproxy-client", "mpproxy/cmd/mpproxy-server"}
+	}
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", dir + string(filepath.Separator)}, packages...)...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building the programs: %w\n%s", err, out)

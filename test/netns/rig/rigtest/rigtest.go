@@ -26,16 +26,16 @@ import (
 // buildTimeout bounds the building of both programs, of all their modules too.
 const buildTimeout = 5 * time.Minute
 
-// Main is a TestMain. It builds both programs, tells the tests their directory,
-// runs the tests in a user namespace where that is needed, and fails when they
-// leave a goroutine behind. It never returns.
+// Main is a TestMain. It builds packages, both programs if none is named, tells
+// the tests the directory, runs them in a user namespace where that is needed,
+// and fails when they leave a goroutine behind. It never returns.
 //
 // Parallel tests run two on each CPU, unless -parallel says otherwise: in
 // namespaces of their own, over links that are slow, they wait more than they
 // compute.
-func Main(m *testing.M, programs *string) {
+func Main(m *testing.M, programs *string, packages ...string) {
 	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
-	dir, remove, err := rig.Enter(ctx)
+	dir, remove, err := rig.Enter(ctx, packages...)
 	cancel()
 	if dir == "" {
 		exit(1, err)
