@@ -66,7 +66,7 @@ func run(ctx context.Context, listen, service string, args []string) (err error)
 		return err
 	}
 	defer c.Close()
-	return talk(ctx, c, listen == "")
+	return talk(ctx, c)
 }
 
 // openController returns none where the privileges or the kernel do not allow
@@ -121,10 +121,9 @@ func dial(ctx context.Context, ctl *mptcpsock.Controller, service, to string) (*
 	return d.DialHost(ctx, to)
 }
 
-// talk runs until either end closes its side. Subflows join once both ends have
-// seen bytes, and events come from the call of Events on: so who dialed says the
-// first word behind that call, and the other end answers.
-func talk(ctx context.Context, c *mptcpsock.Conn, dialed bool) error {
+// talk runs until either end closes its side. Events come from the call on, and
+// subflows join once bytes have come: so the first word is said behind it.
+func talk(ctx context.Context, c *mptcpsock.Conn) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)
@@ -135,17 +134,13 @@ func talk(ctx context.Context, c *mptcpsock.Conn, dialed bool) error {
 		return err
 	}
 	fmt.Printf("* connected to %v, multipath %t\n", c.RemoteAddrPort(), multipath)
-	in := bufio.NewReader(c)
-	if !dialed {
-		_, _ = in.Peek(1) // printLines meets the error again
-	}
 	if _, err := fmt.Fprintln(c, "hello"); err != nil {
 		return err
 	}
 	g.Go(func() error { tell(events); return nil })
 	g.Go(func() error {
 		defer cancel()
-		return ignoreClosed(printLines(in))
+		return ignoreClosed(printLines(c))
 	})
 	go send(c) // a read of the standard input cannot be interrupted: it ends with the program
 	return g.Wait()
