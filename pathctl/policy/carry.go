@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // standbys says which paths besides the one in use get a subflow.
@@ -158,8 +159,19 @@ func (v *view) returned(path int) bool {
 	p := &v.paths[path]
 	left := max(v.p.ReturnAfter-p.UpFor, v.probation(p.Name))
 	if _, failed := v.note(p.Name); failed {
-		left = max(left, v.p.ReturnAfter-v.subs[i].Age)
+		left = max(left, v.p.ReturnAfter-v.lasted(path))
 	}
 	v.lookIn(left)
-	return left <= 0 && !(p.LossKnown && p.LossRate >= v.p.LossThreshold/2)
+	return left <= 0
+}
+
+// lasted is the age of the oldest subflow that works on a path. Which of several is
+// the best says nothing: their priorities change.
+func (v *view) lasted(path int) (age time.Duration) {
+	for i := range v.subs {
+		if s := &v.subs[i]; s.path == path && s.ready() && !s.PeerBackup {
+			age = max(age, s.Age)
+		}
+	}
+	return age
 }

@@ -93,7 +93,7 @@ func (v *view) examineLoss() {
 	}
 	all, n := v.allOn(lossy), 0
 	for _, i := range lossy {
-		if v.subflowLosesLess(i) || all && v.pathLosesLess(v.subs[i].lossNow()) {
+		if v.subflowLosesLess(i) || all && v.pathLosesLess() {
 			lossy[n] = i
 			n++
 		}
@@ -273,14 +273,10 @@ func (s *sub) lossNow() (rate float64) {
 }
 
 // pathLosesLess reports whether a path on which nothing is established could
-// have a subflow, or is about to, and is not known to lose nearly as much.
-func (v *view) pathLosesLess(rate float64) bool {
+// have a subflow, or is about to: nothing is known of its loss then.
+func (v *view) pathLosesLess() bool {
 	for k := range v.paths {
-		p := &v.paths[k]
-		if p.LossKnown && p.LossRate > rate/v.p.LossAdvantage || v.readyOn(k) != nowhere {
-			continue
-		}
-		if v.creatable(k) || v.pendingOn(k, v.p.JoinTimeout) {
+		if v.readyOn(k) == nowhere && (v.creatable(k) || v.pendingOn(k, v.p.JoinTimeout)) {
 			return true
 		}
 	}

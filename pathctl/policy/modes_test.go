@@ -78,7 +78,6 @@ func TestHandover(t *testing.T) {
 		{name: "fails over to what the concentrator trusts", subs: []Subflow{dark, setAside(backedUp(on(2, "dsl"))), backedUp(on(3, "lte"))}, paths: ways(wifi(), dsl(), lte()), memory: onWifi, want: "2b 3 -1 failed"},
 		{name: "metered lingers", subs: []Subflow{backedUp(on(2, "lte")), on(3, "wifi")}, paths: ways(wifi(), lte()), memory: justBack, want: "2b 3"},
 		{name: "metered goes", subs: []Subflow{backedUp(on(2, "lte")), on(3, "wifi")}, paths: ways(wifi(), lte()), memory: onWifi, want: "3 -2 unneeded"},
-		{name: "still lossy, says the path", subs: []Subflow{on(2, "lte"), backedUp(on(3, "wifi"))}, paths: ways(func() Path { p := wifi(); p.LossRate, p.LossKnown = 0.3, true; return p }(), lte()), memory: onLTE, want: "2 3b"},
 		{name: "rule prefers the metered path", subs: []Subflow{on(1, "lte")}, paths: ways(wifi(), lte()), conn: func(c *Conn) { c.Prefer = []string{"lte", "wifi"} }, want: "1 +wifi b"},
 		{name: "both fail", subs: []Subflow{dark, stalled(on(2, "dsl"), time.Second)}, paths: ways(wifi(), dsl(), lte()), memory: onWifi, want: "1 2 +lte"},
 		{name: "all down", subs: []Subflow{on(1, "wifi"), backedUp(on(2, "dsl"))}, paths: ways(down(wifi()), down(dsl())), memory: onWifi, want: "1 2b"},

@@ -136,10 +136,6 @@ type Path struct {
 	// RTT is the smoothed round-trip time that connections and probes measured
 	// on it, the last of them RTTAge ago; 0 when unknown.
 	RTT, RTTAge time.Duration
-	// LossRate is the loss that probes or connections saw on it lately, 0 to 1,
-	// when LossKnown.
-	LossRate  float64
-	LossKnown bool
 	// Silent is how long probes on it have been unanswered, counted from the
 	// first of at least two; 0 when the last one was answered or none was sent.
 	Silent time.Duration

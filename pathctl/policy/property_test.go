@@ -26,9 +26,6 @@ func anyInput(r *rand.Rand) (Conn, []Path, Memory) {
 		if often(3) {
 			p.RTT = ms(300)
 		}
-		if often(5) {
-			p.LossRate, p.LossKnown = r.Float64()/3, true
-		}
 		if often(8) {
 			p.Silent = ms(500)
 		}
