@@ -76,7 +76,7 @@ func shake(ctx context.Context, opt options, s setting, together measure.Togethe
 func shakenTraffic(ctx context.Context, opt options, mode string, r *rig.Rig) (traffic, got string, err error) {
 	if mode == "interactive" {
 		replies, err := measure.Echo{Mode: mode, Every: echoEvery, Size: echoSize, For: opt.calm}.Run(ctx, r)
-		return "200 bytes per 100 ms", distribution(replies.Times(0, opt.calm-time.Second)), err
+		return "200 bytes per 100 ms", distribution(replies.Times(0, opt.calm-time.Second)) + "; " + trueLoss(r), err
 	}
 	var runs [2]measure.Run
 	g, ctx := errgroup.WithContext(ctx)
@@ -97,17 +97,19 @@ func shakenTraffic(ctx context.Context, opt options, mode string, r *rig.Rig) (t
 }
 
 // trueLoss says which share of the frames the links have lost, and how many
-// found a queue full.
+// found a queue full, and how far the links can be trusted.
 func trueLoss(r *rig.Rig) string {
-	text := "lost / queue full:"
+	text, latest, late := "lost / queue full:", time.Duration(0), uint64(0)
 	for _, l := range r.Links {
 		for _, d := range []link.Direction{netns.Upstream, netns.Downstream} {
 			c := l.Counters(d)
 			share := func(n uint64) float64 { return 100 * float64(n) / float64(max(c.Offered, 1)) }
 			text += fmt.Sprintf(" %s %s %.1f / %.1f %%", l.Name, d, share(c.Lost), share(c.QueueDrops))
+			latest, late = max(latest, c.Latest), late+c.Late
 		}
 	}
-	return text
+	return text + fmt.Sprintf("; the emulator was up to %d ms late, %d frames by more than %d ms",
+		latest.Milliseconds(), late, link.MuchLate.Milliseconds())
 }
 
 // evicts reports whether a decision took a subflow out of use.

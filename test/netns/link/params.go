@@ -104,9 +104,18 @@ type Counters struct {
 	Rejected                  uint64 // refused by a middlebox, or by the receiving interface (not up)
 	QueueBytes                uint64 // waiting now
 	MaxQueueBytes             uint64 // most that ever waited
+	// Latest is how much later than due the emulator delivered a frame at worst,
+	// because it had to wait for a processor, and Late how many frames were later
+	// than MuchLate: what the link seems to have done then is this machine's doing.
+	// Netem and Veth do not tell.
+	Latest time.Duration
+	Late   uint64
 }
 
+// MuchLate is from when on a frame counts as late.
+const MuchLate = 20 * time.Millisecond
+
 func (c Counters) String() string {
-	return fmt.Sprintf("offered %d (%d B) delivered %d (%d B) lost %d queue-drops %d down-drops %d rejected %d queue %d B max %d B",
-		c.Offered, c.OfferedBytes, c.Delivered, c.DeliveredBytes, c.Lost, c.QueueDrops, c.DownDrops, c.Rejected, c.QueueBytes, c.MaxQueueBytes)
+	return fmt.Sprintf("offered %d (%d B) delivered %d (%d B) lost %d queue-drops %d down-drops %d rejected %d queue %d B max %d B, up to %s late",
+		c.Offered, c.OfferedBytes, c.Delivered, c.DeliveredBytes, c.Lost, c.QueueDrops, c.DownDrops, c.Rejected, c.QueueBytes, c.MaxQueueBytes, c.Latest.Round(time.Microsecond))
 }

@@ -44,6 +44,8 @@ type pipe struct {
 	lost, queueDrops uint64
 	delivered        uint64 // bytes, counted by the owner
 	maxQueued        int
+	latest           time.Duration // by how much a frame was popped later than due
+	late             uint64        // frames popped later than MuchLate
 }
 
 func newPipe(p Params, bufSize int, seed uint64, d Direction) *pipe {
@@ -153,13 +155,21 @@ func (p *pipe) pop(now time.Duration) ([]byte, bool) {
 		if f.due > now {
 			return nil, false
 		}
-		buf, lost := f.buf, f.lost
+		buf, lost, due := f.buf, f.lost, f.due
 		*f = frame{}
 		p.head++
 		if !lost {
+			p.noteLate(now - due)
 			return buf, true
 		}
 		p.recycle(buf)
+	}
+}
+
+func (p *pipe) noteLate(by time.Duration) {
+	p.latest = max(p.latest, by)
+	if by > MuchLate {
+		p.late++
 	}
 }
 

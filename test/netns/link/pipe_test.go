@@ -90,6 +90,12 @@ func TestPipeLateCallerKeepsRate(t *testing.T) {
 	if at, ok := p.next(); !ok || at != 9*time.Millisecond {
 		t.Errorf("next deadline %v, %v; want 9ms", at, ok)
 	}
+	if p.latest != 6500*time.Microsecond || p.late != 0 {
+		t.Errorf("%v late at worst, %d frames much; want 6.5ms of the first one, 0", p.latest, p.late)
+	}
+	if _, ok := p.pop(9*time.Millisecond + MuchLate + 1); !ok || p.late != 1 {
+		t.Errorf("%d frames much late, want 1", p.late)
+	}
 }
 
 func TestPipeQueueLimit(t *testing.T) {

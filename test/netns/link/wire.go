@@ -92,11 +92,14 @@ func (w *wire) counters() (Counters, error) {
 
 func (w *wire) publish(err error) {
 	w.count.Lost, w.count.QueueDrops, w.count.QueueBytes, w.count.MaxQueueBytes = 0, 0, 0, 0
+	w.count.Latest, w.count.Late = 0, 0
 	for _, p := range w.pipes {
 		w.count.Lost += p.lost
 		w.count.QueueDrops += p.queueDrops
 		w.count.QueueBytes += uint64(p.queued)
 		w.count.MaxQueueBytes = max(w.count.MaxQueueBytes, uint64(p.maxQueued))
+		w.count.Latest = max(w.count.Latest, p.latest)
+		w.count.Late += p.late
 	}
 	w.published.Lock()
 	w.published.Counters, w.published.err = w.count, err
