@@ -38,6 +38,8 @@ type connection struct {
 	sent, received uint64
 	pending        uint64
 	linger         time.Duration // the bound of its subflows' queues; 0: none yet
+	unsent         int           // the bound of what it holds unsent, in bytes; 0: none
+	unboundable    bool          // that cannot be bounded
 	urgent         bool          // an event asks for a look at once
 }
 

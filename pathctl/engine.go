@@ -493,51 +493,6 @@ func (e *engine) healthOf(path string) *health {
 	return h
 }
 
-// boundQueues keeps the queues of a connection's subflows as short as the
-// scheduler can bear: it must be able to fill the slowest one in use while the
-// others wait. A subflow that has just begun beside one that holds much would not
-// get off the ground: it is given time.
-func (e *engine) boundQueues(c *connection, now time.Time) {
-	var slowest time.Duration
-	inUse, young := 0, false
-	for _, f := range c.subflows {
-		if f.established && !f.backup && !f.peerBackup && f.obs.last.RTT > 0 {
-			slowest = max(slowest, f.obs.last.RTT)
-			inUse++
-			young = young || f.obs.loss.starting || f.usedAgo(now) < unbounded
-		}
-	}
-	d := slowest * lingerShare / 100
-	if young && !c.reg.Manual {
-		if c.linger == 0 {
-			return
-		}
-		d = noBound
-	}
-	// The program may close a subflow at any time, and all that is queued on the
-	// others is sent again then.
-	few := inUse < 2 && !c.reg.Manual
-	if few || inUse == 0 || e.watch == nil || d > c.linger*7/8 && d < c.linger*9/8 {
-		return
-	}
-	if err := e.watch.SetLinger(c.reg.Token, d); err != nil {
-		e.log.Debug("cannot bound the queues of a connection", "error", err)
-		return
-	}
-	c.linger = d
-}
-
-// unbounded is how long the queues of a connection grow as they like after a
-// subflow was put to use; noBound lets them.
-const (
-	unbounded = time.Second
-	noBound   = time.Minute
-)
-
-// lingerShare is how long a byte may stay on a subflow, in hundredths of the
-// round trip of the slowest one in use.
-const lingerShare = 125
-
 // sampleRTT takes what a reading shows of the paths: round trips, and that they
 // work.
 func (e *engine) sampleRTT(c *connection, now time.Time) {

@@ -31,6 +31,14 @@ type Reader interface {
 	Read() (Reading, error)
 }
 
+// Bounder is a Reader that can also bound what a connection holds unsent.
+type Bounder interface {
+	// BoundUnsent makes the connection take more data only while it holds fewer
+	// bytes that no subflow has got yet; 0 lifts the bound. It fails where the
+	// kernel has no such bound, or the program set its own.
+	BoundUnsent(bytes int) error
+}
+
 // Reading is the state of a connection at one moment.
 type Reading struct {
 	Info     uapi.Info

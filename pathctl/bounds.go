@@ -1,0 +1,102 @@
+package pathctl
+
+import (
+	"time"
+
+	"mpproxy/mptcpsock/uapi"
+)
+
+// What a path leaves behind when it dies waits behind what the others have in
+// their queues: two bounds keep those short.
+
+// lingerShare is how long a byte may stay on a subflow, in hundredths of what the
+// slowest one in use needs.
+const lingerShare = 125
+
+// unbounded is how long the queues of a connection grow as they like after a
+// subflow was put to use; noBound lets them.
+const (
+	unbounded = time.Second
+	noBound   = time.Minute
+)
+
+// A connection holds unsent what it sends in unsentTime, and unsentLeast at least.
+// The kernel hands all that is contiguous to a subflow at once, up to unsentMost (a
+// page fragment, net/mptcp/protocol.c, __subflow_push_pending): 52 ms at 5 Mbit/s. A
+// connection that sends that in no time needs no bound.
+const (
+	unsentTime  = 5 * time.Millisecond
+	unsentLeast = 6 << 10
+	unsentMost  = 32 << 10
+)
+
+// boundQueues keeps the queues of a connection's subflows as short as the
+// scheduler can bear: it must be able to fill the slowest one in use while the
+// others wait. A subflow that has just begun beside one that holds much would not
+// get off the ground: it is given time.
+func (e *engine) boundQueues(c *connection, now time.Time) {
+	var slowest time.Duration
+	var rate uint64
+	inUse, young := 0, false
+	for _, f := range c.subflows {
+		if f.established && !f.backup && !f.peerBackup && f.obs.last.RTT > 0 {
+			slowest = max(slowest, need(f.obs.last))
+			rate += min(f.obs.last.PacingRate, 1<<40)
+			inUse++
+			young = young || f.obs.loss.starting || f.usedAgo(now) < unbounded
+		}
+	}
+	d := slowest * lingerShare / 100
+	if young && !c.reg.Manual {
+		if c.linger == 0 {
+			return
+		}
+		d = noBound
+	}
+	// The program may close a subflow at any time, and all that is queued on the
+	// others is sent again then.
+	few := inUse < 2 && !c.reg.Manual
+	if !few || c.unsent > 0 {
+		e.boundUnsent(c, rate, d == noBound)
+	}
+	if few || inUse == 0 || e.watch == nil || d > c.linger*7/8 && d < c.linger*9/8 {
+		return
+	}
+	if err := e.watch.SetLinger(c.reg.Token, d); err != nil {
+		e.log.Debug("cannot bound the queues of a connection", "error", err)
+		return
+	}
+	c.linger = d
+}
+
+// need is for how long a subflow must have data under way to fill its path: a round
+// trip without the standing queue, which it needs not, and half of one for
+// acknowledgements that are late or come together.
+func need(t uapi.TCPInfo) time.Duration {
+	if t.MinRTT == 0 {
+		return t.RTT
+	}
+	return min(t.RTT, 3*t.MinRTT/2+4*t.RTTVar)
+}
+
+// boundUnsent bounds what a connection that sends rate bytes a second holds
+// unsent, where its owner can do that.
+func (e *engine) boundUnsent(c *connection, rate uint64, lift bool) {
+	b, ok := c.reg.Reader.(Bounder)
+	if !ok || c.reg.Manual || c.unboundable {
+		return
+	}
+	bytes := max(unsentLeast, int(rate*uint64(unsentTime/time.Microsecond)/1e6))
+	if lift || bytes > unsentMost {
+		bytes = 0
+	}
+	if bytes == c.unsent || bytes > c.unsent*3/4 && bytes < c.unsent*4/3 {
+		return
+	}
+	if err := b.BoundUnsent(bytes); err != nil {
+		e.log.Debug("cannot bound what a connection holds unsent", "error", err)
+		c.unboundable = true
+		return
+	}
+	c.unsent = bytes
+}
