@@ -24,6 +24,7 @@ type observation struct {
 	windowAt   time.Time // begin of the window
 	windowInfo uapi.TCPInfo
 	loss       lossCount
+	pace       pace
 	delivery   uint64
 	arrival    uint64
 	busy       bool
@@ -61,6 +62,7 @@ func (o *observation) add(t uapi.TCPInfo, now time.Time) {
 		o.closeWindow(t, now)
 	}
 	o.loss.add(t, now)
+	o.pace.add(t.Delivered, now)
 }
 
 // restarted reports whether t is of another socket than before: one with the
@@ -141,7 +143,7 @@ func (o *observation) view(f policy.Subflow, awake, now time.Time) policy.Subflo
 	f.LossRate, f.LossKnown = o.loss.rate, o.loss.known
 	f.LossFloor, f.FloorKnown = o.loss.least()
 	f.FreshLoss, f.Fresh = o.loss.since(t)
-	f.Starting = o.loss.starting
+	f.Starting, f.Share = o.loss.starting, o.pace.share(now)
 	f.Delivery, f.Pacing, f.Arrival = o.delivery, t.PacingRate, o.arrival
 	f.Unacked, f.Quiet = int(t.Unacked), t.LastDataReceived
 	f.Sent, f.Received, f.Busy = t.BytesAcked, t.BytesReceived, o.busy

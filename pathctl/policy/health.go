@@ -156,13 +156,17 @@ func (v *view) faultOf(s *sub, acts bool) fault {
 		return fault{}
 	case v.silent(s):
 		return fault{kind: isSilent, took: v.paths[s.path].Silent}
-	case s.Timeouts > 0 && s.RTO >= v.p.RTOThreshold && v.proven(s):
+	case s.Timeouts > 0 && s.RTO >= v.p.RTOThreshold && v.proven(s) && v.quiet(s):
 		return fault{kind: isTimedOut, took: s.RTO, limit: v.p.RTOThreshold}
 	case s.Stalled >= limit && v.proven(s):
 		return fault{kind: isStalled, took: s.Stalled, limit: limit}
 	}
 	return fault{}
 }
+
+// quiet tells the timer of a path that is silent from one that expired once because
+// what had been sent again was lost, too, while newer segments got through.
+func (v *view) quiet(s *sub) bool { return s.Timeouts > 1 || s.Stalled >= v.p.StallTimeout }
 
 // stallLimit is how long a healthy subflow may leave data in flight
 // unacknowledged. Where loss has blown up round trips before, the least one
@@ -175,12 +179,16 @@ func (v *view) stallLimit(s *sub) time.Duration {
 		rtt, spread = v.paths[s.path].RTT, 2*v.paths[s.path].RTT
 	case s.RTT == 0:
 		spread = unmeasured
-	case v.onTrial(s.Path):
+	case s.UsedAgo < trialPassed && v.onTrial(s.Path):
 		least := max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(s.MinRTT)))
 		return min(least+trialSpread, max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(rtt))+spread))
 	}
 	return max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(rtt))+spread)
 }
+
+// trialPassed is how long a subflow must be well for its path's past not to be held
+// against its round trips: what is in its queue then is its own.
+const trialPassed = 10 * time.Second
 
 // trialSpread is how much longer a path with a past may take than its least round
 // trip says.
@@ -233,7 +241,7 @@ func (v *view) loses(s *sub) bool {
 	if _, known := v.watching(s.ID, SignLoss); known {
 		threshold /= 2
 	}
-	return v.lasting(s.ID, SignLoss, s.FloorKnown && s.LossFloor >= threshold, v.p.LossTime)
+	return v.lasting(s.ID, SignLoss, s.FloorKnown && s.LossFloor >= threshold && !s.overflows(), v.p.LossTime)
 }
 
 // A path that has given trouble is on trial when it is used after that: for a time
@@ -258,8 +266,15 @@ func (v *view) subflowLosesLess(i int) bool {
 }
 
 // overflows reports whether a subflow's losses are those of a queue that it has
-// filled itself while it looks for its rate.
-func (s *sub) overflows() bool { return s.Starting && s.RTT >= 3*s.MinRTT/2 }
+// filled itself: while it looks for its rate, or, with bbr, when it takes the path for
+// faster than it is. As much as ever gets through then, and round trips are long.
+// What a path loses by itself is missing.
+func (s *sub) overflows() bool {
+	return (s.Starting || s.Share >= fullShare) && s.RTT >= 3*s.MinRTT/2
+}
+
+// fullShare of the best rate is as much as ever: seconds differ by a tenth.
+const fullShare = 0.8
 
 // lossNow is how much a subflow loses all the time, or, on trial, lately.
 func (s *sub) lossNow() (rate float64) {

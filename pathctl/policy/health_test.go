@@ -33,6 +33,10 @@ func TestFailure(t *testing.T) {
 		{name: "one packet lost", subs: with(func(s *Subflow) { s.Stalled, s.Unacked = 260*ms, 1 }), want: fine},
 		{name: "one packet lost, timer expired", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.Timeouts, s.RTO = 460*ms, 1, 1, 540*ms }), want: fine},
 		{name: "its retransmissions lost, too", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.Timeouts, s.RTO = 900*ms, 1, 2, 1090*ms }), want: gone, why: "RTO 1.09 s ≥ 500 ms on wifi"},
+		{name: "timer expired once while newer segments got through", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.Timeouts, s.RTO = 20*ms, 111, 1, 832*ms }), want: fine},
+		{name: "timer expired twice", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.Timeouts, s.RTO = 20*ms, 111, 2, 1660*ms }), want: gone, why: "RTO 1.66 s"},
+		{name: "stall on trial", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.RTT = 260*ms, 150, 200*ms }), memory: blamed, want: gone, why: "limit 250 ms"},
+		{name: "stall after the trial", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.RTT, s.UsedAgo = 260*ms, 150, 200*ms, 20*time.Second }), memory: blamed, want: fine},
 		{name: "RTO that nobody waits for", subs: with(func(s *Subflow) { s.RTO = 3 * time.Second }), want: fine},
 		{name: "loss begins", subs: two(lossy(on(1, "wifi"), 0.3)), want: fine, then: func(t *testing.T, p Plan, _ Memory) {
 			if p.Look == 0 || p.Look > 500*ms {
@@ -40,6 +44,9 @@ func TestFailure(t *testing.T) {
 			}
 		}},
 		{name: "loss lasts", subs: two(lossy(on(1, "wifi"), 0.3)), memory: lost, want: gone, why: "loss 30 % ≥ 20 % on wifi"},
+		{name: "loss of its own queue", subs: with(func(s *Subflow) { *s = lossy(*s, 0.3); s.Share, s.RTT = 0.95, 100*ms }), memory: lost, want: fine},
+		{name: "loss that shows in what gets through", subs: with(func(s *Subflow) { *s = lossy(*s, 0.3); s.Share, s.RTT = 0.7, 100*ms }), memory: lost, want: gone},
+		{name: "loss of a thin flow", subs: with(func(s *Subflow) { *s = lossy(*s, 0.3); s.Share = 1 }), memory: lost, want: gone},
 		{name: "loss that may pass", subs: two(lossy(on(1, "wifi"), 0.3)), memory: noise, want: fine},
 		{name: "little loss lasts", subs: two(lossy(on(1, "wifi"), 0.06)), memory: lost, want: fine},
 		{name: "half the threshold after more", subs: two(lossy(on(1, "wifi"), 0.12)), memory: lost, want: gone},

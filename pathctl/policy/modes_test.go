@@ -146,7 +146,7 @@ func TestStreaming(t *testing.T) {
 	some := func(c *Conn) { c.Sent, c.Pending = 1_000_000, 30_000 }
 	none := func(c *Conn) { c.Sent = 1_000_000 }
 	slow := on(1, "wifi")
-	slow.Timeouts, slow.RTO, slow.Unacked = 1, 1090*ms, 10
+	slow.Timeouts, slow.RTO, slow.Unacked, slow.Stalled = 1, 1090*ms, 10, 540*ms
 	in := on(1, "wifi")
 	in.Arrival, in.Quiet = 20_000, 10*ms
 	incoming := func(c *Conn) { c.Received = 20_000 }

@@ -113,6 +113,10 @@ type Subflow struct {
 	// Starting says that it still looks for its rate (slow start): what it
 	// loses now may be its own queue's.
 	Starting bool
+	// Share is how much got through in the last second, selectively
+	// acknowledged or not, beside the best second of the last half minute: 0 to
+	// 1; 0 until three seconds are known.
+	Share float64
 	// Delivery is the rate of acknowledged bytes in the last window, in bytes
 	// a second; Pacing is the kernel's pacing rate.
 	Delivery, Pacing uint64
