@@ -87,7 +87,7 @@ func (c *Client) Signal(p netpath.Path) (dBm int, ok bool) { return c.monitor.Si
 func (c *Client) SourceRouting() (bool, error) { return c.monitor.SourceRouting() }
 
 // Kernel returns what is registered with the kernel's path manager.
-func (c *Client) Kernel() KernelStatus { return c.kernel.status() }
+func (c *Client) Kernel() KernelStatus { return c.kernel.status(c.steering.Load()) }
 
 // Notices returns what else on this host has a say about subflows.
 func (c *Client) Notices() []coexist.Notice {

@@ -144,7 +144,7 @@ func (c *Concentrator) Decisions(n uint64) ([]Decision, uint64, <-chan struct{})
 }
 
 // Kernel is as Client.Kernel.
-func (c *Concentrator) Kernel() KernelStatus { return c.kernel.status() }
+func (c *Concentrator) Kernel() KernelStatus { return c.kernel.status(c.steering.Load()) }
 
 // Snapshot is as Client.Snapshot.
 func (c *Concentrator) Snapshot(ctx context.Context) (Snapshot, bool) {

@@ -34,6 +34,9 @@ type KernelStatus struct {
 	Problem   error  // why not active, or what could not be done
 	UserSpace bool   // mpproxy itself is the path manager
 	Timeouts  string // how timeouts are noticed; with UserSpace
+	// EventGaps counts the times that events of the kernel were lost, each of which
+	// had every connection read anew; with UserSpace.
+	EventGaps uint64
 	// NoEBPF says why timeouts are not noticed by eBPF, which is fastest; nil if
 	// they are, or with the kernel's path manager.
 	NoEBPF error
@@ -67,7 +70,14 @@ func newKernel(role string, firstID uapi.AddrID, dir string, log *slog.Logger) *
 	return k
 }
 
-func (k *kernel) status() KernelStatus { return *k.state.Load() }
+// status adds what s, which may be nil, has counted.
+func (k *kernel) status(s *steering) KernelStatus {
+	st := *k.state.Load()
+	if s != nil {
+		st.EventGaps = s.engine.lost.Load()
+	}
+	return st
+}
 
 // open connects to the kernel and puts back what a crash left behind. Without
 // the family or the capability the program goes on: status says so.
@@ -131,7 +141,7 @@ func (k *kernel) apply(ctx context.Context, want []mptcppm.Endpoint, limits func
 	if err != nil {
 		st.Endpoints = len(have)
 	}
-	if old := k.status(); err != nil && (old.Problem == nil || old.Problem.Error() != err.Error()) && ctx.Err() == nil {
+	if old := k.state.Load(); err != nil && (old.Problem == nil || old.Problem.Error() != err.Error()) && ctx.Err() == nil {
 		level := slog.LevelWarn
 		if errors.Is(err, mptcppm.ErrPermission) && errors.Is(k.cannotSteer, mptcppm.ErrPermission) {
 			level = slog.LevelDebug // it has been said

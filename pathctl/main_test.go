@@ -90,7 +90,7 @@ func report(c controller, k *kernel, done <-chan error) error {
 			fmt.Println("controller ready")
 		case <-tick.C:
 		}
-		s := k.status()
+		s := k.status(nil)
 		now := fmt.Sprintf("status active=%v endpoints=%d foreign=%q problem=%q", s.Active, s.Endpoints, s.Foreign, fmt.Sprint(s.Problem))
 		if now != last && ready == nil {
 			last = now

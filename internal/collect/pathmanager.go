@@ -13,5 +13,5 @@ func PathManager(k pathctl.KernelStatus) status.PathManager {
 	if k.UserSpace {
 		backend = config.PathManagerUserSpace
 	}
-	return status.PathManager{Backend: string(backend), Timeouts: k.Timeouts, Endpoints: k.Endpoints, Active: k.Active}
+	return status.PathManager{Backend: string(backend), Timeouts: k.Timeouts, EventGaps: k.EventGaps, Endpoints: k.Endpoints, Active: k.Active}
 }

@@ -87,6 +87,9 @@ func (p *printer) pathManager(s Status) {
 	}
 	if s.PathManager.Backend == "userspace" {
 		p.printf("Subflows by mpproxy itself, timeouts noticed by %s%s\n", s.PathManager.Timeouts, routing)
+		if n := s.PathManager.EventGaps; n > 0 {
+			p.printf("         gaps in the kernel's events: %d; after each every connection was read anew\n", n)
+		}
 		return
 	}
 	p.printf("Subflows by the kernel's path manager: %s, %d endpoints%s\n", state, s.PathManager.Endpoints, routing)

@@ -166,7 +166,7 @@ func samples() map[string]Status {
 	concentrator := base
 	concentrator.Program, concentrator.Socks, concentrator.Paths, concentrator.Server = Concentrator, nil, []Path{}, Server{}
 	concentrator.Listen, concentrator.Security = []string{"[::]:8443"}, "tls"
-	concentrator.PathManager = PathManager{Backend: "userspace", Timeouts: "polling (privileges are missing: eBPF needs CAP_BPF)", Active: true}
+	concentrator.PathManager = PathManager{Backend: "userspace", Timeouts: "polling (privileges are missing: eBPF needs CAP_BPF)", EventGaps: 3, Active: true}
 	concentrator.Missing = []Missing{{What: "CAP_BPF", Effect: "slower", Advice: "give it"}}
 	concentrator.Connections = []Connection{{
 		ID: 9, Destination: "www.example.org:443", User: "bob", Peer: "192.0.2.10:40001", Mode: "handover", Opened: now.Add(-time.Minute), Protocol: "mptcp",

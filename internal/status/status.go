@@ -59,6 +59,7 @@ type Server struct {
 type PathManager struct {
 	Backend       string `json:"backend"`            // "kernel" or "userspace": who makes the subflows now
 	Timeouts      string `json:"timeouts,omitempty"` // how timeouts are noticed; with "userspace"
+	EventGaps     uint64 `json:"event_gaps"`         // times that events of the kernel were lost; with "userspace"
 	Endpoints     int    `json:"endpoints"`
 	Active        bool   `json:"active"`
 	SourceRouting bool   `json:"source_routing"`
