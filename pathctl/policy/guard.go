@@ -31,7 +31,11 @@ func (v *view) guard() {
 		if i != best && s.inUse() {
 			kind = v.harm(s, &v.subs[best], total, starved)
 		}
-		if v.lasting(s.ID, SignPoor, kind != none, v.p.GuardTime) && (harmful == nowhere || s.Delivery < v.subs[harmful].Delivery) {
+		limit := v.p.GuardTime
+		if kind == lags { // a round trip does not change its mind
+			limit /= 4
+		}
+		if v.lasting(s.ID, SignPoor, kind != none, limit) && (harmful == nowhere || s.Delivery < v.subs[harmful].Delivery) {
 			harmful, why = i, v.explain(s, kind)
 		}
 	}
@@ -69,6 +73,7 @@ const (
 	loses
 	bloats
 	starves
+	lags
 )
 
 func (v *view) harm(s, best *sub, total uint64, starved bool) harmKind {
@@ -81,8 +86,18 @@ func (v *view) harm(s, best *sub, total uint64, starved bool) harmKind {
 		return bloats
 	case starved && (s.RTT > 2*best.RTT || s.LossKnown && s.LossRate >= v.p.GuardLoss):
 		return starves
+	case v.lagging(s, best, total):
+		return lags
 	}
 	return none
+}
+
+// lagging reports whether a path carries little and is far away: the end of what is
+// sent waits longer for its part than that part would have taken on the best path.
+// While it looks for its rate it may become a good one.
+func (v *view) lagging(s, best *sub, total uint64) bool {
+	far := s.MinRTT >= time.Duration(v.p.GuardBloat*float64(best.RTT)) && s.MinRTT-best.RTT >= v.p.GuardFar
+	return far && best.RTT > 0 && s.Busy && !s.Starting && float64(s.Delivery) < v.p.GuardFarShare*float64(total)
 }
 
 func (v *view) explain(s *sub, kind harmKind) string {
@@ -91,6 +106,9 @@ func (v *view) explain(s *sub, kind harmKind) string {
 		return fmt.Sprintf("%s loses %s and carries less than %s", s.label(), percent(s.LossRate), percent(v.p.GuardShare))
 	case bloats:
 		return fmt.Sprintf("RTT %s, at its least %s, on %s, which carries less than %s", words(s.RTT), words(s.MinRTT), s.label(), percent(v.p.GuardShare))
+	}
+	if kind == lags {
+		return fmt.Sprintf("%s carries less than %s and answers after %s", s.label(), percent(v.p.GuardFarShare), words(s.MinRTT))
 	}
 	return fmt.Sprintf("%s (RTT %s) holds %s back", s.label(), words(s.RTT), v.m.Best)
 }

@@ -13,6 +13,9 @@ func TestAggregate(t *testing.T) {
 	bloated := busy(on(2, "dsl"), 40_000)
 	bloated.RTT = 600 * ms
 	far := busy(estab(2, "dsl", 90*ms), 200_000)
+	distant := busy(estab(2, "dsl", 400*ms), 120_000)
+	growing := distant
+	growing.Starting = true
 	poor := Memory{Watches: []Watch{{2, SignPoor, 27 * time.Second}}}
 	had := Memory{Best: "wifi", Mark: 1_200_000, At: 29 * time.Second, Watches: poor.Watches}
 	aside := Memory{Notes: []Note{{Path: "dsl", Why: "loss", Failures: 1, Until: 35 * time.Second}}}
@@ -39,6 +42,9 @@ func TestAggregate(t *testing.T) {
 		{name: "guard: starved, but not by a path as good", subs: []Subflow{busy(on(1, "wifi"), 500_000), busy(on(2, "dsl"), 200_000)}, paths: ways(wifi(), dsl()), memory: had, conn: waiting, want: "1 2"},
 		{name: "guard: nothing to send", subs: []Subflow{busy(on(1, "wifi"), 500_000), far}, paths: ways(wifi(), dsl()), memory: had, want: "1 2"},
 		{name: "guard: the best path itself is worse", subs: []Subflow{lossy(busy(on(1, "wifi"), 500_000), 0.05), far}, paths: ways(wifi(), dsl()), memory: had, conn: waiting, want: "1 2"},
+		{name: "guard: far and little", subs: []Subflow{busy(on(1, "wifi"), 1_000_000), distant}, paths: ways(wifi(), dsl()), memory: poor, want: "1 2b", why: "dsl carries less than 15 %"},
+		{name: "guard: far, and still looking for its rate", subs: []Subflow{busy(on(1, "wifi"), 1_000_000), growing}, paths: ways(wifi(), dsl()), memory: poor, want: "1 2"},
+		{name: "guard: far, with a good share", subs: []Subflow{busy(on(1, "wifi"), 500_000), distant}, paths: ways(wifi(), dsl()), memory: poor, want: "1 2"},
 		{name: "set aside", subs: []Subflow{on(1, "wifi"), backedUp(on(2, "dsl"))}, paths: ways(wifi(), dsl()), memory: aside, want: "1 2b"},
 		{name: "tried again", subs: []Subflow{on(1, "wifi"), backedUp(on(2, "dsl"))}, paths: ways(wifi(), dsl()), memory: over, want: "1 2", why: "dsl is usable"},
 		{name: "set aside but alone", subs: []Subflow{backedUp(on(2, "dsl"))}, paths: ways(down(wifi()), dsl()), memory: aside, want: "2"},

@@ -35,8 +35,8 @@ type Params struct {
 	ReturnAfter, Linger time.Duration
 
 	// aggregate's guard, also of lazy.
-	GuardLoss, GuardShare, GuardBloat, GuardStarved float64
-	GuardQueue, GuardTime, GuardMemory              time.Duration
+	GuardLoss, GuardShare, GuardBloat, GuardStarved, GuardFarShare float64
+	GuardQueue, GuardTime, GuardMemory, GuardFar                   time.Duration
 
 	// interactive.
 	RTTRatio, RTTUrgent         float64
@@ -123,8 +123,12 @@ func DefaultParams(mode Mode) Params {
 		GuardQueue: 200 * time.Millisecond,
 		// A fifth below its own best without loss or queue is not noise.
 		GuardStarved: 0.8,
-		GuardTime:    2 * time.Second,
-		GuardMemory:  10 * time.Second,
+		// What a far path of a ninth of the rate adds in five seconds, the wait for
+		// its last burst of 64 KB takes away.
+		GuardFarShare: 0.15,
+		GuardFar:      100 * time.Millisecond,
+		GuardTime:     2 * time.Second,
+		GuardMemory:   10 * time.Second,
 
 		// Paths of 20 and 60 ms are told apart with ±30 ms jitter smoothed;
 		// paths of 45 and 50 ms are the same.

@@ -238,6 +238,8 @@ var paramTable = []Param{
 	{"guard_bloat", Ratio, "1.5", "100", "A path with a small share is set aside when its round trip is this many times its least …", inMany, func(p *Params) any { return &p.GuardBloat }},
 	{"guard_queue", Duration, "10ms", "1m", "… and longer by at least this.", inMany, func(p *Params) any { return &p.GuardQueue }},
 	{"guard_starved", Ratio, "0", "1", "A slower path is set aside when the connection is below this share of what its best path alone had, and that path has neither loss nor queue.", inMany, func(p *Params) any { return &p.GuardStarved }},
+	{"guard_far_share", Ratio, "0", "0.5", "A path that is far away is set aside when it carries less than this share …", inMany, func(p *Params) any { return &p.GuardFarShare }},
+	{"guard_far", Duration, "10ms", "1m", "… where far is a round trip longer by this than the best path's, and guard_bloat times as long.", inMany, func(p *Params) any { return &p.GuardFar }},
 	{"guard_time", Duration, "100ms", "1m", "How long a path must do harm before it is set aside.", inMany, func(p *Params) any { return &p.GuardTime }},
 	{"guard_memory", Duration, "1s", "1h", "How long the best path's rate is remembered.", inMany, func(p *Params) any { return &p.GuardMemory }},
 
