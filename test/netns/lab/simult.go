@@ -13,7 +13,7 @@ import (
 // The kernel's own acceptance test for using two links at once
 // (tools/testing/selftests/net/mptcp/simult_flows.sh), through the whole proxy.
 var simultExperiment = experiment{
-	name: "simult", title: "simult_flows: the kernel's own five shapes, 16 MiB each way, against its own limit of time",
+	name: "simult", title: "simult_flows: five shapes, 16 MiB each way, against the limit of time of the kernel's test",
 	takes: 8 * time.Minute, run: simult,
 }
 
@@ -21,9 +21,12 @@ const (
 	simultRuns  = 10
 	simultWidth = 3
 	simultSize  = 16 << 20
-	// simultSlack is what the kernel's test adds to its limit: 400 ms that its
-	// program sleeps for the join, and 50 ms. Ours do not sleep.
+	// simultSlack and simultJoin are what the kernel's test adds to its limit: 50 ms,
+	// and 400 ms in which its program waits for the join before it sends. Its clock
+	// starts when the connection is there; ours when the application asks for one, so
+	// that three further round trips (TLS, request, HTTP) count.
 	simultSlack = 50 * time.Millisecond
+	simultJoin  = 400 * time.Millisecond
 )
 
 // shape is a pair of links: Mbit/s and ms one way.
@@ -46,10 +49,11 @@ func (s shape) links(seed uint64) []netns.LinkConfig {
 }
 
 // limit is the time that the kernel's test allows: that of the bytes at 90 % of
-// the sum of the rates, and some slack.
-func (s shape) limit() time.Duration {
-	return simultBytes(s) + simultSlack
-}
+// the sum of the rates, and some slack. strict leaves out what it grants for the
+// join.
+func (s shape) limit() time.Duration { return s.strict() + simultJoin }
+
+func (s shape) strict() time.Duration { return simultBytes(s) + simultSlack }
 
 func simultBytes(s shape) time.Duration {
 	return time.Duration(float64(simultSize) * 8 / (float64(s.rate1+s.rate2) * 1e6 * 0.9) * float64(time.Second))
@@ -117,33 +121,37 @@ func simultRun(ctx context.Context, l *lab, a arm, s shape, seed uint64, cases *
 }
 
 func simultResult(arms []arm, cases *tally[time.Duration]) result {
-	samples := sheet{header: []string{"case", "shape", "direction", "run", "seconds", "share_of_sum", "limit_s"}}
+	samples := sheet{header: []string{"case", "shape", "direction", "run", "seconds", "share_of_sum", "limit_s", "strict_limit_s"}}
 	fig := figure{
 		title: "simult_flows through the proxy, all shapes, both directions", x: "transfer time / the kernel's limit", y: "CDF",
-		xMin: 0.8, xMax: 2, yMin: 0, yMax: 1,
+		xMin: 0.8, xMax: 1.4, yMin: 0, yMax: 1,
 	}
 	var res result
 	var relative [2][]float64
 	for _, s := range shapes {
 		for _, direction := range directions {
 			var share [2]measure.Distribution
-			var within int
 			for k, a := range arms {
 				var all []float64
 				for n, took := range cases.of(simultCase(a, s, direction)) {
-					samples.add(a.label, s, direction, n, took.Seconds(), s.share(took), s.limit().Seconds())
+					samples.add(a.label, s, direction, n, took.Seconds(), s.share(took), s.limit().Seconds(), s.strict().Seconds())
 					all = append(all, 100*s.share(took))
 					relative[k] = append(relative[k], took.Seconds()/s.limit().Seconds())
-					if k == 1 && took <= s.limit() {
-						within++
-					}
 				}
 				share[k] = measure.NewDistribution(all)
 			}
 			n := share[1].Len()
-			res.rows = append(res.rows,
-				row{Quantity: fmt.Sprintf("%v, %s: share of the sum", s, direction), Unit: "%", Stock: share[0].Median(), Ours: share[1].Median(), Runs: n},
-				row{Quantity: fmt.Sprintf("%v, %s: runs within the limit", s, direction), Unit: "%", Stock: 100 * shareWithin(cases.of(simultCase(arms[0], s, direction)), s.limit()), Ours: 100 * float64(within) / float64(n), Aim: "100", Met: within == n && n > 0, Runs: n})
+			res.rows = append(res.rows, row{Quantity: fmt.Sprintf("%v, %s: share of the sum", s, direction), Unit: "%", Stock: share[0].Median(), Ours: share[1].Median(), Runs: n})
+			for _, limit := range []struct {
+				name string
+				d    time.Duration
+			}{{"the kernel's limit", s.limit()}, {"the limit without its 400 ms for the join", s.strict()}} {
+				within := shareWithin(cases.of(simultCase(arms[1], s, direction)), limit.d)
+				res.rows = append(res.rows, row{
+					Quantity: fmt.Sprintf("%v, %s: runs within %s", s, direction, limit.name), Unit: "%",
+					Stock: 100 * shareWithin(cases.of(simultCase(arms[0], s, direction)), limit.d), Ours: 100 * within, Aim: "100", Met: within == 1, Runs: n,
+				})
+			}
 		}
 	}
 	for k, a := range arms {
