@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"mpproxy/test/netns/link"
 )
 
@@ -67,30 +69,30 @@ func playVictim(dir string) {
 
 func TestSweep(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	alive, err := newTempDir()
+	alive, err := NewTempDir(tempPrefix)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead, err := newTempDir()
+	dead, err := NewTempDir(tempPrefix)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead.lock.Close() // as the end of its program would
-	third, err := newTempDir()
+	unix.Close(dead.lock) // as the end of its program would
+	third, err := NewTempDir(tempPrefix)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(alive.path); err != nil {
+	if _, err := os.Stat(alive.Path); err != nil {
 		t.Errorf("the directory of a living program: %v", err)
 	}
-	if _, err := os.Stat(dead.path); !os.IsNotExist(err) {
+	if _, err := os.Stat(dead.Path); !os.IsNotExist(err) {
 		t.Errorf("the directory of a dead program: %v", err)
 	}
-	for _, d := range []*tempDir{alive, third} {
-		if err := d.remove(); err != nil {
+	for _, d := range []*TempDir{alive, third} {
+		if err := d.Remove(); err != nil {
 			t.Error(err)
 		}
-		if _, err := os.Stat(d.path); !os.IsNotExist(err) {
+		if _, err := os.Stat(d.Path); !os.IsNotExist(err) {
 			t.Errorf("after remove: %v", err)
 		}
 	}

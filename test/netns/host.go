@@ -48,7 +48,7 @@ type NameEntry struct {
 type Host struct {
 	name   string
 	dir    string
-	ownDir *tempDir // to be removed by Close; may be nil
+	ownDir *TempDir // to be removed by Close; may be nil
 	logf   func(format string, args ...any)
 	nsFile *os.File
 	work   chan task
@@ -83,7 +83,7 @@ func NewHost(ctx context.Context, c HostConfig) (*Host, error) {
 	}
 	if err := h.makeDirs(c.Dir); err != nil {
 		if h.ownDir != nil {
-			err = errors.Join(err, h.ownDir.remove())
+			err = errors.Join(err, h.ownDir.Remove())
 		}
 		return nil, err
 	}
@@ -103,10 +103,10 @@ func NewHost(ctx context.Context, c HostConfig) (*Host, error) {
 func (h *Host) makeDirs(base string) error {
 	if base == "" {
 		var err error
-		if h.ownDir, err = newTempDir(); err != nil {
+		if h.ownDir, err = NewTempDir(tempPrefix); err != nil {
 			return fmt.Errorf("netns: %w", err)
 		}
-		base = h.ownDir.path
+		base = h.ownDir.Path
 	}
 	h.dir = filepath.Join(base, h.name)
 	for _, sub := range []string{"home", "tmp", "etc"} {
@@ -223,7 +223,7 @@ func (h *Host) Close() error {
 		h.nsFile.Close()
 	}
 	if h.ownDir != nil {
-		errs = append(errs, h.ownDir.remove())
+		errs = append(errs, h.ownDir.Remove())
 	}
 	return errors.Join(errs...)
 }

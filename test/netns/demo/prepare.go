@@ -8,11 +8,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"mpproxy/test/netns"
 	"mpproxy/test/netns/rig"
 )
 
@@ -67,42 +65,11 @@ func prepare() (dir string, err error) {
 // makeDir makes the directory and lets this program, the go command and the
 // harness keep their temporary files in it.
 func makeDir() (string, error) {
-	sweep(os.TempDir())
-	dir, err := os.MkdirTemp("", dirPrefix)
+	dir, err := netns.NewTempDir(dirPrefix)
 	if err != nil {
-		return dir, err
+		return "", err
 	}
-	if err := lock(dir); err != nil {
-		return dir, err
-	}
-	return dir, errors.Join(os.Setenv(envDir, dir), os.Setenv("TMPDIR", dir), os.Setenv("GOTMPDIR", dir))
-}
-
-// lock marks a directory as in use as long as this program lives.
-func lock(dir string) error {
-	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err == nil {
-		err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) // fd stays open
-	}
-	if err != nil {
-		return fmt.Errorf("locking %s: %w", dir, err)
-	}
-	return nil
-}
-
-// sweep removes what demonstrations that were killed have left.
-func sweep(tmp string) {
-	found, _ := filepath.Glob(filepath.Join(tmp, dirPrefix+"*"))
-	for _, dir := range found {
-		fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			continue // another user's, or gone
-		}
-		if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil {
-			_ = os.RemoveAll(dir) // tidying up only
-		}
-		_ = unix.Close(fd)
-	}
+	return dir.Path, errors.Join(os.Setenv(envDir, dir.Path), os.Setenv("TMPDIR", dir.Path), os.Setenv("GOTMPDIR", dir.Path))
 }
 
 // explain says in a sentence what is missing and what to do, for what a new

@@ -27,9 +27,11 @@ func Enter(ctx context.Context, packages ...string) (dir string, remove func() e
 	if dir != "" {
 		return dir, remove, netns.Enter()
 	}
-	if dir, err = os.MkdirTemp("", "mpproxy-programs-"); err != nil {
+	temp, err := netns.NewTempDir("mpproxy-programs-")
+	if err != nil {
 		return "", remove, err
 	}
+	dir, remove = temp.Path, temp.Remove
 	// Programs are run as other users, too.
 	if err := errors.Join(os.Chmod(dir, 0o755), Build(ctx, dir, packages...)); err != nil {
 		return "", remove, errors.Join(err, remove())
