@@ -24,6 +24,10 @@ type Observer interface {
 
 // observe tells o of a leg and returns how to tell it of the end. A leg that is
 // plain TCP has no token, and nothing to decide about.
+//
+// On the client it comes before the leg's first flight and not beside it: the
+// second subflow is asked for when that has been acknowledged, and often waited
+// for a goroutine that told of the leg meanwhile.
 func observe(o Observer, leg *mptcpsock.Conn, s Stream) (ended func()) {
 	if o == nil {
 		return func() {}
@@ -32,18 +36,6 @@ func observe(o Observer, leg *mptcpsock.Conn, s Stream) (ended func()) {
 	if err != nil {
 		return func() {}
 	}
-	// Beside the leg's own first flight: the second subflow may be asked for
-	// when that has been acknowledged, so nothing may hold it up.
-	opened := make(chan struct{})
-	go tell(o, token, leg, s, opened)
-	return func() {
-		<-opened
-		o.Closed(token)
-	}
-}
-
-// tell is the goroutine that tells of a leg; whoever ends the leg waits for it.
-func tell(o Observer, token uapi.Token, leg *mptcpsock.Conn, s Stream, opened chan<- struct{}) {
-	defer close(opened)
 	o.Opened(token, leg, s)
+	return func() { o.Closed(token) }
 }
