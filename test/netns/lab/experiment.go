@@ -66,6 +66,9 @@ func (l *lab) rig(ctx context.Context, c rig.Config) (*rig.Rig, error) {
 	if err == nil && l.verbose {
 		_, err = r.Client.Start(ctx, netns.Spec{Path: r.ClientBinary(), Args: []string{"events", "-f", "--config", r.ClientConfig()}, Name: "decisions"})
 	}
+	if err == nil && l.verbose {
+		_, err = r.Concentrator.Start(ctx, netns.Spec{Path: r.ServerBinary(), Args: []string{"events", "-f", "--config", r.ServerConfig()}, Name: "decisions"})
+	}
 	return r, err
 }
 
