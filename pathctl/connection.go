@@ -26,6 +26,7 @@ type connection struct {
 	ended       map[subflowKey]ending
 	nextID      policy.SubflowID
 	memory      policy.Memory
+	taught      bool   // what other connections have learned
 	looks       uint64 // that were recorded
 	served      bool   // not ours, and given its subflows
 	looked      bool   // its policy was asked, or its sockets were read

@@ -71,8 +71,9 @@ type engine struct {
 	awake time.Time // the end of the last standstill
 	// ids gives each local address an MPTCP address id that stays the same
 	// while the program runs.
-	ids    map[netip.Addr]uapi.AddrID
-	health map[string]*health
+	ids     map[netip.Addr]uapi.AddrID
+	health  map[string]*health
+	lessons map[string]lesson
 	// announce lists the addresses that a concentrator tells its clients.
 	announce []netip.Addr
 	// leaveStrangers leaves other programs' connections to another controller.
@@ -95,14 +96,15 @@ type engine struct {
 func newEngine(role policy.Role, cmds commands, events events, watch *rtowatch.Watcher, announce []netip.Addr, log *slog.Logger) *engine {
 	e := &engine{
 		role: role, log: log, cmds: cmds, watch: watch, announce: announce,
-		events: events,
-		inbox:  make(chan func(time.Time), inboxSize),
-		ended:  make(chan struct{}),
-		conns:  make(map[uapi.Token]*connection),
-		upAt:   make(map[string]time.Time),
-		ids:    make(map[netip.Addr]uapi.AddrID),
-		health: make(map[string]*health),
-		prober: handshake{},
+		events:  events,
+		inbox:   make(chan func(time.Time), inboxSize),
+		ended:   make(chan struct{}),
+		conns:   make(map[uapi.Token]*connection),
+		upAt:    make(map[string]time.Time),
+		ids:     make(map[netip.Addr]uapi.AddrID),
+		health:  make(map[string]*health),
+		lessons: make(map[string]lesson),
+		prober:  handshake{},
 	}
 	e.troubled.Store(&map[string]time.Time{})
 	e.latencies.Store(&map[string]latency{})
@@ -389,8 +391,14 @@ func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
 // act asks a connection's policy and carries out what it says.
 func (e *engine) act(ctx context.Context, c *connection, now time.Time) {
 	conn, paths, before := c.view(e.awake, now), e.pathsFor(c, now), c.memory
+	if !c.taught {
+		c.taught = true
+		e.teach(c, conn, now)
+		before = c.memory
+	}
 	plan, memory := policy.Decide(conn, paths, before)
 	c.memory = memory
+	e.learn(conn, before, memory, now)
 	outcomes := e.reconcile(ctx, c, Steps(conn, memory, plan), now)
 	e.probe(ctx, c, plan.Probe, now)
 	e.record(c, Look{When: now, Conn: conn, Paths: paths, Memory: before, Plan: plan, Outcomes: outcomes})

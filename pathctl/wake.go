@@ -98,6 +98,7 @@ func (e *engine) woke(asleep time.Duration) func(time.Time) {
 	return func(now time.Time) {
 		e.decide(nil, ActionPath, "all", ReasonResumed, fmt.Sprintf("the machine has slept for %s: looking at everything anew", asleep.Round(time.Second)))
 		clear(e.health)
+		clear(e.lessons)
 		e.publish(now)
 		for _, c := range e.conns {
 			c.memory.Notes, c.memory.Watches = nil, nil

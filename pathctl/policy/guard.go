@@ -25,7 +25,7 @@ func (v *view) guard() {
 	}
 	v.remember(&v.subs[best])
 	starved := v.starved(best, total)
-	harmful, why := nowhere, ""
+	harmful, why, what := nowhere, "", none
 	for i := range v.subs {
 		s, kind := &v.subs[i], none
 		if i != best && s.inUse() {
@@ -36,13 +36,18 @@ func (v *view) guard() {
 			limit /= 4
 		}
 		if v.lasting(s.ID, SignPoor, kind != none, limit) && (harmful == nowhere || s.Delivery < v.subs[harmful].Delivery) {
-			harmful, why = i, v.explain(s, kind)
+			harmful, why, what = i, v.explain(s, kind), kind
 		}
 	}
 	if harmful == nowhere {
 		return
 	}
 	v.blame(v.subs[harmful].Path, why, true)
+	if what == lags {
+		n, _ := v.note(v.subs[harmful].Path)
+		n.Far = v.subs[best].Path
+		v.setNote(n)
+	}
 	v.m.Mark, v.m.At = 0, 0
 	v.unwatch(isPoor) // see what it helps before the next
 }

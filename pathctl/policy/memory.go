@@ -64,6 +64,9 @@ type Note struct {
 	// Until is the age to which the path is on probation: not chosen while
 	// another one works, and backup where all paths are in use.
 	Until time.Duration
+	// Far is the path that this one is too far away from, to be of use beside it: no
+	// matter of this connection only.
+	Far string `json:",omitempty"`
 }
 
 // Carried is how many bytes a subflow had carried, both ways.
@@ -92,15 +95,17 @@ const (
 // a client behind a moving NAT has many.
 const maxNotes = 16
 
-// note returns what is held against a path.
-func (v *view) note(path string) (Note, bool) {
-	for _, n := range v.m.Notes {
+// Note returns what is held against a path, if anything is.
+func (m *Memory) Note(path string) (Note, bool) {
+	for _, n := range m.Notes {
 		if n.Path == path {
 			return n, true
 		}
 	}
 	return Note{}, false
 }
+
+func (v *view) note(path string) (Note, bool) { return v.m.Note(path) }
 
 // probation is how long a path is still not to be chosen.
 func (v *view) probation(path string) time.Duration {
@@ -122,7 +127,7 @@ func (v *view) blame(path, why string, atOnce bool) {
 	if known && v.c.Age-n.Until > v.p.Forgive {
 		n.Failures = 0
 	}
-	n.Path, n.Why = path, why
+	n.Path, n.Why, n.Far = path, why, ""
 	n.Failures++
 	doublings := n.Failures - 1
 	if !atOnce {
