@@ -22,8 +22,8 @@ build: ## build both programs into bin/
 demo: ## show the whole system over two emulated links, live
 	@$(GO) run ./test/netns/demo
 
-test: ## run all tests (about 4 minutes as root)
-	$(GO) test -timeout 15m ./...
+test: ## run all tests, and say what was left out (about 4 minutes)
+	@$(GO) test -timeout 15m -json ./... | $(GO) run ./test/report
 
 check: ## formatting, vet, static analysis, import directions, race detector
 	@unformatted=$$($(GO) run $(GOFUMPT) -l .); if [ -n "$$unformatted" ]; then echo "not formatted (run gofumpt -w):"; echo "$$unformatted"; exit 1; fi
