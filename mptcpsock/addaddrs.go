@@ -15,7 +15,7 @@ import (
 // lets the connection use further local addresses, IPv4 and IPv6 in one call. A
 // client opens a subflow from each, to the peer's address of the same family, and
 // waits for the outcome; a port is the one to bind. A server announces each to
-// the peer (ADD_ADDR), which decides for itself; where a port is given, the
+// the peer (ADD_ADDR, RFC 8684 section 3.4.1), which decides for itself; where a port is given, the
 // caller listens there. Under a service or mode it decides when to use the
 // paths of these addresses.
 //

@@ -63,8 +63,9 @@ func (op operation) destroy(ctx context.Context, pair Pair) error {
 	return nil
 }
 
-// SetPriority makes a subflow a backup, or normal, and tells the peer (MP_PRIO).
-// Errors are those of CloseSub.
+// SetPriority makes a subflow a backup, or normal, and tells the peer (MP_PRIO,
+// RFC 8684 section 3.3.8, Linux 6.0). Errors are those of CloseSub, ErrInvalid for
+// a priority that is none, and ErrNotEstablished.
 func (c *Conn) SetPriority(ctx context.Context, id uapi.SubflowID, prio Priority) error {
 	op, err := c.beginManual("set priority "+prio.String(), fmt.Sprint(id))
 	if err != nil {
@@ -100,7 +101,8 @@ func (op operation) prioritise(ctx context.Context, id uapi.SubflowID, prio Prio
 }
 
 // Prefer makes the given subflows normal and all others backups, in this order,
-// so that there is a normal one at every moment. Errors are those of CloseSub.
+// so that there is a normal one at every moment. Errors are those of SetPriority;
+// ErrInvalid when no subflow is given.
 func (c *Conn) Prefer(ctx context.Context, ids ...uapi.SubflowID) error {
 	op, err := c.beginManual("prefer subflows", fmt.Sprint(ids))
 	if err != nil {

@@ -183,7 +183,9 @@ const handOver = 5 * time.Second
 // Attach takes a connection under control that was dialled or accepted without
 // a Controller, in the way of the zero Steering. A connection that began before
 // the Controller was opened belongs to the kernel's path manager: it can be
-// watched, and what would change it fails with ErrKernelManaged.
+// watched, and what would change it fails with ErrKernelManaged. errors.Is tells
+// ErrNotMultipath, ErrNoController when ctl is closed, ErrInvalid when another Conn
+// has the connection, and net.ErrClosed.
 func (ctl *Controller) Attach(c *Conn) error { return ctl.attach(c, birth{late: true}) }
 
 // birth is what a connection begins its life under control with.

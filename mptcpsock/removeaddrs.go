@@ -6,20 +6,20 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
-
-	"mpproxy/mptcpsock/uapi"
-	"mpproxy/pathctl/mptcppm"
 )
 
 // RemoveAddrs is TCP_MULTIPATH_REMOVE during a connection (RFC 6897 section
 // 5.3.3): the connection stops using local addresses. Where no other subflow
 // would be left, it opens one first from another address that it may use, or
 // waits, on a server that has announced one, for the peer to join it. Then the
-// peer is told (RM_ADDR), and the subflows from the addresses are closed; what
-// was under way on them is sent again on the others. When there is no alternative
-// nothing happens, and the error is ErrLastSubflow. ErrUnknownAddress is that of
-// an address which is not in use.
+// peer is told (RM_ADDR, RFC 8684 section 3.4.2), and the subflows from the
+// addresses are closed; what was under way on them is sent again on the others.
+// That takes four round trips at least, and 2 s at most besides what the
+// alternative takes, since the others run dry before: docs/api.md says why. When
+// there is no alternative nothing happens, and the error is ErrLastSubflow.
+// ErrUnknownAddress is that of an address which is not in use; ErrInvalid,
+// ErrNoController, ErrNotMultipath, net.ErrClosed and, when no alternative could
+// be opened, the errors of OpenSub are told by errors.Is too.
 func (c *Conn) RemoveAddrs(ctx context.Context, addrs ...netip.AddrPort) error {
 	op, err := c.begin("remove local addresses", fmt.Sprint(addrs))
 	if err != nil {
@@ -139,84 +139,4 @@ func (op operation) forbid(gone map[netip.Addr]bool) {
 	for a := range gone {
 		delete(op.rec.told, a)
 	}
-}
-
-// end closes the subflows and tells the peer. The kernel sends RM_ADDR on the
-// first subflow in its list, so the initial one, with address id 0, is closed
-// before: its option would go down with it. Any other id is forgotten by the
-// kernel with its last subflow, and has to be taken back first.
-//
-// The peer's kernel keeps the initial subflow's socket when RM_ADDR makes it close
-// that, and closes it a second time when TCP is done with it, each time giving all
-// that is not acknowledged to the others (net/mptcp/protocol.c, __mptcp_close_ssk).
-// So the subflow's own end gets the time to arrive there before.
-func (op operation) end(ctx context.Context, gone map[netip.Addr]bool) error {
-	leaves := func(s Subflow) bool { return gone[s.Local.Addr()] }
-	ids := op.addrIDs(gone)
-	for id := range ids {
-		if id == 0 {
-			continue
-		}
-		if err := op.tellRemoved(ctx, id); err != nil {
-			return err
-		}
-	}
-	trip, err := op.closeThose(ctx, leaves)
-	if !ids[0] {
-		return err
-	}
-	select {
-	case <-time.After(trip):
-	case <-ctx.Done(): // the peer is told all the same
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), handOver)
-		defer cancel()
-	}
-	return errors.Join(err, op.tellRemoved(ctx, 0))
-}
-
-// tellRemoved sends RM_ADDR for an address id.
-func (op operation) tellRemoved(ctx context.Context, id uapi.AddrID) error {
-	err := op.ctl.cmds.Remove(ctx, op.rec.token, id)
-	if errors.Is(err, mptcppm.ErrNotFound) {
-		return nil
-	}
-	return err
-}
-
-// closeThose closes subflows and returns how long the news of it may take.
-func (op operation) closeThose(ctx context.Context, which func(Subflow) bool) (trip time.Duration, err error) {
-	subflows, err := op.conn.Subflows()
-	if err != nil {
-		return 0, err
-	}
-	var errs []error
-	for _, s := range subflows {
-		if !which(s) || s.TCP.State.Closing() {
-			continue
-		}
-		err := op.destroy(ctx, Pair{s.Local, s.Remote})
-		if err != nil && !errors.Is(err, mptcppm.ErrNotFound) {
-			errs = append(errs, err)
-		}
-		trip = max(trip, drainMin, min(s.TCP.RTT, drainMost))
-	}
-	return trip, errors.Join(errs...)
-}
-
-// addrIDs are the MPTCP address ids that the peer knows the addresses by: 0 is
-// that of the initial subflow.
-func (op operation) addrIDs(addrs map[netip.Addr]bool) map[uapi.AddrID]bool {
-	op.ctl.mu.Lock()
-	defer op.ctl.mu.Unlock()
-	ids := make(map[uapi.AddrID]bool)
-	for a, id := range op.rec.ids {
-		if addrs[a] {
-			ids[id] = true
-		}
-	}
-	if addrs[op.rec.first.Local.Addr()] {
-		ids[0] = true
-	}
-	return ids
 }

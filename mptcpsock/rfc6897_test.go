@@ -202,7 +202,7 @@ func (w *world) removeDuringTransfer(t *testing.T, f family, server, sends bool)
 	if ev := w.his.kind(t, mptcppm.EventRemoved, w.hisToken(t)); ev.RemoteID != 0 {
 		t.Errorf("the peer heard %v, want id 0", ev)
 	}
-	if n := counter(t, w.self, "RmAddrTx") - told; n != 1 {
+	if n := counter(t, w.self, "RmAddrTx") - told; n != 1 && (sends || n != 2) { // again, when nothing shows that it arrived
 		t.Errorf("the kernel has counted %d RM_ADDR sent, want 1", n)
 	}
 	pairs, err := p.conn.Pairs()

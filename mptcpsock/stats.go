@@ -29,7 +29,8 @@ type SubflowStats struct {
 	DeliveryRate             uint64        // of the latest flight, bytes per second
 }
 
-// Stats reads what each subflow has carried. It needs no privilege.
+// Stats reads what each subflow has carried; plain TCP counts as one subflow. It
+// needs no privilege. After Close it fails with net.ErrClosed.
 func (c *Conn) Stats() (Stats, error) {
 	subflows, err := c.Subflows()
 	if err != nil {

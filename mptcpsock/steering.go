@@ -49,6 +49,7 @@ func (c *Conn) Steer(ctx context.Context, s Steering) error {
 }
 
 // SetManual gives the subflows back to the application: they stay as they are.
+// errors.Is tells ErrNoController, ErrNotMultipath, net.ErrClosed and what ends ctx.
 func (c *Conn) SetManual(ctx context.Context) error { return c.Steer(ctx, Steering{}) }
 
 // Steering returns how the connection is steered; the zero value without a

@@ -34,9 +34,11 @@ const patience = 30 * time.Second
 // look is how long Until waits between two questions.
 const look = 2 * time.Millisecond
 
-// NewHost makes a host that is closed with the test.
+// NewHost makes a host that is closed with the test, or skips where that is not
+// permitted.
 func NewHost(t testing.TB, name string) *netns.Host {
 	t.Helper()
+	netns.Require(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	h, err := netns.NewHost(ctx, netns.HostConfig{Name: name, Logf: t.Logf})
