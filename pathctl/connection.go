@@ -191,6 +191,7 @@ func (c *connection) update(r Reading, pathOf func(c *connection, local, remote 
 			c.end(k, f, false, now)
 		}
 	}
+	c.learn(r)
 	c.forgetEndings(now)
 	moved := r.Info.BytesAcked != c.sent || r.Info.BytesReceived != c.received
 	c.sent, c.received = r.Info.BytesAcked, r.Info.BytesReceived
