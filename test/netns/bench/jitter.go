@@ -64,8 +64,9 @@ func shake(ctx context.Context, opt options, s setting, together measure.Togethe
 	ds := named(r, log.Decisions(begun))
 	n := 0
 	for _, d := range ds {
-		// That the standby of a mode is backup is no eviction.
-		if evicts(d) && (s.mode == "aggregate" || d.Path == "dsl0") {
+		// That the standby of a mode is backup is no eviction, and what follows the
+		// end of the traffic neither.
+		if evicts(d) && d.When.Sub(begun) < opt.calm && (s.mode == "aggregate" || d.Path == "dsl0") {
 			n++
 		}
 	}
