@@ -140,9 +140,13 @@ func distribution(d measure.Distribution) string {
 }
 
 // sumNothing leaves the first second out: the first subflow may be on either path.
+// How many messages are in time when nothing else wants a processor shows in those
+// during which this program never waited for one.
 func sumNothing(rs measure.Replies) string {
-	d := rs.Times(time.Second, echoQuiet-echoSlack-echoOther)
-	return fmt.Sprintf("%.1f %% in time; %s", 100*d.ShareAtMost(measure.Millis(echoBetter+echoSlack)), distribution(d))
+	const from, to, limit = time.Second, echoQuiet - echoSlack - echoOther, echoBetter + echoSlack
+	d, calm := rs.Times(from, to), rs.Undisturbed().Times(from, to)
+	return fmt.Sprintf("%.1f %% in time, %.1f %% of the %.0f %% that this machine did not hold up; %s", 100*d.ShareAtMost(measure.Millis(limit)),
+		100*calm.ShareAtMost(measure.Millis(limit)), 100*float64(calm.Len())/float64(d.Len()), distribution(d))
 }
 
 func sumDark(rs measure.Replies) string {

@@ -38,6 +38,25 @@ type Replies struct {
 	Begun   time.Time
 	Replies []Reply // in the order of the messages
 	Samples []Sample
+	Held    []Wait // when this program, which emulates the links, had to wait
+}
+
+// Undisturbed are the messages during whose round trips this program had to wait
+// for a processor nowhere: the others show what the machine did, too.
+func (rs Replies) Undisturbed() Replies {
+	out := rs
+	out.Replies = nil
+	held := rs.Held
+	for _, r := range rs.Replies {
+		from := rs.Begun.Add(r.At)
+		for len(held) > 0 && !held[0].To.After(from) {
+			held = held[1:]
+		}
+		if len(held) == 0 || !held[0].From.Before(from.Add(r.Took)) {
+			out.Replies = append(out.Replies, r)
+		}
+	}
+	return out
 }
 
 // Times are the round trips of the messages of a part of the conversation, in
@@ -68,6 +87,7 @@ func (e Echo) Run(ctx context.Context, r *rig.Rig) (Replies, error) {
 		return Replies{}, err
 	}
 	defer conn.Close()
+	late := WatchLateness()
 	rs := Replies{Begun: time.Now()}
 	ctx, cancel := context.WithDeadline(ctx, rs.Begun.Add(e.For))
 	defer cancel()
@@ -97,6 +117,7 @@ func (e Echo) Run(ctx context.Context, r *rig.Rig) (Replies, error) {
 		rs.Replies = append(rs.Replies, Reply{at, took})
 	}
 	rs.Samples = <-sampled
+	rs.Held = late().Held
 	return rs, err
 }
 

@@ -9,6 +9,9 @@ import (
 const (
 	latenessTick = time.Millisecond
 	latenessMuch = 20 * time.Millisecond
+	// latenessHeld is from when on a wait holds up what is timed meanwhile.
+	latenessHeld = 4 * time.Millisecond
+	mostHeld     = 100_000
 )
 
 // Lateness is how long this program, which emulates the links, had to wait for
@@ -18,7 +21,11 @@ type Lateness struct {
 	Worst time.Duration
 	At    time.Duration // of the worst, since the watch began
 	Much  int           // times above 20 ms
+	Held  []Wait        // those of 4 ms and more, the first 100,000
 }
+
+// Wait is a time for which this program had no processor.
+type Wait struct{ From, To time.Time }
 
 func (l Lateness) String() string {
 	return fmt.Sprintf("this program woke up to %d ms late, at %.1f s, %d times more than %d ms",
@@ -49,6 +56,9 @@ func watchLateness(ctx context.Context, seen chan<- Lateness) {
 		}
 		if late > latenessMuch {
 			l.Much++
+		}
+		if late >= latenessHeld && len(l.Held) < mostHeld {
+			l.Held = append(l.Held, Wait{slept, slept.Add(latenessTick + late)})
 		}
 	}
 	seen <- l
