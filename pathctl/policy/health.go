@@ -201,13 +201,23 @@ const unmeasured = 300 * time.Millisecond
 // packet of a thin flow is silent for RTO + RTT on a path that is well.
 func (v *view) proven(s *sub) bool {
 	switch {
-	case s.Unacked == 0: // not known
+	case s.Unacked == 0, v.retried(s): // not known, or not needed
 		return true
 	case s.Timeouts == 0:
 		return s.Unacked >= v.p.StallBurst
 	}
 	return s.Unacked+s.Timeouts >= v.p.StallProof
 }
+
+// retried reports whether a bulk transfer has just begun to use a path that has given
+// trouble: everything waits for the one segment there. After a SYN that was repeated
+// twice it is one indeed (tcp_init_transfer, net/ipv4/tcp_input.c).
+func (v *view) retried(s *sub) bool {
+	return s.UsedAgo < trialTime && v.c.Pending >= bulkPending && v.onTrial(s.Path)
+}
+
+// bulkPending is how many bytes that wait are no conversation.
+const bulkPending = 16 << 10
 
 // silent reports whether probes on a subflow's path are unanswered. Where nothing
 // else is missing there is time to be sure.
