@@ -55,12 +55,18 @@ func (op operation) destroy(ctx context.Context, pair Pair) error {
 	if err != nil {
 		return err
 	}
+	op.markDestroyed(pair)
+	return nil
+}
+
+// markDestroyed notes that a subflow is not in use any more; the event about its
+// end is to come.
+func (op operation) markDestroyed(pair Pair) {
 	op.ctl.mu.Lock()
 	defer op.ctl.mu.Unlock()
 	if f := op.rec.subs[pair]; f != nil {
 		f.destroyed = true
 	}
-	return nil
 }
 
 // SetPriority makes a subflow a backup, or normal, and tells the peer (MP_PRIO,

@@ -93,10 +93,15 @@ func (op operation) closeThose(ctx context.Context, which func(Subflow) bool) er
 	}
 	var errs []error
 	for _, s := range subflows {
-		if !which(s) || s.TCP.State.Closing() {
+		if !which(s) {
 			continue
 		}
-		if err := op.destroy(ctx, Pair{s.Local, s.Remote}); err != nil && !errors.Is(err, mptcppm.ErrNotFound) {
+		pair := Pair{s.Local, s.Remote}
+		if s.TCP.State.Closing() { // the peer was faster
+			op.markDestroyed(pair)
+			continue
+		}
+		if err := op.destroy(ctx, pair); err != nil && !errors.Is(err, mptcppm.ErrNotFound) {
 			errs = append(errs, err)
 		}
 	}

@@ -23,7 +23,7 @@ const (
 	drainRTTs = 4
 	drainMin  = 50 * time.Millisecond
 	drainMost = 2 * time.Second
-	hearMin   = 200 * time.Millisecond
+	hearMin   = 50 * time.Millisecond
 )
 
 // retire arranges the subflows so that closing those that leave is felt least.
