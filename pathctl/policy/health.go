@@ -175,10 +175,10 @@ func (v *view) quiet(s *sub) bool { return s.Timeouts > 1 || s.Stalled >= v.p.St
 func (v *view) stallLimit(s *sub) time.Duration {
 	rtt, spread := s.RTT, 4*s.RTTVar
 	switch {
-	case s.RTT == 0 && s.path != nowhere && v.paths[s.path].RTT > 0:
+	case s.unmeasured() && s.path != nowhere && v.paths[s.path].RTT > 0 && v.paths[s.path].RTT < synTimeout:
 		rtt, spread = v.paths[s.path].RTT, 2*v.paths[s.path].RTT
-	case s.RTT == 0:
-		spread = unmeasured
+	case s.unmeasured():
+		rtt, spread = 0, unmeasured
 	case s.UsedAgo < trialPassed && v.onTrial(s.Path):
 		least := max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(s.MinRTT)))
 		return min(least+trialSpread, max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(rtt))+spread))
@@ -193,6 +193,13 @@ const trialPassed = 10 * time.Second
 // trialSpread is how much longer a path with a past may take than its least round
 // trip says.
 const trialSpread = 100 * time.Millisecond
+
+// unmeasured reports whether no round trip is known, or only that of a handshake
+// whose SYN was repeated, which is counted from the first one.
+func (s *sub) unmeasured() bool { return s.RTT == 0 || s.Sent < 2 && s.RTT >= synTimeout }
+
+// synTimeout is after what time the kernel repeats a SYN, nearly (RFC 6298 section 2).
+const synTimeout = 900 * time.Millisecond
 
 // unmeasured is what a subflow gets of which no round trip is known.
 const unmeasured = 300 * time.Millisecond

@@ -24,6 +24,7 @@ func TestFailure(t *testing.T) {
 		{name: "progress", subs: two(stalled(on(1, "wifi"), 140*ms)), want: fine},
 		{name: "stall", subs: two(stalled(on(1, "wifi"), 240*ms)), want: gone, why: "no progress for 240 ms on wifi"},
 		{name: "stall before any round trip was measured", subs: two(stalled(unmeasuredOn(1, "wifi"), 240*ms)), paths: ways(func() Path { p := wifi(); p.RTT = 20 * ms; return p }(), dsl()), want: gone, why: "limit 150 ms"},
+		{name: "only a handshake was measured, whose SYN was repeated", subs: two(stalled(estab(1, "wifi", 2020*ms), 460*ms)), want: gone, why: "limit 300 ms"},
 		{name: "of a path that is known to be long", subs: two(stalled(unmeasuredOn(1, "wifi"), 240*ms)), paths: ways(func() Path { p := wifi(); p.RTT = 100 * ms; return p }(), dsl()), want: fine},
 		{name: "stall of a long path", subs: two(stalled(estab(1, "wifi", 300*ms), 700*ms)), want: fine},
 		{name: "loss on trial in too few segments", subs: fresh(on(1, "wifi"), 19, 0.3), memory: blamed, want: fine},
