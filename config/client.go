@@ -56,6 +56,7 @@ type Path struct {
 func DefaultClient() Client {
 	limits := commonLimits
 	limits.ConnectTimeout = 20 * time.Second // more than the server's, so that its answer arrives
+	limits.IdleLegs = 32                     // more than a browser opens to one site at a time
 	limits.DrainTimeout = 5 * time.Second
 	return Client{
 		Mode:        string(policy.Default),

@@ -87,6 +87,7 @@ max_lifetime = "0"
 half_close_timeout = "5m"
 drain_timeout = "5s"
 receive_buffer = "1MiB"
+idle_legs = 32
 
 [admin]
 socket = "/etc/mpproxy/client.sock"

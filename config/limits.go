@@ -12,12 +12,16 @@ type Limits struct {
 	HalfCloseTimeout time.Duration // without a byte after one direction was closed: 1 s to 8760 h; 0 means none
 	DrainTimeout     time.Duration // for open connections when the program stops: up to 1 h; 0 means end at once
 	ReceiveBuffer    Size          // SO_RCVBUF of MPTCP sockets: 64 KiB to 512 MiB; 0 means the kernel's choice
+	IdleLegs         int           // connections between client and concentrator that are kept for the next stream: up to 256; 0 means none
 }
 
 const (
 	maxConnectionsLimit = 1_000_000
 	minReceiveBuffer    = 64 * KiB
 	maxReceiveBuffer    = 512 * MiB // the kernel doubles the value into an int
+	// maxIdleLegs keeps within the descriptors that are not reserved for
+	// connections.
+	maxIdleLegs = 256
 )
 
 var (
@@ -46,6 +50,7 @@ type rawLimits struct {
 	HalfCloseTimeout field[string] `toml:"half_close_timeout" example:"\"5m\""`
 	DrainTimeout     field[string] `toml:"drain_timeout" example:"\"30s\""`
 	ReceiveBuffer    field[string] `toml:"receive_buffer" example:"\"8MiB\""`
+	IdleLegs         field[int64]  `toml:"idle_legs"`
 }
 
 func (c check) limits(raw rawLimits, d Limits) Limits {
@@ -57,5 +62,6 @@ func (c check) limits(raw rawLimits, d Limits) Limits {
 		HalfCloseTimeout: c.duration(raw.HalfCloseTimeout, d.HalfCloseTimeout, idleSpan),
 		DrainTimeout:     c.duration(raw.DrainTimeout, d.DrainTimeout, drainSpan),
 		ReceiveBuffer:    c.size(raw.ReceiveBuffer, d.ReceiveBuffer, minReceiveBuffer, maxReceiveBuffer),
+		IdleLegs:         c.number(raw.IdleLegs, d.IdleLegs, 0, maxIdleLegs),
 	}
 }

@@ -115,6 +115,7 @@ func (w *tomlWriter) limits(l Limits) {
 	w.duration("half_close_timeout", l.HalfCloseTimeout)
 	w.duration("drain_timeout", l.DrainTimeout)
 	w.size("receive_buffer", l.ReceiveBuffer)
+	w.num("idle_legs", l.IdleLegs)
 }
 
 func (w *tomlWriter) announce(a Announce) {

@@ -60,6 +60,7 @@ type Announce struct {
 func DefaultServer() Server {
 	limits := commonLimits
 	limits.ConnectTimeout = 15 * time.Second // SYNs at 0, 1, 3, 7 s and time for the last answer
+	limits.IdleLegs = maxIdleLegs
 	limits.DrainTimeout = 30 * time.Second
 	return Server{
 		Listen:      []netip.AddrPort{netip.MustParseAddrPort("[::]:8443")},

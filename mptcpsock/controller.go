@@ -247,7 +247,7 @@ func (op operation) steer(ctx context.Context, s Steering) error {
 	}
 	op.ctl.app.Register(ctx, pathctl.Registration{
 		Token: op.rec.token, Role: role, Manual: s.manual(), Mode: s.Mode, Paths: s.Paths,
-		Destination: op.conn.RemoteAddrPort().String(), Reader: Reader(op.conn),
+		Description: pathctl.Description{Destination: op.conn.RemoteAddrPort().String()}, Reader: Reader(op.conn),
 	})
 	if err := ctx.Err(); err != nil {
 		return err

@@ -122,6 +122,11 @@ func (c *Concentrator) Register(ctx context.Context, reg Registration) {
 	register(ctx, c.steering.Load(), reg)
 }
 
+// Describe says what a connection carries from now on.
+func (c *Concentrator) Describe(ctx context.Context, token uapi.Token, d Description) {
+	describe(ctx, c.steering.Load(), token, d)
+}
+
 // Unregister ends what Register began.
 func (c *Concentrator) Unregister(ctx context.Context, token uapi.Token) {
 	unregister(ctx, c.steering.Load(), token)

@@ -157,6 +157,15 @@ func (e *engine) lookSoon(c *connection, now time.Time) {
 	e.queue.sooner(c, now)
 }
 
+// describe says what a connection carries.
+func (e *engine) describe(token uapi.Token, d Description) func(time.Time) {
+	return func(time.Time) {
+		if c := e.conns[token]; c != nil {
+			c.reg.Description = d
+		}
+	}
+}
+
 // unregister forgets a connection of the data path.
 func (e *engine) unregister(token uapi.Token) func(time.Time) {
 	return func(time.Time) { e.forget(token) }

@@ -10,17 +10,23 @@ import (
 // Registration is a connection of the data path that the controller takes
 // care of. The token joins it with the kernel's events.
 type Registration struct {
-	Token       uapi.Token
-	Role        policy.Role
-	Mode        policy.Spec
-	Destination string   // for people
-	User        string   // for people
-	Rule        string   // for people: what the rule is called that held
-	Paths       []string // the only paths that it may use; nil: all
+	Token uapi.Token
+	Role  policy.Role
+	Mode  policy.Spec
+	Description
+	Paths []string // the only paths that it may use; nil: all
 	// Manual leaves its subflows to the program that it belongs to: Mode means
 	// nothing.
 	Manual bool
 	Reader Reader
+}
+
+// Description says to people what a connection carries. Nothing is decided by it,
+// and it may change: one stream may follow another.
+type Description struct {
+	Destination string
+	User        string
+	Rule        string // what the rule is called that held; empty: none did
 }
 
 // Reader reads a connection's sockets. The owner of the connection hands it

@@ -90,6 +90,12 @@ func register(ctx context.Context, s *steering, reg Registration) {
 	s.engine.post(ctx, s.engine.register(reg))
 }
 
+func describe(ctx context.Context, s *steering, token uapi.Token, d Description) {
+	if s != nil {
+		s.engine.post(ctx, s.engine.describe(token, d))
+	}
+}
+
 func unregister(ctx context.Context, s *steering, token uapi.Token) {
 	if s == nil {
 		return

@@ -46,9 +46,10 @@ type service struct {
 	addrs   []netip.AddrPort // bound; set before ready is closed
 
 	// conns lives as long as connections may: beyond the end of accepting, up
-	// to the end of draining.
-	conns context.Context
-	abort context.CancelFunc
+	// to the end of draining. resting ends when draining begins: nothing is to
+	// come on the legs that wait for their next stream.
+	conns, resting context.Context
+	abort, endRest context.CancelFunc
 }
 
 func newService(log *slog.Logger, limit int, drain time.Duration) *service {
@@ -56,12 +57,13 @@ func newService(log *slog.Logger, limit int, drain time.Duration) *service {
 		log = slog.New(slog.DiscardHandler)
 	}
 	conns, abort := context.WithCancel(context.Background())
+	resting, endRest := context.WithCancel(conns)
 	return &service{
 		log: log, noise: newNoise(log), table: NewTable(), drain: drain,
 		limit:   make(chan struct{}, limit),
 		refusal: make(chan struct{}, refusalSlots),
 		ready:   make(chan struct{}),
-		conns:   conns, abort: abort,
+		conns:   conns, abort: abort, resting: resting, endRest: endRest,
 	}
 }
 
@@ -134,6 +136,19 @@ func (s *service) admit(drop func() error, handle func(full bool, release func()
 	})
 }
 
+// claim takes a place for a connection that was not accepted just now, and
+// returns how to give it back. full: there is none, as for admit.
+func (s *service) claim() (full bool, release func()) {
+	s.wg.Add(1)
+	select {
+	case s.limit <- struct{}{}:
+		return false, func() { <-s.limit; s.wg.Done() }
+	default:
+		s.table.Totals.Refused.Add(1)
+		return true, s.wg.Done
+	}
+}
+
 // serve runs one accept loop for each listener until ctx is done, then stops
 // accepting and drains.
 func (s *service) serve(ctx context.Context, listeners []io.Closer, loops []func(context.Context) error) error {
@@ -154,6 +169,7 @@ func (s *service) serve(ctx context.Context, listeners []io.Closer, loops []func
 // finish lets the live connections end by themselves until the drain time is
 // over or Abort is called, then ends them and waits until they have.
 func (s *service) finish() {
+	s.endRest()
 	done := make(chan struct{})
 	go s.waitForAll(done)
 	if n := s.table.Len(); n > 0 && s.drain > 0 {

@@ -26,6 +26,8 @@ type ConcentratorConfig struct {
 	Resolver              *net.Resolver // nil: the system's
 	MaxConnections        int           // > 0
 	MaxConnectionsPerUser int           // 0: no limit
+	// IdleLegs is how many legs may wait for another stream; 0: each carries one.
+	IdleLegs int
 	// UserLimit returns a user's own limit, which goes before
 	// MaxConnectionsPerUser; 0 means none. May be nil.
 	UserLimit        func(user string) int
@@ -47,6 +49,8 @@ type Concentrator struct {
 	cfg   ConcentratorConfig
 	hands *handshaker
 	dests *destinationDialer
+	// resters has one element for each leg that waits for its next stream.
+	resters chan struct{}
 }
 
 // NewConcentrator returns a Concentrator. It listens when Run is called.
@@ -55,8 +59,9 @@ func NewConcentrator(cfg ConcentratorConfig) *Concentrator {
 		service: newService(cfg.Log, cfg.MaxConnections, cfg.DrainTimeout),
 		cfg:     cfg,
 		dests:   newDestinationDialer(cfg.Rules, cfg.Resolver, cfg.ConnectTimeout),
+		resters: make(chan struct{}, cfg.IdleLegs),
 	}
-	c.hands = newHandshaker(cfg.Auth, func() { sleep(c.conns, cfg.AuthFailureDelay) })
+	c.hands = newHandshaker(cfg.Auth, cfg.IdleLegs > 0, func() { sleep(c.conns, cfg.AuthFailureDelay) })
 	return c
 }
 
@@ -86,66 +91,106 @@ func (s *Concentrator) Run(ctx context.Context) error {
 
 // handle serves one leg from its handshake to the start of the relay.
 func (s *Concentrator) handle(leg *mptcpsock.Conn, full bool, release func()) {
-	ctx, stop := context.WithCancel(s.conns)
-	c, stream, dest, err := s.open(ctx, stop, leg, full)
+	p := &peer{conn: leg, release: release}
+	p.ctx, p.stop = context.WithCancel(s.conns)
+	c, dest, err := s.open(p, full)
 	if err != nil {
-		stop()
-		_ = leg.Close()
-		release()
-		s.report(leg, c, err)
+		s.drop(p, c, err)
 		return
 	}
-	s.table.add(c)
-	s.log.Debug("connection opened", "id", c.ID, "user", c.User, "destination", c.Destination, "mode", c.Mode, "peer", c.Peer)
-	ended := observe(s.cfg.Observer, leg, Stream{c.Destination, c.User, Choice{Mode: c.Mode, Asked: c.asked}})
-	go s.pump(ctx, c, stream, dest, func() { ended(); release() })
+	if multipath, err := leg.IsMultipath(); err == nil && !multipath {
+		s.table.Totals.FellBack.Add(1)
+	}
+	p.observed = observe(s.cfg.Observer, leg, c.carried(p.id))
+	s.begin(p, c, dest)
 }
 
-func (s *Concentrator) pump(ctx context.Context, c *Connection, stream relay.Stream, dest *net.TCPConn, release func()) {
-	defer release()
-	defer s.table.leave(c)
-	defer c.stop()
-	result := relay.Run(ctx, stream, dest, s.cfg.Relay, &c.Counters)
+// begin relays, in a goroutine of its own: see relay.Run.
+func (s *Concentrator) begin(p *peer, c *Connection, dest *net.TCPConn) {
+	s.table.add(c)
+	s.log.Debug("connection opened", "id", c.ID, "user", c.User, "destination", c.Destination, "mode", c.Mode, "peer", c.Peer)
+	go s.pump(p, c, dest)
+}
+
+func (s *Concentrator) pump(p *peer, c *Connection, dest *net.TCPConn) {
+	result := relay.Run(p.ctx, p.carrier(), dest, s.cfg.Relay, &c.Counters)
 	s.table.remove(c)
 	logClosed(s.log, c, result)
+	s.table.leave(c)
+	switch {
+	case !result.Kept:
+		p.end()
+	case s.rest(p, c):
+		go s.again(p, c)
+	default:
+		s.table.wake(c)
+		_ = p.carrier().Close()
+		p.end()
+	}
+}
+
+// drop ends a leg that is not relayed.
+func (s *Concentrator) drop(p *peer, c *Connection, err error) {
+	_ = p.conn.Close()
+	p.end()
+	s.report(p.conn, c, err)
+}
+
+// carried is the stream for whoever decides about the leg's paths.
+func (c *Connection) carried(id Identity) Stream {
+	return Stream{c.Destination, c.User, Choice{Mode: c.Mode, Asked: id.Asked}}
 }
 
 // open secures the leg, learns what the client wants, and connects there. When
 // it succeeds, the user has been entered in the table.
-func (s *Concentrator) open(ctx context.Context, stop context.CancelFunc, leg *mptcpsock.Conn, full bool) (*Connection, relay.Stream, *net.TCPConn, error) {
-	_ = leg.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
-	abort := context.AfterFunc(ctx, func() { _ = leg.SetDeadline(time.Unix(1, 0)) })
-	defer abort()
-	stream, err := s.secure(leg)
-	if err != nil {
-		return nil, nil, nil, err
+func (s *Concentrator) open(p *peer, full bool) (*Connection, *net.TCPConn, error) {
+	defer s.bound(p)()
+	var err error
+	if p.stream, err = s.secure(p.conn); err != nil {
+		return nil, nil, err
 	}
-	req, err := s.hands.handshake(stream)
+	req, err := s.hands.handshake(p.stream)
 	if err != nil {
-		_ = release(stream)
+		_ = release(p.stream)
 		s.table.Totals.countHandshake(err)
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
+	p.id = req.Identity
+	if req.framed {
+		p.framed = relay.NewFramed(p.stream)
+	}
+	return s.serveRequest(p, req, full)
+}
+
+// bound gives a handshake its time; the returned function ends that.
+func (s *Concentrator) bound(p *peer) func() {
+	_ = p.conn.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
+	stop := context.AfterFunc(p.ctx, func() { _ = p.conn.SetDeadline(time.Unix(1, 0)) })
+	return func() { stop() }
+}
+
+// serveRequest connects to where a peer wants, and answers it.
+func (s *Concentrator) serveRequest(p *peer, req *request, full bool) (*Connection, *net.TCPConn, error) {
 	c := &Connection{
-		Opened: time.Now(), User: req.User, Mode: req.Mode, asked: req.Asked, Destination: req.to,
-		Peer: addrPort(leg.RemoteAddr()), Leg: leg, stop: stop,
+		Opened: time.Now(), User: req.User, Mode: req.Mode, Destination: req.to,
+		Peer: addrPort(p.conn.RemoteAddr()), Leg: p.conn, stop: p.stop,
 	}
-	dest, err := s.reach(ctx, c, req, full)
+	dest, err := s.reach(p.ctx, c, req, full)
 	if err != nil {
-		_ = req.answer(stream, replyFor(err), netip.AddrPort{})
-		_ = stream.CloseWrite()
+		_ = req.answer(p.stream, replyFor(err), netip.AddrPort{})
+		_ = p.stream.CloseWrite()
 		// crypto/tls leaves a deadline behind that lets no write pass any more,
 		// and what is held here has the answer in it.
-		_ = leg.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
-		_ = release(stream)
-		return c, nil, nil, err
+		_ = p.conn.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
+		_ = release(p.stream)
+		return c, nil, err
 	}
-	if err := s.begin(leg, stream, req, dest); err != nil {
+	if err := s.answer(p, req, dest); err != nil {
 		s.table.leave(c)
 		_ = dest.Close()
-		return c, nil, nil, err
+		return c, nil, err
 	}
-	return c, stream, dest, nil
+	return c, dest, nil
 }
 
 func (s *Concentrator) secure(leg *mptcpsock.Conn) (relay.Stream, error) {
@@ -209,8 +254,8 @@ func (s *Concentrator) userLimit(user string) int {
 	return s.cfg.MaxConnectionsPerUser
 }
 
-// begin forwards what the client sent ahead of time and answers it.
-func (s *Concentrator) begin(leg *mptcpsock.Conn, stream relay.Stream, req *request, dest *net.TCPConn) error {
+// answer forwards what the client sent ahead of time and answers it.
+func (s *Concentrator) answer(p *peer, req *request, dest *net.TCPConn) error {
 	if len(req.early) > 0 {
 		_ = dest.SetWriteDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
 		if _, err := dest.Write(req.early); err != nil {
@@ -218,14 +263,11 @@ func (s *Concentrator) begin(leg *mptcpsock.Conn, stream relay.Stream, req *requ
 		}
 		_ = dest.SetWriteDeadline(time.Time{})
 	}
-	err := req.answer(stream, ReplySucceeded, addrPort(dest.LocalAddr()))
-	if err := errors.Join(err, release(stream)); err != nil {
+	err := req.answer(p.stream, ReplySucceeded, addrPort(dest.LocalAddr()))
+	if err := errors.Join(err, release(p.stream)); err != nil {
 		return fmt.Errorf("answering the client: %w", err)
 	}
-	if multipath, err := leg.IsMultipath(); err == nil && !multipath {
-		s.table.Totals.FellBack.Add(1)
-	}
-	return leg.SetDeadline(time.Time{})
+	return p.conn.SetDeadline(time.Time{})
 }
 
 // report logs why a leg was not relayed, at the level that it deserves.

@@ -24,13 +24,21 @@ type leg struct {
 
 func legs(t testing.TB) []leg {
 	cert, pin := newKey(t)
-	return []leg{
-		{"none", func(*ConcentratorConfig) {}, func(*UpstreamConfig) {}},
-		{
-			"tls",
-			func(c *ConcentratorConfig) { c.TLS = ServerTLS(cert) },
-			func(c *UpstreamConfig) { c.TLS = ClientTLS("concentrator", pin) },
-		},
+	plain := leg{"none", func(*ConcentratorConfig) {}, func(*UpstreamConfig) {}}
+	secure := leg{
+		"tls",
+		func(c *ConcentratorConfig) { c.TLS = ServerTLS(cert) },
+		func(c *UpstreamConfig) { c.TLS = ClientTLS("concentrator", pin) },
+	}
+	return []leg{plain, secure, plain.kept(4), secure.kept(4)}
+}
+
+// kept makes both ends keep up to n legs for another stream.
+func (l leg) kept(n int) leg {
+	return leg{
+		l.name + ", kept",
+		func(c *ConcentratorConfig) { l.conc(c); c.IdleLegs = n },
+		func(c *UpstreamConfig) { l.up(c); c.IdleLegs = n },
 	}
 }
 

@@ -40,7 +40,7 @@ func NewFront(cfg FrontConfig) *Front {
 	return &Front{
 		service: newService(cfg.Log, cfg.MaxConnections, cfg.DrainTimeout),
 		cfg:     cfg,
-		hands:   newHandshaker(cfg.Auth, nil),
+		hands:   newHandshaker(cfg.Auth, false, nil),
 	}
 }
 
@@ -76,6 +76,9 @@ func (f *Front) Run(ctx context.Context) error {
 		})
 		f.log.Info("SOCKS5 proxy is listening", "address", tl.Addr())
 	}
+	defer f.cfg.Upstream.idle.close()
+	stop := context.AfterFunc(f.resting, f.cfg.Upstream.idle.close)
+	defer stop()
 	return f.serve(ctx, closers, loops)
 }
 
@@ -113,7 +116,7 @@ func (f *Front) pump(ctx context.Context, c *Connection, app *net.TCPConn, leg *
 	defer release()
 	defer c.stop()
 	result := relay.Run(ctx, app, leg.Stream, f.cfg.Relay, &c.Counters)
-	leg.ended()
+	f.cfg.Upstream.finished(leg, result.Kept)
 	f.table.remove(c)
 	logClosed(f.log, c, result)
 }
@@ -155,9 +158,11 @@ func (f *Front) open(ctx context.Context, app *net.TCPConn, full bool) (*Connect
 		return c, nil, err
 	}
 	c.Leg, c.Path = leg.Conn, leg.Path
+	if leg.Reused {
+		f.table.Totals.Reused.Add(1)
+	}
 	if err := f.begin(app, req, leg); err != nil {
-		leg.ended()
-		_ = leg.Stream.Close()
+		leg.Close()
 		return c, nil, err
 	}
 	return c, leg, nil

@@ -66,12 +66,21 @@ var (
 	ErrPeerLeft = errors.New("peer left during the handshake")
 )
 
+// methodFramed is a private method (RFC 1928 section 3). It is user name and
+// password as in RFC 1929; what follows an answer that says "succeeded" is framed
+// (see relay.Framed), and after both ends of that stream the client may send
+// another request. A server that does not know it takes the plain method, which
+// is always offered beside it.
+const methodFramed = 0x9A
+
 // request is what a peer asked for in a complete handshake.
 type request struct {
 	Identity
-	to    Destination
-	early []byte // bytes that the peer sent behind its request without waiting
-	held  []byte // answers of the handshake that no one waits for yet
+	to Destination
+	// framed: the peer and we agreed on methodFramed.
+	framed bool
+	early  []byte // bytes that the peer sent behind its request without waiting
+	held   []byte // answers of the handshake that no one waits for yet
 }
 
 // answer sends the reply, and what the handshake still held, as one segment.
@@ -93,16 +102,17 @@ func replyMessage(reply Reply, bound netip.AddrPort) []byte {
 // after the other. It is safe for concurrent use.
 type handshaker struct {
 	auth      Authenticator
+	frames    bool // methodFramed is taken where it is offered
 	onFailure func()
 }
 
 // newHandshaker returns a handshaker that asks auth and calls onFailure (nil:
 // nothing) before it answers a peer whose credentials were wrong.
-func newHandshaker(auth Authenticator, onFailure func()) *handshaker {
+func newHandshaker(auth Authenticator, frames bool, onFailure func()) *handshaker {
 	if onFailure == nil {
 		onFailure = func() {}
 	}
-	return &handshaker{auth, onFailure}
+	return &handshaker{auth, frames, onFailure}
 }
 
 // handshake reads one request from conn, which keeps its deadlines and stays
@@ -116,7 +126,28 @@ func (h *handshaker) handshake(conn net.Conn) (*request, error) {
 		return nil, c.explain(err)
 	}
 	req.held, req.early = c.held, c.rest()
-	return req, nil
+	return req.whole()
+}
+
+// next reads a further request of a peer that agreed on methodFramed.
+func (h *handshaker) next(conn net.Conn, id Identity) (*request, error) {
+	c := &conversation{conn: conn, known: true}
+	to, err := readRequest(c)
+	if err != nil {
+		_ = c.flush()
+		return nil, c.explain(err)
+	}
+	req := &request{Identity: id, to: to, framed: true, early: c.rest()}
+	return req.whole()
+}
+
+// whole refuses what is neither request nor frame: there are no frames before
+// the answer.
+func (r *request) whole() (*request, error) {
+	if r.framed && len(r.early) > 0 {
+		return nil, fmt.Errorf("%w: %d bytes behind a request whose answer has to be waited for", ErrProtocol, len(r.early))
+	}
+	return r, nil
 }
 
 func (h *handshaker) converse(c *conversation) (*request, error) {
@@ -132,7 +163,8 @@ func (h *handshaker) converse(c *conversation) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := h.authenticate(c, greeting.Methods)
+	framed := h.frames && bytes.IndexByte(greeting.Methods, methodFramed) >= 0
+	id, err := h.authenticate(c, greeting.Methods, framed)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +173,7 @@ func (h *handshaker) converse(c *conversation) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &request{Identity: id, to: to}, nil
+	return &request{Identity: id, to: to, framed: framed}, nil
 }
 
 // guess names the protocol that begins with b.
@@ -159,10 +191,12 @@ func guess(b byte) string {
 
 // authenticate prefers user names: curl offers both methods when it has a user
 // name, and the user name carries the mode.
-func (h *handshaker) authenticate(c *conversation, methods []byte) (Identity, error) {
+func (h *handshaker) authenticate(c *conversation, methods []byte, framed bool) (Identity, error) {
 	switch {
+	case framed:
+		return h.checkPassword(c, methodFramed)
 	case bytes.IndexByte(methods, statute.MethodUserPassAuth) >= 0:
-		return h.checkPassword(c)
+		return h.checkPassword(c, statute.MethodUserPassAuth)
 	case h.auth.Open() && bytes.IndexByte(methods, statute.MethodNoAuth) >= 0:
 		c.hold(statute.VersionSocks5, statute.MethodNoAuth)
 		return h.auth.Authenticate("", "")
@@ -171,8 +205,8 @@ func (h *handshaker) authenticate(c *conversation, methods []byte) (Identity, er
 	return Identity{}, fmt.Errorf("%w: the peer offers the methods %v and no user name", ErrAuthenticationFailed, methods)
 }
 
-func (h *handshaker) checkPassword(c *conversation) (Identity, error) {
-	c.hold(statute.VersionSocks5, statute.MethodUserPassAuth)
+func (h *handshaker) checkPassword(c *conversation, method byte) (Identity, error) {
+	c.hold(statute.VersionSocks5, method)
 	m, err := statute.ParseUserPassRequest(c)
 	if err != nil {
 		return Identity{}, err
@@ -331,7 +365,10 @@ func addrSpec(d Destination) statute.AddrSpec {
 
 // credentials are what the client shows to the concentrator; an empty user
 // means that no authentication is offered.
-type credentials struct{ user, password string }
+type credentials struct {
+	user, password string
+	frames         bool // offer methodFramed
+}
 
 // greeting returns the bytes that open a conversation with the concentrator:
 // method selection, and the user name and password right behind it.
@@ -339,18 +376,26 @@ func (c credentials) greeting() []byte {
 	if c.user == "" {
 		return statute.NewMethodRequest(statute.VersionSocks5, []byte{statute.MethodNoAuth}).Bytes()
 	}
-	b := statute.NewMethodRequest(statute.VersionSocks5, []byte{statute.MethodUserPassAuth}).Bytes()
+	methods := []byte{statute.MethodUserPassAuth}
+	if c.frames {
+		methods = []byte{methodFramed, statute.MethodUserPassAuth}
+	}
+	b := statute.NewMethodRequest(statute.VersionSocks5, methods).Bytes()
 	return append(b, statute.NewUserPassRequest(statute.UserPassAuthVersion, []byte(c.user), []byte(c.password)).Bytes()...)
 }
 
 // flight returns greeting, authentication and request as one segment.
 func (c credentials) flight(to Destination) []byte {
-	req := statute.Request{Version: statute.VersionSocks5, Command: statute.CommandConnect, DstAddr: addrSpec(to)}
-	return append(c.greeting(), req.Bytes()...)
+	return append(c.greeting(), requestMessage(to)...)
 }
 
-// readGreeting reads the answers to greeting.
-func (c credentials) readGreeting(r io.Reader) error {
+func requestMessage(to Destination) []byte {
+	return statute.Request{Version: statute.VersionSocks5, Command: statute.CommandConnect, DstAddr: addrSpec(to)}.Bytes()
+}
+
+// readGreeting reads the answers to greeting, and says whether methodFramed was
+// taken.
+func (c credentials) readGreeting(r io.Reader) (framed bool, err error) {
 	ar := &answerReader{r: r, ours: methodReplySize}
 	want := byte(statute.MethodNoAuth)
 	if c.user != "" {
@@ -360,24 +405,27 @@ func (c credentials) readGreeting(r io.Reader) error {
 	m, err := statute.ParseMethodReply(ar)
 	switch {
 	case err != nil:
-		return ar.explain("greeting", err)
+		return false, ar.explain("greeting", err)
 	case m.Ver != statute.VersionSocks5:
-		return fmt.Errorf("%w: the server's first byte is %d instead of 5", ErrProtocol, m.Ver)
+		return false, fmt.Errorf("%w: the server's first byte is %d instead of 5", ErrProtocol, m.Ver)
 	case m.Method == statute.MethodNoAcceptable:
-		return fmt.Errorf("%w: the server does not take this kind of authentication", ErrTokenRefused)
+		return false, fmt.Errorf("%w: the server does not take this kind of authentication", ErrTokenRefused)
+	case m.Method == methodFramed && c.frames:
+		framed = true
 	case m.Method != want:
-		return fmt.Errorf("%w: the server chose authentication method %d, offered was %d", ErrProtocol, m.Method, want)
-	case c.user == "":
-		return nil
+		return false, fmt.Errorf("%w: the server chose authentication method %d, offered was %d", ErrProtocol, m.Method, want)
+	}
+	if c.user == "" {
+		return false, nil
 	}
 	a, err := statute.ParseUserPassReply(ar)
 	if err != nil {
-		return ar.explain("answer to the token", err)
+		return false, ar.explain("answer to the token", err)
 	}
 	if a.Status != statute.AuthSuccess {
-		return ErrTokenRefused
+		return false, ErrTokenRefused
 	}
-	return nil
+	return framed, nil
 }
 
 // readReply reads the answer to a request; the address is BND.ADDR when the

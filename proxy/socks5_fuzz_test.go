@@ -18,7 +18,7 @@ func FuzzHandshake(f *testing.F) {
 		auth.open = open
 		r := &pieceReader{b: in, n: int(piece)}
 		c := &scriptConn{in: r}
-		req, err := newHandshaker(auth, nil).handshake(c)
+		req, err := newHandshaker(auth, false, nil).handshake(c)
 		if c.reads > len(in)+2 {
 			t.Errorf("%d reads for %d bytes", c.reads, len(in))
 		}
@@ -32,7 +32,7 @@ func FuzzHandshake(f *testing.F) {
 			t.Errorf("request %+v", req)
 		}
 		// What was asked for, said again by the client's side, reads the same.
-		again, err := newHandshaker(testAuth{open: true}, nil).handshake(&scriptConn{in: bytes.NewReader(credentials{}.flight(req.to))})
+		again, err := newHandshaker(testAuth{open: true}, false, nil).handshake(&scriptConn{in: bytes.NewReader(credentials{}.flight(req.to))})
 		if err != nil || again.to != req.to {
 			t.Errorf("%v reads as %+v, %v", req.to, again, err)
 		}
@@ -51,10 +51,10 @@ func FuzzAnswers(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte, piece uint8, user bool) {
 		cred, size := credentials{}, 2
 		if user {
-			cred, size = credentials{"alice", "token"}, 4
+			cred, size = credentials{"alice", "token", true}, 4
 		}
 		r := &pieceReader{b: in, n: int(piece)}
-		if err := cred.readGreeting(r); err != nil {
+		if _, err := cred.readGreeting(r); err != nil {
 			return
 		}
 		if taken := len(in) - len(r.b); taken != size {

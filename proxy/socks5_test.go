@@ -163,7 +163,7 @@ func TestHandshake(t *testing.T) {
 			t.Run(tt.name+", "+name, func(t *testing.T) {
 				in := bytes.NewReader(tt.in)
 				c := &scriptConn{in: piece(in)}
-				got, err := newHandshaker(tt.auth, nil).handshake(c)
+				got, err := newHandshaker(tt.auth, false, nil).handshake(c)
 				if !errors.Is(err, tt.err) || (err == nil) != (tt.err == nil) {
 					t.Fatalf("got error %v, want %v", err, tt.err)
 				}
@@ -192,7 +192,7 @@ func TestHandshake(t *testing.T) {
 // read and, with the reply, one write.
 func TestHandshakeOneFlight(t *testing.T) {
 	c := &scriptConn{in: bytes.NewReader(join(greetUser("alice", "token"), connectAddr(v4)))}
-	req, err := newHandshaker(alice, nil).handshake(c)
+	req, err := newHandshaker(alice, false, nil).handshake(c)
 	must(t, err)
 	must(t, req.answer(c, ReplySucceeded, v6))
 	want := join([]byte{5, 2, 1, 0, 5, 0, 0, 4}, v6.Addr().AsSlice(), []byte{8080 >> 8, 8080 & 255})
@@ -208,14 +208,14 @@ func TestHandshakeOneFlight(t *testing.T) {
 // for.
 func TestWrongVersionAtOnce(t *testing.T) {
 	c := &scriptConn{in: strings.NewReader("G"), err: errors.New("it would wait here")}
-	if _, err := newHandshaker(alice, nil).handshake(c); !errors.Is(err, ErrProtocol) || c.reads != 1 {
+	if _, err := newHandshaker(alice, false, nil).handshake(c); !errors.Is(err, ErrProtocol) || c.reads != 1 {
 		t.Errorf("after %d reads: %v", c.reads, err)
 	}
 }
 
 func TestOtherProtocolIsNamed(t *testing.T) {
 	for in, want := range map[string]string{"\x04\x01": "SOCKS4", "\x16\x03": "TLS", "CONNECT": "HTTP", "\x00": "byte 0"} {
-		_, err := newHandshaker(alice, nil).handshake(&scriptConn{in: strings.NewReader(in)})
+		_, err := newHandshaker(alice, false, nil).handshake(&scriptConn{in: strings.NewReader(in)})
 		if !errors.Is(err, ErrProtocol) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v does not name %s", in, err, want)
 		}
@@ -229,7 +229,7 @@ func TestFailureDelay(t *testing.T) {
 	}{{"token", 0}, {"wrong", 1}} {
 		calls, sent := 0, -1
 		c := &scriptConn{in: bytes.NewReader(join(greetUser("alice", tt.token), connectAddr(v4)))}
-		_, _ = newHandshaker(alice, func() { calls++; sent = c.out.Len() }).handshake(c)
+		_, _ = newHandshaker(alice, false, func() { calls++; sent = c.out.Len() }).handshake(c)
 		if calls != tt.want || sent > 0 {
 			t.Errorf("token %q: %d calls, want %d; %d bytes were sent before", tt.token, calls, tt.want, sent)
 		}
@@ -243,7 +243,7 @@ func TestHandshakeCut(t *testing.T) {
 	for _, cause := range []error{os.ErrDeadlineExceeded, errors.New("reset")} {
 		for n := range in {
 			c := &scriptConn{in: bytes.NewReader(in[:n]), err: cause}
-			if _, err := newHandshaker(alice, nil).handshake(c); !errors.Is(err, cause) {
+			if _, err := newHandshaker(alice, false, nil).handshake(c); !errors.Is(err, cause) {
 				t.Errorf("after %d bytes: %v does not tell %v", n, err, cause)
 			}
 		}
@@ -270,39 +270,50 @@ func TestFlight(t *testing.T) {
 	for _, to := range []Destination{
 		{Addr: v4.Addr(), Port: 1}, {Addr: v6.Addr(), Port: 2}, {Name: strings.Repeat("n", 255), Port: 3},
 	} {
-		for _, cred := range []credentials{{}, {"alice+lazy", "token"}} {
+		for _, cred := range []credentials{{}, {"alice+lazy", "token", false}, {"alice+lazy", "token", true}} {
 			auth := alice
 			auth.open = cred.user == ""
-			c := &scriptConn{in: bytes.NewReader(cred.flight(to))}
-			got, err := newHandshaker(auth, nil).handshake(c)
-			if err != nil || got.to != to || got.early != nil {
-				t.Errorf("%v: got %+v, %v", to, got, err)
+			for _, frames := range []bool{false, true} {
+				c := &scriptConn{in: bytes.NewReader(cred.flight(to))}
+				got, err := newHandshaker(auth, frames, nil).handshake(c)
+				if err != nil || got.to != to || got.early != nil || got.framed != (frames && cred.frames) {
+					t.Errorf("%v: got %+v, %v", to, got, err)
+				}
 			}
 		}
 	}
 }
 
 func TestReadGreeting(t *testing.T) {
-	user := credentials{"alice", "token"}
+	user, framing := credentials{"alice", "token", false}, credentials{"alice", "token", true}
 	for _, tt := range []struct {
 		name string
 		cred credentials
 		in   []byte
 		err  error
 		left int // bytes that are not the greeting's
+		// framed: the server took the method that was offered beside the plain one.
+		framed bool
 	}{
-		{"none", credentials{}, []byte{5, 0, 9, 9}, nil, 2},
-		{"token", user, []byte{5, 2, 1, 0, 9, 9}, nil, 2},
-		{"refused", user, []byte{5, 2, 1, 1}, ErrTokenRefused, 0},
-		{"no such method", user, []byte{5, 255}, ErrTokenRefused, 0},
-		{"another method", user, []byte{5, 0, 0, 0}, ErrProtocol, 0},
-		{"another protocol", user, []byte("HTTP"), ErrProtocol, 0},
-		{"cut", user, []byte{5, 2, 1}, io.ErrUnexpectedEOF, 0},
-		{"nothing", user, nil, io.ErrUnexpectedEOF, 0},
+		{"none", credentials{}, []byte{5, 0, 9, 9}, nil, 2, false},
+		{"token", user, []byte{5, 2, 1, 0, 9, 9}, nil, 2, false},
+		{"refused", user, []byte{5, 2, 1, 1}, ErrTokenRefused, 0, false},
+		{"no such method", user, []byte{5, 255}, ErrTokenRefused, 0, false},
+		{"another method", user, []byte{5, 0, 0, 0}, ErrProtocol, 0, false},
+		{"another protocol", user, []byte("HTTP"), ErrProtocol, 0, false},
+		{"cut", user, []byte{5, 2, 1}, io.ErrUnexpectedEOF, 0, false},
+		{"framed", framing, []byte{5, methodFramed, 1, 0, 9, 9}, nil, 2, true},
+		{"frames are not known", framing, []byte{5, 2, 1, 0, 9, 9}, nil, 2, false},
+		{"framed and refused", framing, []byte{5, methodFramed, 1, 1}, ErrTokenRefused, 0, false},
+		{"framed unasked", user, []byte{5, methodFramed, 1, 0}, ErrProtocol, 0, false},
+		{"nothing", user, nil, io.ErrUnexpectedEOF, 0, false},
 	} {
 		for name, piece := range map[string]func(io.Reader) io.Reader{"whole": func(r io.Reader) io.Reader { return r }, "bytes": iotest.OneByteReader} {
 			r := bytes.NewReader(tt.in)
-			err := tt.cred.readGreeting(piece(r))
+			framed, err := tt.cred.readGreeting(piece(r))
+			if framed != tt.framed {
+				t.Errorf("%s, %s: framed %v", tt.name, name, framed)
+			}
 			if !errors.Is(err, tt.err) || (err == nil) != (tt.err == nil) {
 				t.Errorf("%s, %s: got %v, want %v", tt.name, name, err, tt.err)
 			}

@@ -30,8 +30,7 @@ type Connection struct {
 	Leg      *mptcpsock.Conn
 	Counters relay.Counters // A is the application or client, B what lies behind
 
-	asked bool // Identity.Asked
-	stop  context.CancelFunc
+	stop context.CancelFunc
 }
 
 // Table holds the live connections of a front or a concentrator and counts
@@ -41,10 +40,11 @@ type Table struct {
 	nextID uint64
 	live   map[uint64]*Connection
 	// opening holds those whose user is known and whose destination is not
-	// reached yet: the removal of a user must not miss them.
-	opening map[*Connection]struct{}
-	users   map[string]int
-	opened  map[string]uint64 // by mode, of which there are as many as are configured
+	// reached yet, resting those whose leg waits for its next stream: the removal
+	// of a user must not miss them.
+	opening, resting map[*Connection]struct{}
+	users            map[string]int
+	opened           map[string]uint64 // by mode, of which there are as many as are configured
 
 	Totals Totals
 }
@@ -56,6 +56,7 @@ type Totals struct {
 	AuthFailures atomic.Uint64 // wrong user name or token
 	Failed       atomic.Uint64 // destination or concentrator not reached
 	FellBack     atomic.Uint64 // legs that came up as plain TCP
+	Reused       atomic.Uint64 // connections on a leg that had carried another one
 	BytesAToB    atomic.Uint64 // of connections that have ended
 	BytesBToA    atomic.Uint64
 }
@@ -71,6 +72,7 @@ func NewTable() *Table {
 	return &Table{
 		live:    make(map[uint64]*Connection),
 		opening: make(map[*Connection]struct{}),
+		resting: make(map[*Connection]struct{}),
 		users:   make(map[string]int),
 		opened:  make(map[string]uint64),
 	}
@@ -152,6 +154,19 @@ func (t *Table) leave(c *Connection) {
 	}
 }
 
+// rest notes that a connection has ended and its leg stays, until wake.
+func (t *Table) rest(c *Connection) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.resting[c] = struct{}{}
+}
+
+func (t *Table) wake(c *Connection) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.resting, c)
+}
+
 // Len returns the number of live connections.
 func (t *Table) Len() int {
 	t.mu.Lock()
@@ -171,11 +186,12 @@ func (t *Table) Connections() []*Connection {
 	return all
 }
 
-// StopWhere ends every connection for which f holds, live or about to be, and
-// returns how many.
+// StopWhere ends every connection for which f holds, live or about to be, and the
+// legs of those that were, and returns how many.
 func (t *Table) StopWhere(f func(*Connection) bool) int {
 	t.mu.Lock()
 	all := slices.AppendSeq(slices.Collect(maps.Values(t.live)), maps.Keys(t.opening))
+	all = slices.AppendSeq(all, maps.Keys(t.resting))
 	t.mu.Unlock()
 	n := 0
 	for _, c := range all {

@@ -74,6 +74,9 @@ type UpstreamConfig struct {
 	FellBack func(path string)
 	// Observer is told of each leg as soon as it is connected; may be nil.
 	Observer Observer
+	// IdleLegs is how many legs are kept for another stream when theirs has
+	// ended, where the concentrator agrees; 0: none.
+	IdleLegs int
 }
 
 // Upstream opens legs to one concentrator. It is safe for concurrent use.
@@ -82,6 +85,7 @@ type Upstream struct {
 	log    *slog.Logger
 	names  nameCache
 	health health
+	idle   kept
 
 	mu    sync.Mutex
 	avoid map[string]time.Time // way → until when it is tried last
@@ -102,17 +106,29 @@ func NewUpstream(cfg UpstreamConfig) *Upstream {
 		cfg: cfg, log: cfg.Log, avoid: make(map[string]time.Time),
 		names:  nameCache{host: cfg.Host, resolver: cfg.Resolver},
 		health: health{log: cfg.Log},
+		idle:   kept{most: cfg.IdleLegs},
 	}
 }
 
 // Leg is an open stream through the concentrator to a destination.
 type Leg struct {
-	Stream relay.Stream    // what to read and write: TLS, or the socket itself
+	Stream relay.Stream    // what to read and write: TLS, or the socket itself, framed or not
 	Conn   *mptcpsock.Conn // the socket under it
 	Path   string          // path of the first subflow
 	Bound  netip.AddrPort  // the concentrator's BND.ADDR, may be invalid
+	Reused bool            // it carried another stream before
 
-	ended func() // tells the observer
+	below     relay.Stream  // Stream without frames
+	framed    *relay.Framed // Stream; nil: the leg carries one stream
+	key       legKey
+	idleSince time.Time
+	observed  *observed
+}
+
+// Close ends the leg, whatever has become of its stream.
+func (l *Leg) Close() {
+	_ = l.Stream.Close()
+	l.observed.end()
 }
 
 // Open asks the concentrator for a stream to the destination. An error that
@@ -123,8 +139,14 @@ func (u *Upstream) Open(ctx context.Context, s Stream) (*Leg, error) {
 	cred := u.credentials(s.Mode)
 	ctx, cancel := context.WithTimeout(ctx, u.cfg.AnswerTimeout)
 	defer cancel()
+	key := keyOf(cred, s.Choice)
+	if leg, err := u.reopen(ctx, key, s); leg != nil || err != nil {
+		u.note(ctx, err)
+		return leg, err
+	}
 	leg, err := u.converse(ctx, &s, cred.flight(s.Destination), func(leg *Leg) error {
-		if err := cred.readGreeting(leg.Stream); err != nil {
+		framed, err := cred.readGreeting(leg.below)
+		if err != nil {
 			return err
 		}
 		u.health.ok()
@@ -135,14 +157,13 @@ func (u *Upstream) Open(ctx context.Context, s Stream) (*Leg, error) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		reply, bound, err := readReply(leg.Stream)
-		if err != nil {
+		if err := leg.readAnswer(); err != nil {
 			return err
 		}
-		if reply != ReplySucceeded {
-			return &replyError{reply, fmt.Errorf("the concentrator answered: %s", reply)}
+		if framed {
+			leg.key, leg.framed = key, relay.NewFramed(leg.below)
+			leg.Stream = leg.framed
 		}
-		leg.Bound = bound
 		return nil
 	})
 	u.note(ctx, err)
@@ -156,10 +177,11 @@ func (u *Upstream) Check(ctx context.Context, mode string) error {
 	ctx, cancel := context.WithTimeout(ctx, u.cfg.ConnectTimeout)
 	defer cancel()
 	leg, err := u.converse(ctx, nil, cred.greeting(), func(leg *Leg) error {
-		return cred.readGreeting(leg.Stream)
+		_, err := cred.readGreeting(leg.below)
+		return err
 	})
 	if err == nil {
-		_ = leg.Stream.Close()
+		leg.Close()
 		u.health.ok()
 	}
 	u.note(ctx, err)
@@ -171,7 +193,7 @@ func (u *Upstream) Health() Health { return u.health.get() }
 
 func (u *Upstream) credentials(mode string) credentials {
 	user, token := u.cfg.Credentials(mode)
-	return credentials{user, token}
+	return credentials{user, token, u.cfg.IdleLegs > 0}
 }
 
 // note keeps what err says about the concentrator. A caller that went away
@@ -194,18 +216,31 @@ func (u *Upstream) converse(ctx context.Context, stream *Stream, opening []byte,
 	if err != nil {
 		return nil, err
 	}
-	leg := &Leg{Stream: conn, Conn: conn, Path: path, ended: func() {}}
+	leg := &Leg{Stream: conn, below: conn, Conn: conn, Path: path}
 	if stream != nil {
-		leg.ended = observe(u.cfg.Observer, conn, *stream)
+		leg.observed = observe(u.cfg.Observer, conn, *stream)
 	}
 	if err := u.exchange(ctx, leg, opening, read); err != nil {
 		// The bare socket: a TLS goodbye would look to the concentrator like
 		// data from a client that still waits for its dial.
-		leg.ended()
 		_ = leg.Conn.Close()
+		leg.observed.end()
 		return nil, withCause(ctx, err)
 	}
 	return leg, nil
+}
+
+// readAnswer reads what the concentrator says to a request.
+func (l *Leg) readAnswer() error {
+	reply, bound, err := readReply(l.below)
+	if err != nil {
+		return err
+	}
+	if reply != ReplySucceeded {
+		return &replyError{reply, fmt.Errorf("the concentrator answered: %s", reply)}
+	}
+	l.Bound = bound
+	return nil
 }
 
 // withCause adds why ctx ended to what came of it. The socket's deadline may
@@ -240,9 +275,9 @@ func (u *Upstream) exchange(ctx context.Context, leg *Leg, opening []byte, read 
 		if err := tc.HandshakeContext(context.WithoutCancel(ctx)); err != nil {
 			return tlsError(err)
 		}
-		leg.Stream = tc
+		leg.Stream, leg.below = tc, tc
 	}
-	if _, err := leg.Stream.Write(opening); err != nil {
+	if _, err := leg.below.Write(opening); err != nil {
 		return fmt.Errorf("sending the request to the concentrator: %w", err)
 	}
 	if err := read(leg); err != nil {

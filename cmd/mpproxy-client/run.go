@@ -69,6 +69,7 @@ func (c runCmd) Run() error {
 		base := policy.Mode(baseOf(conf.Modes, mode))
 		return controller.Kernel().UserSpace && (base == policy.Aggregate || base == policy.Interactive)
 	}
+	up.IdleLegs = conf.Limits.IdleLegs
 	upstream := proxy.NewUpstream(up)
 	front = proxy.NewFront(proxy.FrontConfig{
 		Listen:   conf.Socks.Listen,

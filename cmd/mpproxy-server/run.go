@@ -74,6 +74,7 @@ func (c runCmd) Run() error {
 		Rules:                 proxy.DestinationRules(conf.Destinations),
 		MaxConnections:        maxConns,
 		MaxConnectionsPerUser: conf.Limits.MaxConnectionsPerUser,
+		IdleLegs:              conf.Limits.IdleLegs,
 		UserLimit: func(name string) int {
 			u, _ := auth.Users().Lookup(name)
 			return u.MaxConnections

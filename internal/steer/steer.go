@@ -16,6 +16,7 @@ import (
 // Controller is what pathctl.Client and pathctl.Concentrator have in common.
 type Controller interface {
 	Register(ctx context.Context, reg pathctl.Registration)
+	Describe(ctx context.Context, token uapi.Token, d pathctl.Description)
 	Unregister(ctx context.Context, token uapi.Token)
 }
 
@@ -35,12 +36,23 @@ func (o Observer) Opened(token uapi.Token, leg *mptcpsock.Conn, s proxy.Stream) 
 	ctx, cancel := context.WithTimeout(context.Background(), handOver)
 	defer cancel()
 	o.Controller.Register(ctx, pathctl.Registration{
-		Token: token, Role: o.Role, Mode: o.mode(s.Mode), Paths: s.Paths, Rule: s.Rule,
-		Destination: s.Destination.String(), User: s.User, Reader: mptcpsock.Reader(leg),
+		Token: token, Role: o.Role, Mode: o.mode(s.Mode), Paths: s.Paths,
+		Description: describe(s), Reader: mptcpsock.Reader(leg),
 		// A client that names no mode has its kernel make the subflows, which
 		// never makes one again that we close.
 		Manual: o.Role == policy.Concentrator && !s.Asked,
 	})
+}
+
+// Carries says what a registered leg carries now.
+func (o Observer) Carries(token uapi.Token, s proxy.Stream) {
+	ctx, cancel := context.WithTimeout(context.Background(), handOver)
+	defer cancel()
+	o.Controller.Describe(ctx, token, describe(s))
+}
+
+func describe(s proxy.Stream) pathctl.Description {
+	return pathctl.Description{Destination: s.Destination.String(), User: s.User, Rule: s.Rule}
 }
 
 // Closed ends what Opened began.

@@ -24,6 +24,10 @@ type direction struct {
 	method method
 	level  int8 // chunk size asked for
 	top    int8 // largest level
+	head   int  // free bytes ahead of a chunk, for the header of its frame
+
+	deframer *deframer // of src while it is framed, else nil
+	framer   *framer   // of dst while it is framed, else nil
 
 	// The chunk at hand: n bytes are in buf or in pipe, off of them delivered.
 	buf     *buffer
@@ -38,8 +42,22 @@ type direction struct {
 
 func (d *direction) init(s *session, src, dst *end, count *atomic.Uint64) {
 	d.s, d.src, d.dst, d.count = s, src, dst, count
-	d.method, d.top = choose(src.kind, dst.kind)
 	d.onReadable, d.onWritable = d.readable, d.writable
+	if src.framed != nil && src.framed.in.state == framesRun {
+		d.deframer = &src.framed.in
+	}
+	if dst.framed != nil && dst.framed.out.state == framesRun {
+		d.framer, d.head = &dst.framed.out, frameHeader
+	}
+	d.choose()
+}
+
+// choose picks the method for bytes that are not framed any more; frames are
+// copied, and small.
+func (d *direction) choose() {
+	if d.framer == nil && d.deframer == nil {
+		d.method, d.top = choose(d.src.kind, d.dst.kind)
+	}
 }
 
 // pump moves chunks until the end of data or an error, which it reports to the
@@ -47,6 +65,9 @@ func (d *direction) init(s *session, src, dst *end, count *atomic.Uint64) {
 func (d *direction) pump() {
 	for {
 		err := d.fill()
+		if d.deframer != nil {
+			err = d.deframe(err)
+		}
 		if d.n > 0 {
 			if werr := d.drain(); werr != nil {
 				d.drop()
@@ -119,13 +140,13 @@ func (d *direction) recv(fd int) bool {
 func (d *direction) room() []byte {
 	b := d.buf.b
 	if d.dst.kind != kindTLS {
-		return b
+		return b[d.head:]
 	}
 	n := len(b) / (recordSend + recordOverhead) * recordSend
 	if d.src.kind == kindTLS {
 		n = max(n, recordPlain) // the largest record must fit in
 	}
-	return b[:n]
+	return b[d.head:n]
 }
 
 // adapt chooses the next chunk's size: larger after a full one, smaller when
@@ -142,6 +163,9 @@ func (d *direction) adapt(n, space int) {
 // drain delivers the chunk to dst, and waits for as long as that takes.
 func (d *direction) drain() error {
 	d.off, d.blocked = 0, 0
+	if d.framer != nil {
+		return d.drainFramed()
+	}
 	var err error
 	switch d.dst.kind {
 	case kindTCP, kindMPTCP:
@@ -225,6 +249,8 @@ func (d *direction) drop() {
 func (d *direction) end() (half bool) {
 	var err error
 	switch {
+	case d.framer != nil:
+		_, err = d.dst.stream.Write(d.framer.end())
 	case d.dst.kind == kindTLS:
 		err = d.endTLS()
 	case d.dst.kind.isSocket() && d.s.isHalf():

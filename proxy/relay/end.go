@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,9 +42,13 @@ type end struct {
 	raw    syscall.RawConn // the socket; also of the socket below TLS; nil for kindOther
 	tls    *tls.Conn       // kindTLS only
 	rec    *RecordConn     // kindTLS only
+	framed *Framed         // the stream on stream; nil: stream carries no other
 }
 
 func (e *end) init(s Stream) {
+	if f, ok := s.(*Framed); ok {
+		e.framed, s = f, f.Stream
+	}
 	e.stream = s
 	tc, ok := s.(*tls.Conn)
 	if !ok {
@@ -102,6 +107,21 @@ func (e *end) reset() {
 		_ = l.SetLinger(0) // fails only on a socket that is dead already
 	}
 	_ = conn.Close()
+}
+
+// finish closes the connection, whose ends of data were delivered to the sockets.
+// One that another stream can follow on is left as it should be for that: this
+// stream has come to both its ends, and nothing is behind them.
+func (e *end) finish() (kept bool) {
+	kept = e.framed != nil && e.framed.kept() && (e.rec == nil || e.rec.ahead == nil)
+	e.release()
+	if kept {
+		kept = e.stream.SetDeadline(time.Time{}) == nil
+	}
+	if !kept {
+		_ = e.stream.Close()
+	}
+	return kept
 }
 
 // release gives back what was read ahead and is not wanted any more.

@@ -4,7 +4,7 @@ package relay
 // when there is something to read, so it waits with a small buffer in hand.
 func (d *direction) fillOther() error {
 	d.buf = buffers.take(level16K)
-	n, err := d.src.stream.Read(d.buf.b)
+	n, err := d.src.stream.Read(d.room())
 	d.n = n
 	return err
 }

@@ -44,6 +44,8 @@ type link struct {
 	tls   bool
 	other bool // hide the descriptor: the generic path
 	plain bool // tls without a RecordConn
+	// framed connections are kept when their stream has ended.
+	framed bool
 }
 
 var (
@@ -52,6 +54,10 @@ var (
 	linkTLS      = link{name: "tls", mptcp: true, tls: true}
 	linkPlainTLS = link{name: "plaintls", tls: true, plain: true}
 	linkOther    = link{name: "other", other: true}
+
+	linkFramed      = link{name: "framed", mptcp: true, framed: true}
+	linkFramedTLS   = link{name: "framedtls", mptcp: true, tls: true, framed: true}
+	linkFramedOther = link{name: "framedother", other: true, framed: true}
 )
 
 // hidden is a Stream without a descriptor to be had.
@@ -75,6 +81,15 @@ func needMPTCP(t testing.TB) {
 
 // dial makes a connection: near is the end that relay gets, far its peer's.
 func (l link) dial(t testing.TB) (near, far Stream) {
+	t.Helper()
+	near, far = l.dialBare(t)
+	if l.framed {
+		return NewFramed(near), NewFramed(far)
+	}
+	return near, far
+}
+
+func (l link) dialBare(t testing.TB) (near, far Stream) {
 	t.Helper()
 	if l.mptcp {
 		needMPTCP(t)

@@ -16,6 +16,11 @@ var pairs = [][2]link{
 	{linkTCP, linkPlainTLS},
 	{linkOther, linkTCP},
 	{linkOther, linkTLS},
+	{linkTCP, linkFramed},
+	{linkFramed, linkTCP},
+	{linkFramedTLS, linkTCP},
+	{linkTCP, linkFramedTLS},
+	{linkOther, linkFramedOther},
 }
 
 func eachPair(t *testing.T, f func(t *testing.T, a, b link)) {

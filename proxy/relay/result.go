@@ -57,6 +57,9 @@ type Result struct {
 	// an *[Error] for read and write errors, context.Cause(ctx) when
 	// cancelled, and an error that is os.ErrDeadlineExceeded for timeouts.
 	Err error
+	// Kept: the framed connection was left open, and [Framed.Next] begins
+	// another stream on it. Otherwise both connections are closed.
+	Kept bool
 }
 
 // Error is a failed operation on one of the two connections. It unwraps to

@@ -11,7 +11,7 @@ import (
 // Run copies both ways between a and b until both directions have ended, an
 // error, a timeout, or ctx's end. It owns both from the call on: nobody else
 // may read, write, close them or set their deadlines; they are closed when it
-// returns. c may be nil.
+// returns, but for a [Framed] one that another stream can follow. c may be nil.
 //
 // Run uses the caller's goroutine and one other. A goroutine that has done a
 // TLS handshake or parsed a request has grown its stack, which the runtime
@@ -95,18 +95,18 @@ func (s *session) finish() Result {
 	}
 	reason, err := s.reason, s.err
 	s.mu.Unlock()
-	s.a.release()
-	s.b.release()
-
+	kept := false
 	if reason == 0 {
 		reason = BothEnded
-		_ = s.a.stream.Close() // both ends of data were delivered to the sockets
-		_ = s.b.stream.Close()
+		kept = s.a.finish()
+		kept = s.b.finish() || kept
 	} else {
+		s.a.release()
+		s.b.release()
 		s.a.reset()
 		s.b.reset()
 	}
-	return Result{AToB: s.fwd.moved, BToA: s.rev.moved, Reason: reason, Err: err}
+	return Result{AToB: s.fwd.moved, BToA: s.rev.moved, Reason: reason, Err: err, Kept: kept}
 }
 
 // abort ends the connection early. The first reason is the one that counts.

@@ -1,0 +1,252 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mpproxy/mptcpsock"
+)
+
+// keepTime is how long the client keeps a leg that carries nothing: less than
+// the concentrator does (restTime), and than NATs forget a connection in.
+const keepTime = 15 * time.Second
+
+// legKey says which streams a leg can carry: those that show the same user to
+// the concentrator and are steered alike.
+type legKey struct{ user, mode, paths string }
+
+func keyOf(cred credentials, c Choice) legKey {
+	return legKey{cred.user, c.Mode, strings.Join(c.Paths, ",")}
+}
+
+// kept holds the legs that wait for their next stream, the latest last. It is
+// safe for concurrent use.
+type kept struct {
+	most int
+
+	mu     sync.Mutex
+	legs   []*Leg
+	timer  *time.Timer // runs while there are legs
+	closed bool
+}
+
+// put keeps a leg, instead of the oldest one where there are as many as may be.
+func (k *kept) put(l *Leg) {
+	l.idleSince = time.Now()
+	k.mu.Lock()
+	var out []*Leg
+	if k.closed || k.most == 0 {
+		out = []*Leg{l}
+	} else {
+		k.legs = append(k.legs, l)
+		if over := len(k.legs) - k.most; over > 0 {
+			out = slices.Clone(k.legs[:over])
+			k.legs = slices.Delete(k.legs, 0, over)
+		}
+		if k.timer == nil {
+			k.timer = time.AfterFunc(keepTime, k.expire)
+		}
+	}
+	k.mu.Unlock()
+	closeLegs(out)
+}
+
+// take returns the leg for key that was in use last: its path is the one that is
+// known best. It returns nil if there is none.
+func (k *kept) take(key legKey) *Leg {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i, l := range slices.Backward(k.legs) {
+		if l.key == key {
+			k.legs = slices.Delete(k.legs, i, i+1)
+			return l
+		}
+	}
+	return nil
+}
+
+// expire closes the legs that have waited for long enough.
+func (k *kept) expire() {
+	k.mu.Lock()
+	n := 0
+	for n < len(k.legs) && time.Since(k.legs[n].idleSince) >= keepTime {
+		n++
+	}
+	out := slices.Clone(k.legs[:n])
+	k.legs = slices.Delete(k.legs, 0, n)
+	k.timer = nil
+	if len(k.legs) > 0 {
+		k.timer = time.AfterFunc(keepTime-time.Since(k.legs[0].idleSince), k.expire)
+	}
+	k.mu.Unlock()
+	closeLegs(out)
+}
+
+// close closes all legs, and each that is put from now on.
+func (k *kept) close() {
+	k.mu.Lock()
+	out := k.legs
+	k.legs, k.closed = nil, true
+	if k.timer != nil {
+		k.timer.Stop()
+	}
+	k.mu.Unlock()
+	closeLegs(out)
+}
+
+func (k *kept) len() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.legs)
+}
+
+func closeLegs(legs []*Leg) {
+	for _, l := range legs {
+		l.Close()
+	}
+}
+
+// staleTime is how long the request on a kept leg may stay unacknowledged: the
+// controller has moved it to a path that works by then, if there is one.
+const staleTime = time.Second
+
+// errStale: a kept leg led nowhere. It says nothing about the concentrator.
+var errStale = errors.New("the leg is of no use any more")
+
+// finished takes back a leg whose stream has ended; keep says that another one
+// can follow. Otherwise the relay has closed it.
+func (u *Upstream) finished(l *Leg, keep bool) {
+	if keep && l.framed.Next() == nil {
+		u.idle.put(l)
+		return
+	}
+	l.observed.end()
+}
+
+// reopen asks for a stream on a leg that was kept. It returns nil, and no error,
+// if there is none that works.
+func (u *Upstream) reopen(ctx context.Context, key legKey, s Stream) (*Leg, error) {
+	for l := u.idle.take(key); l != nil; l = u.idle.take(key) {
+		if !u.fit(l, s.Choice) || !quiet(l.Conn) {
+			l.Close()
+			continue
+		}
+		err := l.ask(ctx, s.Destination)
+		if err == nil {
+			u.health.ok()
+			l.Reused = true
+			l.observed.next(s)
+			return l, nil
+		}
+		_ = l.Conn.Close() // no TLS goodbye: see converse
+		l.observed.end()
+		if !errors.Is(err, errStale) {
+			return nil, withCause(ctx, err)
+		}
+		u.log.Debug("a kept leg was of no use", "path", l.Path, "error", err)
+	}
+	return nil, nil
+}
+
+// fit reports whether a new leg would begin on the same path.
+func (u *Upstream) fit(l *Leg, c Choice) bool {
+	if u.cfg.Paths == nil {
+		return true
+	}
+	cands, err := c.allowed(u.cfg.Paths.Candidates())
+	return err == nil && (len(cands) == 0 || cands[0].Path == l.Path && !cands[0].Troubled)
+}
+
+// ask sends a request on a kept leg and reads the answer. Its deadline is that of
+// ctx, which has one.
+func (l *Leg) ask(ctx context.Context, to Destination) error {
+	deadline, _ := ctx.Deadline()
+	_ = l.Conn.SetDeadline(deadline)
+	wake := func() { _ = l.Conn.SetDeadline(time.Unix(1, 0)) }
+	stop := context.AfterFunc(ctx, wake)
+	defer stop()
+	impatience := startImpatience(l.Conn, wake)
+	if _, err := l.below.Write(requestMessage(to)); err != nil {
+		impatience.end()
+		return fmt.Errorf("%w: sending a request: %w", errStale, err)
+	}
+	err := l.readAnswer()
+	stale := impatience.end()
+	var refused *replyError
+	switch {
+	case err == nil && !stop():
+		return context.Cause(ctx)
+	case err == nil:
+		return l.Conn.SetDeadline(time.Time{})
+	case errors.As(err, &refused), ctx.Err() != nil, errors.Is(err, os.ErrDeadlineExceeded) && !stale:
+		return err
+	}
+	return fmt.Errorf("%w: %w", errStale, err)
+}
+
+// impatience wakes whoever waits on a kept leg that turns out to lead nowhere.
+type impatience struct {
+	timer *time.Timer
+	done  chan struct{}
+	stale bool // valid after done
+}
+
+func startImpatience(conn *mptcpsock.Conn, wake func()) *impatience {
+	i := &impatience{done: make(chan struct{})}
+	i.timer = time.AfterFunc(staleTime, func() {
+		defer close(i.done)
+		if i.stale = !arrived(conn); i.stale {
+			wake()
+		}
+	})
+	return i
+}
+
+// end ends the watch and reports whether it woke anybody. Nothing happens after
+// it.
+func (i *impatience) end() (stale bool) {
+	if i.timer.Stop() {
+		return false
+	}
+	<-i.done
+	return i.stale
+}
+
+// quiet reports whether nothing has come on a connection since its last stream
+// ended: what comes then can only be its end.
+func quiet(conn *mptcpsock.Conn) bool {
+	waiting := false
+	err := control(conn, func(fd int) {
+		var b [1]byte
+		_, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		waiting = err == unix.EAGAIN
+	})
+	return err == nil && waiting
+}
+
+// arrived reports whether the peer has acknowledged all that was written.
+func arrived(conn *mptcpsock.Conn) bool {
+	left := 1
+	err := control(conn, func(fd int) {
+		if n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ); err == nil {
+			left = n
+		}
+	})
+	return err == nil && left == 0
+}
+
+func control(conn *mptcpsock.Conn, f func(fd int)) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Control(func(fd uintptr) { f(int(fd)) })
+}

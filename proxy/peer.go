@@ -1,0 +1,116 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mpproxy/mptcpsock"
+	"mpproxy/proxy/relay"
+)
+
+// restTime is how long the concentrator keeps a leg that carries nothing. The
+// client, which keeps it for less, closes it first, so that no request meets a
+// leg that was closed meanwhile.
+const restTime = time.Minute
+
+// peer is a client's leg at the concentrator. It carries one stream, or one after
+// the other where the client knows how.
+type peer struct {
+	conn     *mptcpsock.Conn
+	stream   relay.Stream  // conn, or TLS on it
+	framed   *relay.Framed // on stream; nil: it carries one stream
+	id       Identity
+	ctx      context.Context // ends with the leg
+	stop     context.CancelFunc
+	observed *observed
+	release  func() // gives the place among the connections back
+}
+
+// end forgets the leg, which is closed.
+func (p *peer) end() {
+	p.stop()
+	p.observed.end()
+	p.release()
+}
+
+// carrier is what the relay moves bytes on.
+func (p *peer) carrier() relay.Stream {
+	if p.framed != nil {
+		return p.framed
+	}
+	return p.stream
+}
+
+// rest waits for the next request on a leg whose stream has ended. It holds no
+// place among the connections meanwhile, only one among those that rest. It
+// reports whether there is something to read; the table has c among those that
+// rest until wake.
+func (s *Concentrator) rest(p *peer, c *Connection) bool {
+	select {
+	case s.resters <- struct{}{}:
+	default:
+		return false
+	}
+	defer func() { <-s.resters }()
+	s.wg.Add(1)
+	p.release()
+	p.release = s.wg.Done
+	s.table.rest(c)
+	wake := func() { _ = p.conn.SetReadDeadline(time.Unix(1, 0)) }
+	_ = p.conn.SetReadDeadline(time.Now().Add(restTime))
+	for _, ctx := range []context.Context{s.resting, p.ctx} {
+		defer context.AfterFunc(ctx, wake)()
+	}
+	return awaitInput(p.conn.TCPConn)
+}
+
+// awaitInput waits, without a buffer, until there are bytes to read. At the end
+// of data, an error or the read deadline it reports false.
+func awaitInput(conn *net.TCPConn) bool {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var n int
+	err = raw.Read(func(fd uintptr) bool {
+		var b [1]byte
+		var err error
+		for err = unix.EINTR; err == unix.EINTR; {
+			n, _, err = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		}
+		return err != unix.EAGAIN
+	})
+	return err == nil && n > 0
+}
+
+// again serves the next stream of a leg that has rested after last.
+func (s *Concentrator) again(p *peer, last *Connection) {
+	full, release := s.claim()
+	p.release()
+	p.release = release
+	c, dest, err := s.reopen(p, full)
+	s.table.wake(last) // not before it is found under its next name
+	if err != nil {
+		s.drop(p, c, err)
+		return
+	}
+	s.table.Totals.Reused.Add(1)
+	p.observed.next(c.carried(p.id))
+	s.begin(p, c, dest)
+}
+
+// reopen is open for a leg that is secure and whose user is known.
+func (s *Concentrator) reopen(p *peer, full bool) (*Connection, *net.TCPConn, error) {
+	defer s.bound(p)()
+	req, err := s.hands.next(p.stream, p.id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := p.framed.Next(); err != nil {
+		return nil, nil, err
+	}
+	return s.serveRequest(p, req, full)
+}
