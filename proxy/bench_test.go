@@ -13,11 +13,12 @@ import (
 // front and a concentrator in this process, several at a time. The allocations
 // are those of application, front, concentrator and destination together.
 func BenchmarkSmallFetch(b *testing.B) {
-	b.Run("none", func(b *testing.B) { benchmarkFetch(b, false) })
-	b.Run("tls", func(b *testing.B) { benchmarkFetch(b, true) })
+	for _, l := range legs(b) {
+		b.Run(l.name, func(b *testing.B) { benchmarkFetch(b, l) })
+	}
 }
 
-func benchmarkFetch(b *testing.B, secure bool) {
+func benchmarkFetch(b *testing.B, l leg) {
 	answer := make([]byte, 1024)
 	dest := startDestination(b, func(c *net.TCPConn) {
 		var q [16]byte
@@ -25,18 +26,8 @@ func benchmarkFetch(b *testing.B, secure bool) {
 			_, _ = c.Write(answer)
 		}
 	})
-	cert, pin := newKey(b)
-	_, conc := startConcentrator(b, func(c *ConcentratorConfig) {
-		if secure {
-			c.TLS = ServerTLS(cert)
-		}
-	})
-	up := upstreamTo(conc.addr, func(c *UpstreamConfig) {
-		if secure {
-			c.TLS = ClientTLS("concentrator", pin)
-		}
-	})
-	_, front := startFront(b, up, nil)
+	_, conc := startConcentrator(b, l.conc)
+	f, front := startFront(b, upstreamTo(conc.addr, l.up), nil)
 	request := join(greetNone(), connectAddr(dest))
 	b.SetParallelism(8)
 	b.ReportAllocs()
@@ -47,6 +38,7 @@ func benchmarkFetch(b *testing.B, secure bool) {
 			fetch(b, front, request, len(answer))
 		}
 	})
+	b.ReportMetric(100*float64(f.Table().Totals.Reused.Load())/float64(b.N), "%reused")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "fetches/s")
 	b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-us/op")
 }

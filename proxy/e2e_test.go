@@ -30,7 +30,7 @@ func legs(t testing.TB) []leg {
 		func(c *ConcentratorConfig) { c.TLS = ServerTLS(cert) },
 		func(c *UpstreamConfig) { c.TLS = ClientTLS("concentrator", pin) },
 	}
-	return []leg{plain, secure, plain.kept(4), secure.kept(4)}
+	return []leg{plain, secure, plain.kept(32), secure.kept(32)}
 }
 
 // kept makes both ends keep up to n legs for another stream.

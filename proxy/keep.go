@@ -124,11 +124,11 @@ var errStale = errors.New("the leg is of no use any more")
 // finished takes back a leg whose stream has ended; keep says that another one
 // can follow. Otherwise the relay has closed it.
 func (u *Upstream) finished(l *Leg, keep bool) {
-	if keep && l.framed.Next() == nil {
+	if keep && !l.framed.Early() && l.framed.Next() == nil {
 		u.idle.put(l)
 		return
 	}
-	l.observed.end()
+	l.Close()
 }
 
 // reopen asks for a stream on a leg that was kept. It returns nil, and no error,

@@ -49,6 +49,10 @@ func (p *peer) carrier() relay.Stream {
 // reports whether there is something to read; the table has c among those that
 // rest until wake.
 func (s *Concentrator) rest(p *peer, c *Connection) bool {
+	if p.framed.Early() {
+		s.table.rest(c)
+		return true
+	}
 	select {
 	case s.resters <- struct{}{}:
 	default:
@@ -105,7 +109,7 @@ func (s *Concentrator) again(p *peer, last *Connection) {
 // reopen is open for a leg that is secure and whose user is known.
 func (s *Concentrator) reopen(p *peer, full bool) (*Connection, *net.TCPConn, error) {
 	defer s.bound(p)()
-	req, err := s.hands.next(p.stream, p.id)
+	req, err := s.hands.next(p.framed.Between(), p.id)
 	if err != nil {
 		return nil, nil, err
 	}

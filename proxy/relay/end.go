@@ -55,9 +55,19 @@ func (e *end) init(s Stream) {
 		e.raw, e.kind = rawSocket(s)
 		return
 	}
-	if rec, ok := tc.NetConn().(*RecordConn); ok && rec.raw != nil {
+	if rec := recordConn(s); rec != nil && rec.raw != nil {
 		e.kind, e.tls, e.rec, e.raw = kindTLS, tc, rec, rec.raw
 	}
+}
+
+// recordConn returns what lies between TLS and the socket, nil if there is none.
+func recordConn(s Stream) *RecordConn {
+	tc, ok := s.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	rec, _ := tc.NetConn().(*RecordConn)
+	return rec
 }
 
 // rawSocket returns the descriptor of s when its payload may be moved beneath
@@ -110,18 +120,15 @@ func (e *end) reset() {
 }
 
 // finish closes the connection, whose ends of data were delivered to the sockets.
-// One that another stream can follow on is left as it should be for that: this
-// stream has come to both its ends, and nothing is behind them.
+// One that another stream can follow on is left as it should be for that, with
+// what was read ahead.
 func (e *end) finish() (kept bool) {
-	kept = e.framed != nil && e.framed.kept() && (e.rec == nil || e.rec.ahead == nil)
+	if e.framed != nil && e.framed.kept() && e.stream.SetDeadline(time.Time{}) == nil {
+		return true
+	}
 	e.release()
-	if kept {
-		kept = e.stream.SetDeadline(time.Time{}) == nil
-	}
-	if !kept {
-		_ = e.stream.Close()
-	}
-	return kept
+	_ = e.stream.Close()
+	return false
 }
 
 // release gives back what was read ahead and is not wanted any more.

@@ -1,9 +1,11 @@
 package relay
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
+	"net"
 )
 
 // A framed connection carries one stream after the other. Each direction of a
@@ -27,9 +29,6 @@ const (
 // FramedLimit is how many bytes of a direction travel in frames.
 const FramedLimit = 256 << 10
 
-// errBeyondEnd: whoever opens the next stream waits for both ends first.
-var errBeyondEnd = errors.New("relay: bytes behind the end of a framed stream")
-
 var errNotOver = errors.New("relay: the stream before is not over")
 
 // frameState says how far a direction of a framed stream is.
@@ -50,16 +49,16 @@ type deframer struct {
 	first byte
 }
 
-// strip moves the stream's bytes in b to its front and returns how many they
-// are. What is behind the end of a stream is errBeyondEnd.
-func (f *deframer) strip(b []byte) (n int, err error) {
+// strip moves the stream's bytes in b to its front, and returns how many they are
+// and what is behind the end of the stream.
+func (f *deframer) strip(b []byte) (n int, behind []byte) {
 	for len(b[n:]) > 0 {
 		rest := b[n:]
 		switch {
 		case f.state == framesRest:
 			return len(b), nil
 		case f.state == framesDone:
-			return n, errBeyondEnd
+			return n, rest
 		case f.left > 0:
 			took := min(f.left, len(rest))
 			f.left -= took
@@ -130,8 +129,9 @@ func (f *framer) end() []byte {
 // ends within frames, and says so in Result.Kept.
 type Framed struct {
 	Stream
-	in  deframer
-	out framer
+	in     deframer
+	out    framer
+	behind []byte // read from the connection behind the end of the stream
 }
 
 // NewFramed begins a stream on a connection, at both of whose ends there must be
@@ -149,15 +149,41 @@ func (f *Framed) Next() error {
 
 func (f *Framed) kept() bool { return f.in.state == framesDone && f.out.state == framesDone }
 
+// Early reports whether bytes behind the end of the last stream were read already.
+// They come from a peer that has begun the next one; whoever waits for its turn
+// has not spoken yet.
+func (f *Framed) Early() bool {
+	rec := recordConn(f.Stream)
+	return len(f.behind) > 0 || rec != nil && rec.ahead != nil
+}
+
+// Between is the connection as it is between two streams: what is read there is
+// behind the end of the last one.
+func (f *Framed) Between() net.Conn { return between{f.Stream, f} }
+
+type between struct {
+	net.Conn
+	f *Framed
+}
+
+func (b between) Read(p []byte) (int, error) {
+	if len(b.f.behind) == 0 {
+		return b.Conn.Read(p)
+	}
+	n := copy(p, b.f.behind)
+	if b.f.behind = b.f.behind[n:]; len(b.f.behind) == 0 {
+		b.f.behind = nil
+	}
+	return n, nil
+}
+
 // Read reads bytes of the stream; io.EOF is its end.
 func (f *Framed) Read(p []byte) (int, error) {
 	for f.in.state != framesDone && len(p) > 0 {
 		n, err := f.Stream.Read(p)
-		n, ferr := f.in.strip(p[:n])
-		switch {
-		case ferr != nil:
-			return n, ferr
-		case err == io.EOF:
+		n, behind := f.in.strip(p[:n])
+		f.behind = bytes.Clone(behind)
+		if err == io.EOF {
 			err = f.in.atEnd()
 		}
 		if n > 0 || err != nil {

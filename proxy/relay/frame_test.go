@@ -107,52 +107,80 @@ func TestFramedCutOff(t *testing.T) {
 	}
 }
 
-// TestBytesBehindTheEnd: nobody may speak before the other direction has ended.
+// TestBytesBehindTheEnd: whoever has got both ends may speak at once, and the
+// other side may get that together with the last end.
 func TestBytesBehindTheEnd(t *testing.T) {
-	r := start(t, linkTCP, linkFramed, Config{})
-	if _, err := r.B.(*Framed).Stream.Write([]byte{0, 1, 'x', 0, 0, 5}); err != nil {
-		t.Fatal(err)
-	}
-	if res := r.wait(); res.Reason != ReadErrorB || !errors.Is(res.Err, errBeyondEnd) {
-		t.Errorf("%+v", res)
+	for _, l := range linksFramed {
+		t.Run(l.name, func(t *testing.T) {
+			near, far := l.dial(t)
+			leg, peer := near.(*Framed), far.(*Framed)
+			_ = far.SetDeadline(time.Now().Add(patience))
+			app, appFar := linkTCP.dial(t)
+			_ = appFar.SetDeadline(time.Now().Add(patience))
+			if err := appFar.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			result := make(chan Result, 1)
+			go func() { result <- Run(context.Background(), app, leg, Config{}, nil) }()
+			if _, err := io.ReadAll(peer); err != nil {
+				t.Fatal(err)
+			}
+			mustWrite(t, peer.Stream, "\x00\x01x\x00\x00next")
+			if got, err := io.ReadAll(appFar); string(got) != "x" || err != nil {
+				t.Fatalf("the application got %q, %v", got, err)
+			}
+			if res := <-result; !res.Kept || !leg.Early() {
+				t.Fatalf("%+v, early %v", res, leg.Early())
+			}
+			mustWrite(t, peer.Stream, " words")
+			_ = near.SetDeadline(time.Now().Add(patience))
+			got := make([]byte, len("next words"))
+			if _, err := io.ReadFull(leg.Between(), got); err != nil || string(got) != "next words" {
+				t.Errorf("got %q, %v", got, err)
+			}
+			if leg.Early() {
+				t.Error("still early")
+			}
+		})
 	}
 }
 
 func TestStrip(t *testing.T) {
 	tests := []struct {
-		name, in, want string
-		state          frameState
-		err            error
+		name, in, want, behind string
+		state                  frameState
 	}{
-		{"nothing", "", "", framesRun, nil},
-		{"one frame", "\x00\x03abc", "abc", framesRun, nil},
-		{"two frames", "\x00\x01a\x00\x02bc", "abc", framesRun, nil},
-		{"part of a header", "\x00\x01a\x00", "a", framesRun, nil},
-		{"part of a frame", "\x01\x00abc", "abc", framesRun, nil},
-		{"an end", "\x00\x01a\x00\x00", "a", framesDone, nil},
-		{"only an end", "\x00\x00", "", framesDone, nil},
-		{"more than an end", "\x00\x00a", "", framesDone, errBeyondEnd},
-		{"the rest", "\x00\x01a\xff\xff\x00\x00b", "a\x00\x00b", framesRest, nil},
+		{"nothing", "", "", "", framesRun},
+		{"one frame", "\x00\x03abc", "abc", "", framesRun},
+		{"two frames", "\x00\x01a\x00\x02bc", "abc", "", framesRun},
+		{"part of a header", "\x00\x01a\x00", "a", "", framesRun},
+		{"part of a frame", "\x01\x00abc", "abc", "", framesRun},
+		{"an end", "\x00\x01a\x00\x00", "a", "", framesDone},
+		{"only an end", "\x00\x00", "", "", framesDone},
+		{"more than an end", "\x00\x00\x05\x01", "", "\x05\x01", framesDone},
+		{"the rest", "\x00\x01a\xff\xff\x00\x00b", "a\x00\x00b", "", framesRest},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			for step := 1; step <= max(len(tt.in), 1); step++ { // however it is cut
-				var f deframer
-				var got []byte
-				var err error
-				for in := []byte(tt.in); len(in) > 0 && err == nil; {
-					p := in[:min(step, len(in))]
-					in = in[len(p):]
-					var n int
-					n, err = f.strip(p)
-					got = append(got, p[:n]...)
-				}
-				if string(got) != tt.want || f.state != tt.state || !errors.Is(err, tt.err) {
-					t.Errorf("in steps of %d: %q, state %d, %v", step, got, f.state, err)
+				got, behind, f := stripped([]byte(tt.in), step)
+				if string(got) != tt.want || string(behind) != tt.behind || f.state != tt.state {
+					t.Errorf("in steps of %d: %q, behind it %q, state %d", step, got, behind, f.state)
 				}
 			}
 		})
 	}
+}
+
+// stripped strips pieces of in.
+func stripped(in []byte, step int) (got, behind []byte, f deframer) {
+	for rest := bytes.Clone(in); len(rest) > 0; {
+		p := rest[:min(step, len(rest))]
+		rest = rest[len(p):]
+		n, b := f.strip(p)
+		got, behind = append(got, p[:n]...), append(behind, b...)
+	}
+	return got, behind, f
 }
 
 // FuzzStrip: any bytes in any pieces give the same stream, and what framer has
@@ -161,34 +189,19 @@ func FuzzStrip(f *testing.F) {
 	f.Add([]byte("\x00\x03abc\x00\x00"), 2)
 	f.Add([]byte("\xff\xffabc"), 1)
 	f.Fuzz(func(t *testing.T, in []byte, step int) {
-		if step < 1 {
+		if step < 1 || len(in) == 0 {
 			t.Skip()
 		}
-		var whole deframer
-		all := bytes.Clone(in)
-		n, wholeErr := whole.strip(all)
-		var pieces deframer
-		var got []byte
-		var err error
-		for rest := bytes.Clone(in); len(rest) > 0 && err == nil; {
-			p := rest[:min(step, len(rest))]
-			rest = rest[len(p):]
-			var n int
-			n, err = pieces.strip(p)
-			got = append(got, p[:n]...)
+		whole, wholeBehind, wf := stripped(in, len(in))
+		got, behind, pf := stripped(in, step)
+		if !bytes.Equal(got, whole) || !bytes.Equal(behind, wholeBehind) || wf != pf {
+			t.Errorf("%q and %q, behind %q and %q, %+v and %+v", got, whole, behind, wholeBehind, pf, wf)
 		}
-		if !bytes.Equal(got, all[:n]) || pieces != whole && err == nil || !errors.Is(err, wholeErr) {
-			t.Errorf("%q and %q, %+v and %+v, %v and %v", got, all[:n], pieces, whole, err, wholeErr)
-		}
-		if len(in) == 0 {
-			return
-		}
-		var out framer
-		framed := append(make([]byte, frameHeader), in[:min(len(in), frameMost)]...)
-		out.frame(framed)
-		var back deframer
-		if n, err := back.strip(framed); err != nil || !bytes.Equal(framed[:n], in[:min(len(in), frameMost)]) {
-			t.Errorf("%d of %d bytes came back, %v", n, len(in), err)
+		in = in[:min(len(in), frameMost)]
+		framed := append(make([]byte, frameHeader), in...)
+		new(framer).frame(framed)
+		if back, behind, _ := stripped(framed, step); !bytes.Equal(back, in) || len(behind) > 0 {
+			t.Errorf("%d of %d bytes came back", len(back), len(in))
 		}
 	})
 }

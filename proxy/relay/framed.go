@@ -1,16 +1,16 @@
 package relay
 
-import "io"
+import (
+	"bytes"
+	"io"
+)
 
 // deframe takes the frames off the chunk that was just read; err is what reading
 // has met.
 func (d *direction) deframe(err error) error {
 	if d.buf != nil {
-		n, ferr := d.deframer.strip(d.room()[:d.n])
-		d.n = n
-		if ferr != nil {
-			return ferr
-		}
+		n, behind := d.deframer.strip(d.room()[:d.n])
+		d.n, d.src.framed.behind = n, bytes.Clone(behind)
 	}
 	switch {
 	case d.deframer.state == framesDone:
