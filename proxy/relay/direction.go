@@ -24,7 +24,6 @@ type direction struct {
 	method method
 	level  int8 // chunk size asked for
 	top    int8 // largest level
-	head   int  // free bytes ahead of a chunk, for the header of its frame
 
 	deframer *deframer // of src while it is framed, else nil
 	framer   *framer   // of dst while it is framed, else nil
@@ -35,6 +34,7 @@ type direction struct {
 	n, off  int
 	err     error // of the callback that just ran
 	blocked int64 // stamp of the first wait for dst in this chunk, 0: none
+	last    bool  // nothing follows the chunk: it goes with the end of data
 
 	// The callbacks, bound once: a closure for each call would be garbage.
 	onReadable, onWritable func(fd uintptr) bool
@@ -47,7 +47,7 @@ func (d *direction) init(s *session, src, dst *end, count *atomic.Uint64) {
 		d.deframer = &src.framed.in
 	}
 	if dst.framed != nil && dst.framed.out.state == framesRun {
-		d.framer, d.head = &dst.framed.out, frameHeader
+		d.framer = &dst.framed.out
 	}
 	d.choose()
 }
@@ -68,6 +68,7 @@ func (d *direction) pump() {
 		if d.deframer != nil {
 			err = d.deframe(err)
 		}
+		d.last = err == io.EOF
 		if d.n > 0 {
 			if werr := d.drain(); werr != nil {
 				d.drop()
@@ -131,6 +132,9 @@ func (d *direction) recv(fd int) bool {
 	default:
 		d.n = n
 		d.adapt(n, len(d.room()))
+		if d.framer != nil {
+			d.recvMore(fd)
+		}
 	}
 	return true
 }
@@ -139,14 +143,17 @@ func (d *direction) recv(fd int) bool {
 // a corked buffer of the same size holds as whole records.
 func (d *direction) room() []byte {
 	b := d.buf.b
+	if d.framer != nil {
+		return d.framedRoom()
+	}
 	if d.dst.kind != kindTLS {
-		return b[d.head:]
+		return b
 	}
 	n := len(b) / (recordSend + recordOverhead) * recordSend
 	if d.src.kind == kindTLS {
 		n = max(n, recordPlain) // the largest record must fit in
 	}
-	return b[d.head:n]
+	return b[:n]
 }
 
 // adapt chooses the next chunk's size: larger after a full one, smaller when
@@ -194,7 +201,7 @@ func (d *direction) writable(fd uintptr) bool {
 
 func (d *direction) send(fd int) bool {
 	for d.off < d.n {
-		n, err := ignoringEINTR(unix.Write, fd, d.buf.b[d.off:d.n])
+		n, err := ignoringEINTR(d.write, fd, d.buf.b[d.off:d.n])
 		if err == unix.EAGAIN {
 			d.waitForDst()
 			return false
@@ -206,6 +213,15 @@ func (d *direction) send(fd int) bool {
 		d.delivered(n)
 	}
 	return true
+}
+
+// write leaves a last chunk to the shutdown that follows, so that data and end
+// are one segment.
+func (d *direction) write(fd int, p []byte) (int, error) {
+	if d.last && d.dst.kind == kindTCP {
+		return unix.SendmsgN(fd, p, nil, nil, unix.MSG_MORE|unix.MSG_NOSIGNAL)
+	}
+	return unix.Write(fd, p)
 }
 
 // waitForDst notes when a chunk began to wait, or may have.
@@ -250,7 +266,7 @@ func (d *direction) end() (half bool) {
 	var err error
 	switch {
 	case d.framer != nil:
-		_, err = d.dst.stream.Write(d.framer.end())
+		err = d.endFramed()
 	case d.dst.kind == kindTLS:
 		err = d.endTLS()
 	case d.dst.kind.isSocket() && d.s.isHalf():
