@@ -25,26 +25,22 @@ type Observer interface {
 	Closed(token uapi.Token)
 }
 
-<<<<<<< HEAD
-// observe tells o of a leg and returns how to tell it of the end. A leg that is
-// plain TCP has no token, and nothing to decide about.
-//
-// On the client it comes before the leg's first flight and not beside it: the
-// second subflow is asked for when that has been acknowledged, and often waited
-// for a goroutine that told of the leg meanwhile.
-func observe(o Observer, leg *mptcpsock.Conn, s Stream) (ended func()) {
-=======
 // observed is a leg of which an Observer knows. A nil one does nothing.
 type observed struct {
-	by     Observer
-	token  uapi.Token
-	opened chan struct{} // closed when by has been told of the leg
+	by    Observer
+	token uapi.Token
+	// What by was told last. The choice stays for as long as the leg.
+	to         Destination
+	user, rule string
 }
 
 // observe tells o of a leg. A leg that is plain TCP has no token, and nothing to
 // decide about.
+//
+// On the client it comes before the leg's first flight and not beside it: the
+// second subflow is asked for when that has been acknowledged, and often waited
+// for a goroutine that told of the leg meanwhile.
 func observe(o Observer, leg *mptcpsock.Conn, s Stream) *observed {
->>>>>>> 19facc6 (Carry one stream after another on a leg that has ended well)
 	if o == nil {
 		return nil
 	}
@@ -52,38 +48,22 @@ func observe(o Observer, leg *mptcpsock.Conn, s Stream) *observed {
 	if err != nil {
 		return nil
 	}
-<<<<<<< HEAD
 	o.Opened(token, leg, s)
-	return func() { o.Closed(token) }
-=======
-	// Beside the leg's own first flight: the second subflow may be asked for
-	// when that has been acknowledged, so nothing may hold it up.
-	w := &observed{o, token, make(chan struct{})}
-	go w.begin(leg, s)
-	return w
+	return &observed{o, token, s.Destination, s.User, s.Rule}
 }
 
-// begin is the goroutine that tells of a leg; whoever tells more waits for it.
-func (w *observed) begin(leg *mptcpsock.Conn, s Stream) {
-	defer close(w.opened)
-	w.by.Opened(w.token, leg, s)
-}
-
-// next tells of another stream.
+// next tells of another stream, if there is anything new to tell.
 func (w *observed) next(s Stream) {
-	if w == nil {
+	if w == nil || w.to == s.Destination && w.user == s.User && w.rule == s.Rule {
 		return
 	}
-	<-w.opened
+	w.to, w.user, w.rule = s.Destination, s.User, s.Rule
 	w.by.Carries(w.token, s)
 }
 
 // end tells of the leg's end.
 func (w *observed) end() {
-	if w == nil {
-		return
+	if w != nil {
+		w.by.Closed(w.token)
 	}
-	<-w.opened
-	w.by.Closed(w.token)
->>>>>>> 19facc6 (Carry one stream after another on a leg that has ended well)
 }
