@@ -156,13 +156,16 @@ func (u *Upstream) reopen(ctx context.Context, key legKey, s Stream) (*Leg, erro
 	return nil, nil
 }
 
-// fit reports whether a new leg would begin on the same path.
+// fit reports whether a new leg might begin on the same path.
 func (u *Upstream) fit(l *Leg, c Choice) bool {
-	if u.cfg.Paths == nil {
-		return true
+	cands, err := u.candidates(c)
+	if err != nil {
+		return false
 	}
-	cands, err := c.allowed(u.cfg.Paths.Candidates())
-	return err == nil && (len(cands) == 0 || cands[0].Path == l.Path && !cands[0].Troubled)
+	if !u.anywhere(c) {
+		cands = cands[:min(len(cands), 1)]
+	}
+	return len(cands) == 0 || slices.ContainsFunc(cands, func(a Candidate) bool { return a.Path == l.Path && !a.Troubled })
 }
 
 // ask sends a request on a kept leg and reads the answer. Its deadline is that of

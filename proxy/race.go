@@ -83,15 +83,11 @@ type outcome struct {
 // connect reaches the concentrator over the first way that answers, of those
 // that the choice allows, and says over which path.
 func (u *Upstream) connect(ctx context.Context, choice Choice) (*mptcpsock.Conn, string, error) {
-	var cands []Candidate
-	if u.cfg.Paths != nil {
-		cands = u.cfg.Paths.Candidates()
-	}
-	cands, err := choice.allowed(cands)
+	cands, err := u.candidates(choice)
 	if err != nil {
 		return nil, "", err
 	}
-	if len(choice.Paths) == 0 && u.cfg.BeginAnywhere != nil && u.cfg.BeginAnywhere(choice.Mode) {
+	if u.anywhere(choice) {
 		cands = quickest(cands)
 	}
 	ctx, cancel := context.WithTimeout(ctx, u.cfg.ConnectTimeout)
@@ -105,6 +101,19 @@ func (u *Upstream) connect(ctx context.Context, choice Choice) (*mptcpsock.Conn,
 		return nil, "", fmt.Errorf("%w: no path has an address of the family of %v", ErrUnreachable, addrs)
 	}
 	return u.race(ctx, attempts)
+}
+
+// candidates are the ways that the choice allows.
+func (u *Upstream) candidates(choice Choice) ([]Candidate, error) {
+	if u.cfg.Paths == nil {
+		return choice.allowed(nil)
+	}
+	return choice.allowed(u.cfg.Paths.Candidates())
+}
+
+// anywhere reports whether it is all the same on which path a leg begins.
+func (u *Upstream) anywhere(choice Choice) bool {
+	return len(choice.Paths) == 0 && u.cfg.BeginAnywhere != nil && u.cfg.BeginAnywhere(choice.Mode)
 }
 
 // race starts the attempts one after the other until one succeeds. It is over
