@@ -28,7 +28,7 @@ type PathOf func(local, remote netip.AddrPort) string
 func Totals(t *proxy.Table) status.Totals {
 	return status.Totals{
 		Connections: t.Totals.Opened.Load(), Live: t.Len(),
-		Refused: t.Totals.Refused.Load(), Failed: t.Totals.Failed.Load(),
+		Refused: t.Totals.Refused.Load(), Failed: t.Totals.Failed.Load(), Reused: t.Totals.Reused.Load(),
 		FellBack: t.Totals.FellBack.Load(), AuthFailures: t.Totals.AuthFailures.Load(),
 	}
 }

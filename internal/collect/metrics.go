@@ -41,7 +41,7 @@ func Metrics(ctx context.Context, t *proxy.Table, c Controller, pathOf PathOf) (
 	s := metrics.Snapshot{
 		SentBytes: traffic.AToB, ReceivedBytes: traffic.BToA,
 		Refused: t.Totals.Refused.Load(), Failed: t.Totals.Failed.Load(),
-		FellBack: t.Totals.FellBack.Load(), AuthFailures: t.Totals.AuthFailures.Load(),
+		FellBack: t.Totals.FellBack.Load(), Reused: t.Totals.Reused.Load(), AuthFailures: t.Totals.AuthFailures.Load(),
 	}
 	for mode, n := range traffic.Modes {
 		s.Modes = append(s.Modes, metrics.Connections{Mode: mode, Live: n.Live, Opened: n.Opened})

@@ -34,7 +34,7 @@ func full() Snapshot {
 		Subflows:  []Subflows{{"wifi", false, 3}, {"lte", true, 2}},
 		Decisions: []Decisions{{"handover", "create", "mode", 4}, {"my-mode", "destroy", "timeout", 1}},
 		Modes:     []Connections{{"handover", 2, 10}, {"my-mode", 0, 1}},
-		SentBytes: 11, ReceivedBytes: 22, Refused: 1, Failed: 2, FellBack: 3, AuthFailures: 4,
+		SentBytes: 11, ReceivedBytes: 22, Refused: 1, Failed: 2, FellBack: 3, Reused: 6, AuthFailures: 4,
 		Steering: true, EBPF: true, LostEvents: 5, Looks: 8, LookTime: 2 * time.Second, Concentrator: &yes,
 	}
 }
@@ -82,6 +82,9 @@ mpproxy_connections_plain_tcp_total 3
 # HELP mpproxy_connections_refused_total Connections that were turned away at a limit.
 # TYPE mpproxy_connections_refused_total counter
 mpproxy_connections_refused_total 1
+# HELP mpproxy_connections_reused_leg_total Connections that needed no handshake: what had carried another one was kept.
+# TYPE mpproxy_connections_reused_leg_total counter
+mpproxy_connections_reused_leg_total 6
 # HELP mpproxy_controller_ebpf Whether timeouts are told by eBPF, rather than found by reading sockets again and again.
 # TYPE mpproxy_controller_ebpf gauge
 mpproxy_controller_ebpf 1

@@ -16,6 +16,7 @@ const (
 	ConnectionsRefused   = "mpproxy_connections_refused_total"
 	ConnectionsFailed    = "mpproxy_connections_failed_total"
 	ConnectionsFellBack  = "mpproxy_connections_plain_tcp_total"
+	ConnectionsReused    = "mpproxy_connections_reused_leg_total"
 	AuthFailures         = "mpproxy_authentication_failures_total"
 	SentBytes            = "mpproxy_relayed_sent_bytes_total"
 	ReceivedBytes        = "mpproxy_relayed_received_bytes_total"

@@ -41,6 +41,7 @@ var table = []metric{
 	counter(ConnectionsRefused, "Connections that were turned away at a limit.", func(s *Snapshot) uint64 { return s.Refused }),
 	counter(ConnectionsFailed, "Connections whose destination or concentrator was not reached.", func(s *Snapshot) uint64 { return s.Failed }),
 	counter(ConnectionsFellBack, "Connections that came up as plain TCP between client and concentrator.", func(s *Snapshot) uint64 { return s.FellBack }),
+	counter(ConnectionsReused, "Connections that needed no handshake: what had carried another one was kept.", func(s *Snapshot) uint64 { return s.Reused }),
 	counter(AuthFailures, "Connections with a wrong user name, token or mode.", func(s *Snapshot) uint64 { return s.AuthFailures }),
 	counter(SentBytes, "Payload bytes that were relayed from applications to destinations.", func(s *Snapshot) uint64 { return s.SentBytes }),
 	counter(ReceivedBytes, "Payload bytes that were relayed from destinations to applications.", func(s *Snapshot) uint64 { return s.ReceivedBytes }),

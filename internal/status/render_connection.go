@@ -8,6 +8,7 @@ func (p *printer) connections(s Status, most int) {
 		n    uint64
 		what string
 	}{
+		{s.Totals.Reused, "without a handshake, on a leg that was kept"},
 		{s.Totals.Failed, "failed"},
 		{s.Totals.Refused, "refused at a limit"},
 		{s.Totals.FellBack, "fell back to plain TCP"},

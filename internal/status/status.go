@@ -131,6 +131,7 @@ type Totals struct {
 	Refused      uint64 `json:"refused"`
 	Failed       uint64 `json:"failed"`
 	FellBack     uint64 `json:"fell_back"`
+	Reused       uint64 `json:"reused_leg"` // connections on a leg that had carried another one
 	AuthFailures uint64 `json:"auth_failures"`
 }
 
