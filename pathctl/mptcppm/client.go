@@ -154,10 +154,18 @@ func (r reply) flags() netlink.HeaderFlags {
 type operation struct {
 	cmd     command
 	reply   reply
-	name    string // for OpError.Op
-	on      string // for OpError.On
-	since   string // first kernel version that has it
-	looksUp bool   // what is sent is always valid: EINVAL means that it names nothing that exists
+	name    string       // for OpError.Op
+	on      fmt.Stringer // for OpError.On, worded only when there is an error; may be nil
+	since   string       // first kernel version that has it
+	looksUp bool         // what is sent is always valid: EINVAL means that it names nothing that exists
+}
+
+// about says what the operation is on, for an error.
+func (op operation) about() string {
+	if op.on == nil {
+		return ""
+	}
+	return op.on.String()
 }
 
 // execute is the one way to the kernel: it encodes, takes its turn, sends,
@@ -165,7 +173,7 @@ type operation struct {
 func (c *Client) execute(ctx context.Context, op operation, req request) ([]genetlink.Message, error) {
 	attrs, err := req.encode()
 	if err != nil {
-		return nil, &OpError{Op: op.name, On: op.on, Kind: ErrInvalid, Err: err}
+		return nil, &OpError{Op: op.name, On: op.about(), Kind: ErrInvalid, Err: err}
 	}
 	select {
 	case <-c.turn:
@@ -255,7 +263,7 @@ func (c *Client) do(ctx context.Context, op operation, req request) error {
 
 // invalid refuses an argument before it is sent.
 func (op operation) invalid(format string, args ...any) error {
-	return &OpError{Op: op.name, On: op.on, Kind: ErrInvalid, Err: fmt.Errorf(format, args...)}
+	return &OpError{Op: op.name, On: op.about(), Kind: ErrInvalid, Err: fmt.Errorf(format, args...)}
 }
 
 // checkAddr refuses what cannot be told to the kernel.
@@ -293,8 +301,18 @@ func (op operation) checkPair(local, remote netip.AddrPort) error {
 }
 
 // onSubflow names one subflow in an error.
-func onSubflow(token uapi.Token, local, remote any) string {
-	return fmt.Sprintf("%s %v to %v", onToken(token), local, remote)
+type onSubflow struct {
+	token         uapi.Token
+	local, remote any
 }
+
+func (o onSubflow) String() string {
+	return fmt.Sprintf("%s %v to %v", onToken(o.token), o.local, o.remote)
+}
+
+// said is a name that has its words already.
+type said string
+
+func (s said) String() string { return string(s) }
 
 func onToken(token uapi.Token) string { return "of token " + token.String() }

@@ -12,7 +12,7 @@ import (
 // ID 0 the kernel chooses the id: Endpoints tells which. Fails with ErrExists,
 // ErrTooMany, ErrInvalid, ErrPermission.
 func (c *Client) AddEndpoint(ctx context.Context, e Endpoint) error {
-	op := operation{cmd: cmdAddAddr, name: "add endpoint", on: e.String(), since: "5.7"}
+	op := operation{cmd: cmdAddAddr, name: "add endpoint", on: said(e.String()), since: "5.7"}
 	if err := op.checkEndpoint(e); err != nil {
 		return err
 	}
@@ -23,7 +23,7 @@ func (c *Client) AddEndpoint(ctx context.Context, e Endpoint) error {
 // connections. id is 1 to 255. The kernel waits for a grace period, some
 // milliseconds, before it answers. Fails with ErrNotFound, ErrPermission.
 func (c *Client) DelEndpoint(ctx context.Context, id uapi.AddrID) error {
-	op := operation{cmd: cmdDelAddr, name: "delete endpoint", on: fmt.Sprintf("id %d", id), since: "5.7", looksUp: true}
+	op := operation{cmd: cmdDelAddr, name: "delete endpoint", on: said(fmt.Sprintf("id %d", id)), since: "5.7", looksUp: true}
 	if id == 0 {
 		return op.invalid("id 0 is the first address of each connection, not an endpoint")
 	}
@@ -34,7 +34,7 @@ func (c *Client) DelEndpoint(ctx context.Context, id uapi.AddrID) error {
 // addr, the subflows of address id 0, as if an endpoint had been deleted. It
 // succeeds when there is none.
 func (c *Client) DelInitialAddr(ctx context.Context, addr netip.Addr) error {
-	op := operation{cmd: cmdDelAddr, name: "delete initial address", on: addr.String(), since: "5.13"}
+	op := operation{cmd: cmdDelAddr, name: "delete initial address", on: said(addr.String()), since: "5.13"}
 	if err := op.checkAddr("connection", addr); err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (c *Client) DelInitialAddr(ctx context.Context, addr netip.Addr) error {
 // Endpoint reads one endpoint, id 1 to 255. Fails with ErrNotFound. It needs no
 // privilege.
 func (c *Client) Endpoint(ctx context.Context, id uapi.AddrID) (Endpoint, error) {
-	op := operation{cmd: cmdGetAddr, name: "get endpoint", on: fmt.Sprintf("id %d", id), since: "5.7", looksUp: true}
+	op := operation{cmd: cmdGetAddr, name: "get endpoint", on: said(fmt.Sprintf("id %d", id)), since: "5.7", looksUp: true}
 	if id == 0 {
 		return Endpoint{}, op.invalid("endpoints have ids from 1")
 	}
@@ -107,7 +107,7 @@ func (c *Client) Limits(ctx context.Context) (Limits, error) {
 // attempt to open a subflow.
 func (c *Client) SetLimits(ctx context.Context, l Limits) error {
 	on := fmt.Sprintf("subflows %d add-addr-accepted %d", l.Subflows, l.AddAddrAccepted)
-	op := operation{cmd: cmdSetLimits, name: "set limits", on: on, since: "5.7"}
+	op := operation{cmd: cmdSetLimits, name: "set limits", on: said(on), since: "5.7"}
 	return c.do(ctx, op, request{limits: &l})
 }
 
@@ -115,7 +115,7 @@ func (c *Client) SetLimits(ctx context.Context, l Limits) error {
 // or, with ID 0, by its Addr; both flags take the value that e.Flags has, and
 // so do the subflows that use the endpoint. Fails with ErrNotFound.
 func (c *Client) SetFlags(ctx context.Context, e Endpoint) error {
-	op := operation{cmd: cmdSetFlags, name: "set flags", on: e.String(), since: "5.12", looksUp: true}
+	op := operation{cmd: cmdSetFlags, name: "set flags", on: said(e.String()), since: "5.12", looksUp: true}
 	switch {
 	case e.ID != 0:
 		return c.do(ctx, op, request{addr: &Endpoint{ID: e.ID, Flags: e.Flags}})

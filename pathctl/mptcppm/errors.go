@@ -123,7 +123,7 @@ func (e *NotSupportedError) Unwrap() error { return ErrNotSupported }
 // fail makes the OpError of an answer, or of the failure to get one. sent is
 // the attributes of the request.
 func (op operation) fail(sent []byte, err error) error {
-	e := &OpError{Op: op.name, On: op.on, Err: err}
+	e := &OpError{Op: op.name, On: op.about(), Err: err}
 	var nl *netlink.OpError
 	if !errors.As(err, &nl) {
 		return e

@@ -18,7 +18,7 @@ const userspaceSince = "5.19"
 // address has one id, or ErrInvalid is the answer. FlagSignal is added. A Port makes the announcement one with a port; somebody
 // must listen there. Fails with ErrNoConnection, ErrNotUserspace, ErrInvalid.
 func (c *Client) Announce(ctx context.Context, token uapi.Token, e Endpoint) error {
-	op := operation{cmd: cmdAnnounce, name: "announce", on: fmt.Sprintf("%v %s", e, onToken(token)), since: userspaceSince}
+	op := operation{cmd: cmdAnnounce, name: "announce", on: said(fmt.Sprintf("%v %s", e, onToken(token))), since: userspaceSince}
 	if err := op.checkEndpoint(e); err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (c *Client) Announce(ctx context.Context, token uapi.Token, e Endpoint) err
 // Fails with ErrNotFound, ErrNoConnection, ErrNotUserspace.
 func (c *Client) Remove(ctx context.Context, token uapi.Token, id uapi.AddrID) error {
 	op := operation{
-		cmd: cmdRemove, name: "remove", on: fmt.Sprintf("address id %d %s", id, onToken(token)),
+		cmd: cmdRemove, name: "remove", on: said(fmt.Sprintf("address id %d %s", id, onToken(token))),
 		since: userspaceSince, looksUp: true,
 	}
 	return c.do(ctx, op, request{token: &token, locID: &id})
@@ -55,7 +55,7 @@ func (c *Client) Remove(ctx context.Context, token uapi.Token, id uapi.AddrID) e
 func (c *Client) CreateSubflow(ctx context.Context, token uapi.Token, local Endpoint, remote netip.AddrPort) error {
 	op := operation{
 		cmd: cmdSubflowCreate, name: "create subflow",
-		on: onSubflow(token, local, remote), since: userspaceSince,
+		on: onSubflow{token, local, remote}, since: userspaceSince,
 	}
 	if err := op.checkEndpoint(local); err != nil {
 		return err
@@ -78,7 +78,7 @@ func (c *Client) CreateSubflow(ctx context.Context, token uapi.Token, local Endp
 func (c *Client) DestroySubflow(ctx context.Context, token uapi.Token, local, remote netip.AddrPort) error {
 	op := operation{
 		cmd: cmdSubflowDestroy, name: "destroy subflow",
-		on: onSubflow(token, local, remote), since: userspaceSince,
+		on: onSubflow{token, local, remote}, since: userspaceSince,
 	}
 	if err := op.checkPair(local, remote); err != nil {
 		return err
@@ -91,7 +91,7 @@ func (c *Client) DestroySubflow(ctx context.Context, token uapi.Token, local, re
 func (c *Client) SetSubflowBackup(ctx context.Context, token uapi.Token, local, remote netip.AddrPort, backup bool) error {
 	op := operation{
 		cmd: cmdSetFlags, name: fmt.Sprintf("set backup=%t", backup),
-		on: onSubflow(token, local, remote), since: "6.0", looksUp: true,
+		on: onSubflow{token, local, remote}, since: "6.0", looksUp: true,
 	}
 	if err := op.checkPair(local, remote); err != nil {
 		return err
@@ -110,7 +110,7 @@ func addrOf(ap netip.AddrPort) *Endpoint { return &Endpoint{Addr: ap.Addr(), Por
 // CreateSubflow, or used by an incoming subflow. It needs Linux 6.10 and no
 // privilege. Fails with ErrNoConnection, ErrNotUserspace, ErrNotSupported.
 func (c *Client) LocalAddrs(ctx context.Context, token uapi.Token) ([]Endpoint, error) {
-	op := operation{cmd: cmdGetAddr, reply: replyDump, name: "list local addresses", on: onToken(token), since: "6.10"}
+	op := operation{cmd: cmdGetAddr, reply: replyDump, name: "list local addresses", on: said(onToken(token)), since: "6.10"}
 	if err := c.probeLocalAddrs(ctx, op); err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (c *Client) probeLocalAddrs(ctx context.Context, op operation) error {
 	case errors.Is(err, syscall.EINVAL):
 		return nil
 	case err == nil:
-		return &OpError{Op: op.name, On: op.on, Kind: &NotSupportedError{Feature: op.name, MinKernel: op.since}}
+		return &OpError{Op: op.name, On: op.about(), Kind: &NotSupportedError{Feature: op.name, MinKernel: op.since}}
 	}
 	return err
 }
