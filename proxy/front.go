@@ -200,23 +200,26 @@ func (f *Front) report(app *net.TCPConn, c *Connection, err error) {
 	}
 }
 
-// logClosed says in one line what became of a connection.
+// logClosed says in one line what became of a connection. It is said of each, so
+// nothing is left to fmt.
 func logClosed(log *slog.Logger, c *Connection, r relay.Result) {
-	attrs := []any{
-		"id", c.ID, "destination", c.Destination, "mode", c.Mode, "path", c.Path,
-		"sent_bytes", c.Counters.AToB.Load(), "received_bytes", c.Counters.BToA.Load(),
-		"duration", time.Since(c.Opened).Round(time.Millisecond), "reason", r.Reason,
-	}
+	attrs := make([]slog.Attr, 0, 12)
+	attrs = append(
+		attrs,
+		slog.Uint64("id", c.ID), slog.String("destination", c.Destination.String()), slog.String("mode", c.Mode), slog.String("path", c.Path),
+		slog.Uint64("sent_bytes", c.Counters.AToB.Load()), slog.Uint64("received_bytes", c.Counters.BToA.Load()),
+		slog.Duration("duration", time.Since(c.Opened).Round(time.Millisecond)), slog.String("reason", r.Reason.String()),
+	)
 	if c.User != "" {
-		attrs = append(attrs, "user", c.User)
+		attrs = append(attrs, slog.String("user", c.User))
 	}
 	if c.Rule != "" {
-		attrs = append(attrs, "rule", c.Rule)
+		attrs = append(attrs, slog.String("rule", c.Rule))
 	}
 	if r.Err != nil {
-		attrs = append(attrs, "error", r.Err)
+		attrs = append(attrs, slog.Any("error", r.Err))
 	}
-	log.Info("connection closed", attrs...)
+	log.LogAttrs(context.Background(), slog.LevelInfo, "connection closed", attrs...)
 }
 
 func errFull(limit int) error {
