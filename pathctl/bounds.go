@@ -23,17 +23,20 @@ const (
 // A connection holds unsent what it sends in unsentTime, and unsentLeast at least.
 // The kernel hands all that is contiguous to a subflow at once, up to unsentMost (a
 // page fragment, net/mptcp/protocol.c, __subflow_push_pending): 52 ms at 5 Mbit/s. A
-// connection that sends that in no time needs no bound.
+// connection that sends that in pieceTime needs no bound, and several subflows would
+// want for data now and then.
 const (
 	unsentTime  = 5 * time.Millisecond
 	unsentLeast = 6 << 10
 	unsentMost  = 32 << 10
+	pieceTime   = 15 * time.Millisecond
 )
 
 // boundQueues keeps the queues of a connection's subflows as short as the
 // scheduler can bear: it must be able to fill the slowest one in use while the
 // others wait. A subflow that has just begun beside one that holds much would not
-// get off the ground: it is given time.
+// get off the ground: it is given time, but for modes that begin one after the
+// other on purpose.
 func (e *engine) boundQueues(c *connection, now time.Time) {
 	var slowest time.Duration
 	var rate uint64
@@ -47,7 +50,7 @@ func (e *engine) boundQueues(c *connection, now time.Time) {
 		}
 	}
 	d := slowest * lingerShare / 100
-	if young && !c.reg.Manual {
+	if young && !c.reg.Manual && !c.reg.Mode.Base.Several() {
 		if c.linger == 0 {
 			return
 		}
@@ -86,8 +89,8 @@ func (e *engine) boundUnsent(c *connection, rate uint64, lift bool) {
 	if !ok || c.reg.Manual || c.unboundable {
 		return
 	}
-	bytes := max(unsentLeast, int(rate*uint64(unsentTime/time.Microsecond)/1e6))
-	if lift || bytes > unsentMost {
+	bytes := max(unsentLeast, inTime(rate, unsentTime))
+	if lift || inTime(rate, pieceTime) > unsentMost {
 		bytes = 0
 	}
 	if bytes == c.unsent || bytes > c.unsent*3/4 && bytes < c.unsent*4/3 {
@@ -99,4 +102,9 @@ func (e *engine) boundUnsent(c *connection, rate uint64, lift bool) {
 		return
 	}
 	c.unsent = bytes
+}
+
+// inTime is what goes in d at rate bytes a second.
+func inTime(rate uint64, d time.Duration) int {
+	return int(rate * uint64(d/time.Microsecond) / 1e6)
 }

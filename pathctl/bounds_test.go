@@ -33,10 +33,10 @@ func TestUnsentIsBounded(t *testing.T) {
 		want  []int
 	}{
 		{name: "slow", rates: []uint64{slow / 2, slow / 2}, want: []int{unsentLeast}},
-		{name: "in between", rates: []uint64{3 * slow, 3 * slow}, want: []int{2 * 3 * slow * int(unsentTime/time.Millisecond) / 1000}},
+		{name: "in between", rates: []uint64{3 * slow / 2, 3 * slow / 2}, want: []int{3 * slow * int(unsentTime/time.Millisecond) / 1000}},
 		{name: "fast", rates: []uint64{100 * slow, 100 * slow}},
 		{name: "becomes fast", rates: []uint64{slow / 2, slow / 2, slow / 2, 100 * slow}, want: []int{unsentLeast, 0}},
-		{name: "varies a little", rates: []uint64{3 * slow, 3 * slow, 3 * slow, 3*slow + slow/2}, want: []int{2 * 3 * slow * int(unsentTime/time.Millisecond) / 1000}},
+		{name: "varies a little", rates: []uint64{3 * slow / 2, 3 * slow / 2, 3 * slow / 2, 3*slow/2 + slow/8}, want: []int{3 * slow * int(unsentTime/time.Millisecond) / 1000}},
 		{name: "the kernel refuses", rates: []uint64{slow / 2, slow / 2, slow / 2, 2 * slow}, err: errors.ErrUnsupported, want: []int{unsentLeast}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

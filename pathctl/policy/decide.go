@@ -42,7 +42,7 @@ func Decide(c Conn, paths []Path, m Memory) (Plan, Memory) {
 }
 
 func (v *view) client() {
-	if m := v.c.Mode; m != Refresh && m != Ndiffports {
+	if !v.c.Mode.Several() {
 		v.dropTwins()
 	}
 	switch v.c.Mode {

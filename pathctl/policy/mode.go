@@ -26,6 +26,9 @@ const Default = Aggregate
 
 var modes = []Mode{Aggregate, Handover, Interactive, Lazy, Streaming, Refresh, Backup, Ndiffports, Single}
 
+// Several says of a mode that it has several subflows on one path.
+func (m Mode) Several() bool { return m == Refresh || m == Ndiffports }
+
 // Modes returns every mode, the default first.
 func Modes() []Mode { return append([]Mode(nil), modes...) }
 

@@ -9,7 +9,7 @@ import "time"
 // ago. One that is parked stays until its timer has expired twice: it has only to
 // finish what it began.
 func (v *view) spared(s *sub) bool {
-	if m := v.c.Mode; m != Refresh && m != Ndiffports || s.fault.kind != isStalled && s.fault.kind != isTimedOut {
+	if !v.c.Mode.Several() || s.fault.kind != isStalled && s.fault.kind != isTimedOut {
 		return false
 	}
 	now, grace := v.c.Age, v.p.StallTimeout

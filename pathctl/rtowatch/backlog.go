@@ -15,7 +15,7 @@ import (
 // The least that a subflow may hold unsent: a share of its window, as a shift,
 // and bytes. The most is a gigabyte, where the option ends.
 const (
-	backlogShift = 3
+	backlogShift = 2
 	backlogLeast = 4096
 	backlogMost  = 1 << 30
 )
