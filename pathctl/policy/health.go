@@ -166,7 +166,9 @@ func (v *view) faultOf(s *sub, acts bool) fault {
 
 // quiet tells the timer of a path that is silent from one that expired once because
 // what had been sent again was lost, too, while newer segments got through.
-func (v *view) quiet(s *sub) bool { return s.Timeouts > 1 || s.Stalled >= min(v.p.StallTimeout, quietTime) }
+func (v *view) quiet(s *sub) bool {
+	return s.Timeouts > 1 || s.Stalled >= min(v.p.StallTimeout, quietTime)
+}
 
 // quietTime is for modes that judge by the timer alone, and have the longest limit.
 const quietTime = 150 * time.Millisecond
