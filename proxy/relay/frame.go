@@ -23,7 +23,6 @@ const (
 	frameHeader = 2
 	markEnd     = 0x0000
 	markRest    = 0xFFFF
-	frameMost   = markRest - 1
 )
 
 // FramedLimit is how many bytes of a direction travel in frames.

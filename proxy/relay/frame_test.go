@@ -5,10 +5,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // linksFramed are the framed ends that a relay has on one side.
@@ -84,6 +87,58 @@ func TestLongStreamIsNotKept(t *testing.T) {
 				t.Error("another stream can follow")
 			}
 		})
+	}
+}
+
+// TestResetBehindData: what a reset cuts off must not look complete, though the
+// reset comes together with the last bytes.
+func TestResetBehindData(t *testing.T) {
+	for _, l := range linksFramed {
+		t.Run(l.name, func(t *testing.T) {
+			near, app := linkTCP.dial(t)
+			leg, peer := l.dial(t)
+			_ = peer.SetDeadline(time.Now().Add(patience))
+			mustWrite(t, app, "half of it")
+			var e end
+			e.init(app)
+			e.reset()
+			awaitReset(t, near)
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			result := make(chan Result, 1)
+			go func() { result <- Run(ctx, near, leg, Config{}, nil) }()
+			if _, err := io.ReadAll(peer); err == nil {
+				cancel()
+				t.Error("the peer saw a complete stream")
+			}
+			if res := <-result; res.Reason != ReadErrorA || res.Kept || !errors.Is(res.Err, syscall.ECONNRESET) {
+				t.Errorf("%+v", res)
+			}
+		})
+	}
+}
+
+// awaitReset waits until a reset has arrived, and leaves it in the socket.
+func awaitReset(t *testing.T, s Stream) {
+	t.Helper()
+	raw, err := s.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		var p [1]unix.PollFd
+		if err := raw.Control(func(fd uintptr) {
+			p[0].Fd = int32(fd)
+			_, _ = unix.Poll(p[:], 0)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if p[0].Revents&unix.POLLERR != 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("no reset arrived")
+		}
 	}
 }
 
@@ -197,7 +252,7 @@ func FuzzStrip(f *testing.F) {
 		if !bytes.Equal(got, whole) || !bytes.Equal(behind, wholeBehind) || wf != pf {
 			t.Errorf("%q and %q, behind %q and %q, %+v and %+v", got, whole, behind, wholeBehind, pf, wf)
 		}
-		in = in[:min(len(in), frameMost)]
+		in = in[:min(len(in), markRest-1)]
 		framed := append(make([]byte, frameHeader), in...)
 		new(framer).frame(framed)
 		if back, behind, _ := stripped(framed, step); !bytes.Equal(back, in) || len(behind) > 0 {

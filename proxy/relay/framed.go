@@ -45,12 +45,15 @@ func (d *direction) recvMore(fd int) {
 		return
 	}
 	switch n, err := ignoringEINTR(unix.Read, fd, room); {
-	case err == nil && n == 0:
+	case err == unix.EAGAIN:
+	case err != nil:
+		// The socket tells a reset once; behind it, it looks like the end of data.
+		d.err = err
+	case n == 0:
 		d.err = io.EOF
-	case err == nil:
+	default:
 		d.n += n
 	}
-	// An error is met again by the next read.
 }
 
 // drainFramed sends the chunk as one frame, with the end if that is known.
