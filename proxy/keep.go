@@ -228,8 +228,7 @@ func (i *impatience) end() (stale bool) {
 func quiet(conn *mptcpsock.Conn) bool {
 	waiting := false
 	err := control(conn, func(fd int) {
-		var b [1]byte
-		_, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		_, err := peek(fd)
 		waiting = err == unix.EAGAIN
 	})
 	return err == nil && waiting

@@ -49,8 +49,11 @@ func (p *peer) carrier() relay.Stream {
 // reports whether there is something to read; the table has c among those that
 // rest until wake.
 func (s *Concentrator) rest(p *peer, c *Connection) bool {
+	s.wg.Add(1)
+	p.release()
+	p.release = s.wg.Done
+	s.table.rest(c)
 	if p.framed.Early() {
-		s.table.rest(c)
 		return true
 	}
 	select {
@@ -59,10 +62,6 @@ func (s *Concentrator) rest(p *peer, c *Connection) bool {
 		return false
 	}
 	defer func() { <-s.resters }()
-	s.wg.Add(1)
-	p.release()
-	p.release = s.wg.Done
-	s.table.rest(c)
 	wake := func() { _ = p.conn.SetReadDeadline(time.Unix(1, 0)) }
 	_ = p.conn.SetReadDeadline(time.Now().Add(restTime))
 	for _, ctx := range []context.Context{s.resting, p.ctx} {
@@ -80,11 +79,8 @@ func awaitInput(conn *net.TCPConn) bool {
 	}
 	var n int
 	err = raw.Read(func(fd uintptr) bool {
-		var b [1]byte
 		var err error
-		for err = unix.EINTR; err == unix.EINTR; {
-			n, _, err = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		}
+		n, err = peek(int(fd))
 		return err != unix.EAGAIN
 	})
 	return err == nil && n > 0

@@ -70,9 +70,18 @@ func (w *peerWatch) hasLeft(fd uintptr) bool {
 	if p[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0 {
 		return true
 	}
-	var b [1]byte
-	n, _, err = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	n, err = peek(int(fd))
 	return !w.spoke && n == 0 && err == nil
+}
+
+// peek looks for a byte to read, which stays: EAGAIN without one, 0 at the end of
+// data.
+func peek(fd int) (n int, err error) {
+	var b [1]byte
+	for err = unix.EINTR; err == unix.EINTR; {
+		n, _, err = unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	}
+	return n, err
 }
 
 func isAddrInUse(err error) bool { return errors.Is(err, unix.EADDRINUSE) }
