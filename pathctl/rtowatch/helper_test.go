@@ -71,12 +71,18 @@ func pair(a, b string) [2]netip.Prefix {
 // that each connection gets a second subflow there.
 func newHosts(t testing.TB, family string) hosts {
 	t.Helper()
+	return newHostsApart(t, family, 5*time.Millisecond, 5*time.Millisecond)
+}
+
+// newHostsApart are hosts with those delays.
+func newHostsApart(t testing.TB, family string, delays ...time.Duration) hosts {
+	t.Helper()
 	netns.Require(t)
 	ctx := testContext(t)
 	h := hosts{client: conns.NewHost(t, "client"), server: conns.NewHost(t, "server")}
 	for i := range h.links {
 		name := []string{"one0", "two0"}[i]
-		p := link.Params{Delay: 5 * time.Millisecond}
+		p := link.Params{Delay: delays[i]}
 		l, err := link.New(ctx, link.Config{
 			A: link.End{NS: h.client, Name: name}, B: link.End{NS: h.server, Name: name}, AtoB: p, BtoA: p,
 		})

@@ -52,8 +52,8 @@ const paceGain = 3
 // what it knows on the same acknowledgement. What was delivered says little while
 // the program has little to send, so a rate that is plausible is left alone.
 
-// firstPace bounds the rate when a subflow begins.
-func (p program) firstPace() asm.Instructions {
+// begin bounds the rate of a subflow that begins, and sets its window.
+func (p program) begin() asm.Instructions {
 	if p.pacing == nil || !p.backlog || p.filter != nil {
 		return nil
 	}
@@ -65,7 +65,9 @@ func (p program) firstPace() asm.Instructions {
 		asm.JEq.Imm(asm.R0, 0, "exit"),
 	}
 	ins = append(ins, p.onlyBBR("exit")...)
-	return append(append(ins, asm.StoreImm(asm.RFP, -4, firstPace, asm.Word)), p.boundPace()...)
+	ins = append(ins, asm.StoreImm(asm.RFP, -4, firstPace, asm.Word))
+	ins = append(ins, p.boundPace()...)
+	return append(ins, p.firstWindow()...)
 }
 
 // truePace holds the rate to what was delivered. Overflow is no matter: a rate

@@ -174,7 +174,7 @@ func (p program) subscribe() asm.Instructions {
 		asm.Mov.Reg(asm.R1, asm.R6),
 		asm.FnSockOpsCbFlagsSet.Call(),
 	}
-	ins = append(ins, p.firstPace()...)
+	ins = append(ins, p.begin()...)
 	return append(ins, asm.Ja.Label("exit"))
 }
 
