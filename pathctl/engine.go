@@ -478,6 +478,7 @@ func (e *engine) pathsFor(c *connection, now time.Time) []policy.Path {
 			v.RTTAge = now.Sub(h.rttAt)
 		}
 		v.Silent, v.Answered = h.probing.view(now)
+		v.Unproven = !p.Metered && h.unproven(now)
 		if at, up := e.upAt[p.Name]; up {
 			v.UpFor = now.Sub(at)
 			_, _, v.Up = c.way(p)

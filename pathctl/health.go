@@ -62,6 +62,9 @@ type health struct {
 	rtt        time.Duration
 	rttAt      time.Time // when it was last measured
 	probing    probing
+	proving    bool // a proof is under way
+	proven     bool // one has succeeded since the last failure
+	answers    bool // probes were answered in one
 }
 
 // fail notes the failure at now of a subflow that began at since, and returns
@@ -84,6 +87,7 @@ func (h *health) fail(f failure, since, now time.Time) time.Duration {
 	d := firstRetry[f] << min(h.failures-1, 10)
 	d = min(d, lastRetry[f])
 	h.last, h.until, h.upSince, h.probeUntil = f, now.Add(d), time.Time{}, time.Time{}
+	h.proven, h.answers = false, false
 	return d
 }
 

@@ -17,6 +17,17 @@ const (
 	lossLeast  = 30
 )
 
+// What a sender loses because it has filled the path's queue says nothing of the
+// path: as much as ever gets through then, and round trips are long. Nor does what
+// follows until all of that has been sent again, when little gets through.
+const (
+	overflowLoss  = 0.05
+	overflowShare = 0.85                   // of the best rate
+	mendLeast     = 200 * time.Millisecond // is how long mending takes, or mendRTTs round trips
+	mendRTTs      = 5
+	mendMost      = 1200 * time.Millisecond
+)
+
 // A sender that fills a short queue now and then loses much for a moment; a path
 // that is bad loses all the time. The least of the last stretches tells them
 // apart. A stretch with few segments is counted on.
@@ -48,14 +59,16 @@ type lossCount struct {
 	stretches   int                // how many of them there are
 	stretchAt   time.Time
 	stretchInfo uapi.TCPInfo
+	mended      time.Time // when what an overflow has cost is sent again, at the latest
 
 	flowAt   time.Time // when data began to flow
 	starting bool      // it looks for its rate
 	settled  time.Time // when what was lost at the start has been mended; zero: it has
 }
 
-// add takes a reading into account.
-func (l *lossCount) add(t uapi.TCPInfo, now time.Time) {
+// add takes a reading into account. best is the most that ever got through, in
+// segments a second; 0 when it is not known.
+func (l *lossCount) add(t uapi.TCPInfo, best float64, now time.Time) {
 	l.follow(t, now)
 	age := now.Sub(l.at)
 	switch {
@@ -65,14 +78,14 @@ func (l *lossCount) add(t uapi.TCPInfo, now time.Time) {
 		}
 		return
 	case !l.settled.IsZero():
-		if !now.Before(l.settled) {
+		if !now.Before(l.settled) && !l.mending(t, now) {
 			l.settled = time.Time{}
 			l.restart(t, now)
 			l.stretches, l.stretchAt, l.stretchInfo = 0, now, t
 		}
 		return
 	}
-	l.closeStretch(t, now)
+	l.closeStretch(t, best, now)
 	if age < window {
 		return
 	}
@@ -99,12 +112,16 @@ func (l *lossCount) follow(t uapi.TCPInfo, now time.Time) {
 	was := l.starting
 	l.starting = !l.flowAt.IsZero() && t.SndSsthresh >= noThreshold && now.Sub(l.flowAt) < startupMost
 	if was && !l.starting {
-		l.settled = now.Add(max(startupSettle, 2*t.RTT))
+		l.settled, l.mended = now.Add(max(startupSettle, 2*t.RTT)), now.Add(mendTime(t))
 	}
 }
 
 // closeStretch ends a stretch that is long enough.
-func (l *lossCount) closeStretch(t uapi.TCPInfo, now time.Time) {
+func (l *lossCount) closeStretch(t uapi.TCPInfo, best float64, now time.Time) {
+	if l.mending(t, now) {
+		l.stretches, l.stretchAt, l.stretchInfo = 0, now, t
+		return
+	}
 	if l.stretchAt.IsZero() {
 		l.stretchAt, l.stretchInfo = l.at, l.info
 	}
@@ -115,11 +132,31 @@ func (l *lossCount) closeStretch(t uapi.TCPInfo, now time.Time) {
 		return
 	case segments < stretchLeast:
 		l.stretches = 0
+	case rate >= overflowLoss && l.overflows(t, best, age):
+		l.stretches, l.mended = 0, now.Add(mendTime(t))
 	default:
 		l.floor[l.stretches%stretches] = rate
 		l.stretches++
 	}
 	l.stretchAt, l.stretchInfo = now, t
+}
+
+// overflows reports whether the stretch that ends was one of a full queue.
+func (l *lossCount) overflows(t uapi.TCPInfo, best float64, age time.Duration) bool {
+	through := float64(t.Delivered-l.stretchInfo.Delivered) / age.Seconds() // modulo 2³²
+	return best > 0 && through >= overflowShare*best && 2*t.RTT >= 3*t.MinRTT
+}
+
+// mending reports whether what was lost in an overflow is still being sent again.
+func (l *lossCount) mending(t uapi.TCPInfo, now time.Time) bool {
+	if !l.mended.IsZero() && (t.CAState == uapi.CAOpen || !now.Before(l.mended)) {
+		l.mended = time.Time{}
+	}
+	return !l.mended.IsZero()
+}
+
+func mendTime(t uapi.TCPInfo) time.Duration {
+	return min(max(mendLeast, mendRTTs*t.RTT), mendMost)
 }
 
 // least returns the least loss of the last stretches; known is false when there

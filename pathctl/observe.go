@@ -20,6 +20,8 @@ type observation struct {
 	fresh      bool      // the last reading showed progress: its RTT is new
 	progressAt time.Time // when the peer last acknowledged something new
 	timeouts   int
+	flights    [flights]flight // since there was progress, the oldest first
+	nflights   int
 
 	windowAt   time.Time // begin of the window
 	windowInfo uapi.TCPInfo
@@ -29,6 +31,16 @@ type observation struct {
 	arrival    uint64
 	busy       bool
 }
+
+// flight is how many segments were on their way at a reading: neither acknowledged
+// nor given up. A few are kept: readings are close together only where something is
+// wrong.
+type flight struct {
+	at       time.Time
+	segments uint32
+}
+
+const flights = 6
 
 // add takes a reading into account.
 func (o *observation) add(t uapi.TCPInfo, now time.Time) {
@@ -58,10 +70,11 @@ func (o *observation) add(t uapi.TCPInfo, now time.Time) {
 		o.timeouts = 0
 	}
 	o.last, o.at = t, now
+	o.fly(t, now)
 	if now.Sub(o.windowAt) >= window {
 		o.closeWindow(t, now)
 	}
-	o.loss.add(t, now)
+	o.loss.add(t, o.pace.known(now), now)
 	o.pace.add(t.Delivered, now)
 }
 
@@ -86,6 +99,7 @@ func (o *observation) begin(t uapi.TCPInfo, now time.Time) {
 		known: true, fresh: true, last: t, at: now, inFlightAt: now, timeouts: timeouts,
 		windowAt: now, windowInfo: t, loss: lossCount{at: now, info: t},
 	}
+	o.fly(t, now)
 }
 
 func (o *observation) closeWindow(t uapi.TCPInfo, now time.Time) {
@@ -102,6 +116,36 @@ func (o *observation) closeWindow(t uapi.TCPInfo, now time.Time) {
 // timeout notes an event of the retransmission timer, which comes before the
 // next reading.
 func (o *observation) timeout(retransmits int) { o.timeouts = max(o.timeouts, retransmits, 1) }
+
+// fly notes how many segments are on their way.
+func (o *observation) fly(t uapi.TCPInfo, now time.Time) {
+	if o.fresh || t.Unacked == 0 {
+		o.nflights = 0
+	}
+	if o.nflights == len(o.flights) { // the one before the last says least
+		o.nflights--
+	}
+	given := min(t.Sacked+t.Lost, t.Unacked+t.Retrans)
+	o.flights[o.nflights] = flight{now, t.Unacked + t.Retrans - given}
+	o.nflights++
+}
+
+// young is how many of the segments in flight, and of the attempts of the timer, are
+// no proof: sent less than age ago, or not on their way when everything stopped.
+func (o *observation) young(age time.Duration, now time.Time) int {
+	recent := o.last.LastDataSent+now.Sub(o.at) < age
+	old := uint32(1)
+	for _, f := range o.flights[:o.nflights] {
+		if !recent || now.Sub(f.at) >= age {
+			old = max(old, f.segments)
+		}
+	}
+	young := int(o.last.Unacked - min(old, o.last.Unacked))
+	if o.timeouts > 0 && recent {
+		young++ // what it has just sent again
+	}
+	return young
+}
 
 // stalled is how long data has waited for an acknowledgement of anything new,
 // selective ones included. The kernel's stamp of the last acknowledgement is
@@ -145,7 +189,8 @@ func (o *observation) view(f policy.Subflow, awake, now time.Time) policy.Subflo
 	f.FreshLoss, f.Fresh = o.loss.since(t)
 	f.Starting, f.Share = o.loss.starting, o.pace.share(now)
 	f.Delivery, f.Pacing, f.Arrival = o.delivery, t.PacingRate, o.arrival
-	f.Unacked, f.Quiet = int(t.Unacked), t.LastDataReceived
+	f.Unacked, f.Young = int(t.Unacked), o.young(t.RTT+2*t.RTTVar, now)
+	f.Quiet = t.LastDataReceived
 	f.Sent, f.Received, f.Busy = t.BytesAcked, t.BytesReceived, o.busy
 	return f
 }

@@ -1,6 +1,8 @@
 package pathctl
 
 import (
+	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -64,6 +66,42 @@ func TestObservationStalled(t *testing.T) {
 			o, now := observed(tt.readings)
 			if got := o.stalled(now.Add(ms(tt.later))); got != ms(tt.want) {
 				t.Errorf("stalled for %v, want %v", got, ms(tt.want))
+			}
+		})
+	}
+}
+
+func TestObservationYoung(t *testing.T) {
+	sent := func(ago int, inFlight, delivered uint32) uapi.TCPInfo {
+		return uapi.TCPInfo{Unacked: inFlight, Delivered: delivered, LastDataSent: ms(ago)}
+	}
+	for _, tt := range []struct {
+		name     string
+		readings []at
+		want     int
+	}{
+		{"nothing in flight", []at{{0, sent(0, 0, 0)}}, 0},
+		{"the last was sent long ago", []at{{0, sent(150, 7, 0)}}, 0},
+		{"no reading is old enough: one has waited", []at{{0, sent(0, 7, 0)}, {90, sent(0, 9, 0)}}, 8},
+		{"those of an old reading are old", []at{{0, sent(0, 7, 0)}, {100, sent(0, 9, 0)}}, 2},
+		{"the newest of the old ones counts", []at{{0, sent(0, 1, 0)}, {20, sent(0, 5, 0)}, {80, sent(0, 7, 0)}, {130, sent(0, 9, 0)}}, 4},
+		{"progress makes what is in flight young", []at{{0, sent(0, 7, 0)}, {100, sent(0, 9, 1)}}, 8},
+		{"more readings than are kept", []at{
+			{0, sent(0, 2, 0)},
+			{10, sent(0, 3, 0)},
+			{20, sent(0, 4, 0)},
+			{30, sent(0, 5, 0)},
+			{40, sent(0, 6, 0)},
+			{50, sent(0, 7, 0)},
+			{60, sent(0, 8, 0)},
+			{70, sent(0, 9, 0)},
+			{150, sent(0, 10, 0)},
+		}, 4},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o, now := observed(tt.readings)
+			if got := o.young(ms(100), now); got != tt.want {
+				t.Errorf("%d are young, want %d", got, tt.want)
 			}
 		})
 	}
@@ -168,6 +206,55 @@ func TestObservationLoss(t *testing.T) {
 	}
 }
 
+// TestOverflow: a sender of 400 segments a second over a path of 40 ms that loses a
+// quarter of them. Only where as much as ever gets through and round trips are long
+// it is its own doing, and only until that is mended.
+func TestOverflow(t *testing.T) {
+	type quarter struct {
+		delivered, lost uint32 // in a quarter of a second
+		rtt             int
+		state           uapi.CAState
+	}
+	well := quarter{100, 0, 50, uapi.CAOpen}
+	full := quarter{95, 25, 90, uapi.CARecovery}
+	mends := quarter{20, 15, 50, uapi.CALoss}
+	bad := quarter{70, 30, 45, uapi.CARecovery}
+	for _, tt := range []struct {
+		name  string
+		then  []quarter // after five quiet seconds
+		known bool
+		floor float64
+	}{
+		{"well", []quarter{well, well, well, well}, true, 0},
+		{"the path loses", []quarter{bad, bad, bad, bad}, true, 0.3},
+		{"its queue is full", []quarter{full, full, full, full}, false, 0},
+		{"and mended", []quarter{full, mends, mends, well, well, well, well}, true, 0},
+		{"mending takes a time", []quarter{well, full, mends, mends}, false, 0},
+		{"but not for ever", []quarter{full, bad, bad, bad, bad, bad, bad}, true, 0.3},
+		{"full round trips of a path that loses", []quarter{{70, 30, 90, uapi.CARecovery}, {70, 30, 90, uapi.CARecovery}, {70, 30, 90, uapi.CARecovery}, {70, 30, 90, uapi.CARecovery}}, true, 0.3},
+		{"a thin flow on a path that loses", []quarter{{95, 30, 45, uapi.CARecovery}, {95, 30, 45, uapi.CARecovery}, {95, 30, 45, uapi.CARecovery}, {95, 30, 45, uapi.CARecovery}}, true, 0.24},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var o observation
+			info := uapi.TCPInfo{SndSsthresh: 100, MinRTT: ms(40), Unacked: 20}
+			o.add(info, start)
+			quarters := append(slices.Repeat([]quarter{well}, 20), tt.then...)
+			for i, q := range quarters {
+				sent := q.delivered + q.lost // what is lost is sent again
+				info.DataSegsOut += sent
+				info.TotalRetrans += q.lost
+				info.Delivered += q.delivered
+				info.RTT, info.CAState = ms(q.rtt), q.state
+				o.add(info, start.Add(time.Duration(i+1)*250*time.Millisecond))
+			}
+			floor, known := o.loss.least()
+			if known != tt.known || math.Abs(floor-tt.floor) > 0.01 {
+				t.Errorf("%.2f (%v), want %.2f (%v)", floor, known, tt.floor, tt.known)
+			}
+		})
+	}
+}
+
 func TestObservationRates(t *testing.T) {
 	type rates struct {
 		Delivery, Arrival uint64
@@ -209,7 +296,7 @@ func TestObservationView(t *testing.T) {
 	want := policy.Subflow{
 		ID: 3, Path: "dsl0", Established: true,
 		RTT: ms(40), RTTVar: ms(4), MinRTT: ms(30), RTO: ms(400), Backoff: 1,
-		Stalled: ms(20), Unacked: 7, Timeouts: 1, LossRate: 0.1, LossKnown: true,
+		Stalled: ms(20), Unacked: 7, Young: 7, Timeouts: 1, LossRate: 0.1, LossKnown: true,
 		Delivery: 100_000, Pacing: 99, Arrival: 2000, Quiet: ms(70), Sent: 50_000, Received: 1000, Busy: true,
 	}
 	if diff := cmp.Diff(want, o.view(policy.Subflow{ID: 3, Path: "dsl0", Established: true}, time.Time{}, now)); diff != "" {

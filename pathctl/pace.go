@@ -53,11 +53,19 @@ func (p *pace) add(delivered uint32, now time.Time) {
 	}
 }
 
+// known returns the best rate in segments a second, 0 as long as it says little.
+func (p *pace) known(now time.Time) float64 {
+	if p.since.IsZero() || now.Sub(p.since) < paceLeast {
+		return 0
+	}
+	return p.best
+}
+
 // share is the rate of the last second beside the best one, 0 when that is not
 // known.
 func (p *pace) share(now time.Time) float64 {
-	if p.n < len(p.marks) || p.best == 0 || now.Sub(p.since) < paceLeast {
-		return 0
+	if best := p.known(now); best > 0 && p.n >= len(p.marks) {
+		return p.rate / best
 	}
-	return p.rate / p.best
+	return 0
 }

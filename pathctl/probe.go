@@ -138,6 +138,8 @@ func (e *engine) probe(ctx context.Context, c *connection, paths []string, now t
 	}
 	for name, h := range e.health {
 		switch {
+		case h.unproven(now):
+			e.prove(ctx, c, name, h, now)
 		case !h.sought():
 		case h.probing.unanswered < 2: // two tell that it is dark
 			e.ask(ctx, c, name, probeGap, now)
@@ -178,10 +180,15 @@ func (e *engine) ask(ctx context.Context, c *connection, name string, gap time.D
 // awaitProbe waits for the answer and hands it to the engine's goroutine.
 func (e *engine) awaitProbe(ctx context.Context, path, iface string, local netip.Addr, remote netip.AddrPort) {
 	defer e.probes.Done()
-	waitCtx, cancel := context.WithTimeout(ctx, probeWait)
-	defer cancel()
-	rtt, err := e.prober.probe(waitCtx, iface, local, remote)
+	rtt, err := e.probeFor(ctx, iface, local, remote)
 	e.post(ctx, func(now time.Time) { e.probed(path, rtt, err, now) })
+}
+
+// probeFor waits for the answer as long as it would not be that to a second SYN.
+func (e *engine) probeFor(ctx context.Context, iface string, local netip.Addr, remote netip.AddrPort) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeWait)
+	defer cancel()
+	return e.prober.probe(ctx, iface, local, remote)
 }
 
 // probed takes the outcome of a probe.

@@ -143,6 +143,9 @@ func (v *view) faultOf(s *sub, acts bool) fault {
 		v.lookIn(limit - s.Stalled)
 		if s.Stalled >= limit {
 			v.lookIn(limit / 2)
+			if s.Young > 0 {
+				v.lookIn(youngLook)
+			}
 		}
 		if v.lookIn(limit/2 - s.Stalled); s.Stalled >= limit/2 && s.path != nowhere && !v.proven(s) {
 			v.ask(s.path) // few segments in flight prove nothing
@@ -164,10 +167,15 @@ func (v *view) faultOf(s *sub, acts bool) fault {
 	return fault{}
 }
 
-// quiet tells the timer of a path that is silent from one that expired once because
-// what had been sent again was lost, too, while newer segments got through.
+// youngLook is how soon the segments in flight are looked at again, of which too
+// many were young.
+const youngLook = 15 * time.Millisecond
+
+// quiet tells the timer of a path that is silent from one that expired because what
+// had been sent again was lost, too, while newer segments got through: then their
+// answers, or that to the next attempt, come within a round trip.
 func (v *view) quiet(s *sub) bool {
-	return s.Timeouts > 1 || s.Stalled >= min(v.p.StallTimeout, quietTime)
+	return s.Timeouts > 2 || s.Stalled >= max(min(v.p.StallTimeout, quietTime), s.RTT+4*s.RTTVar)
 }
 
 // quietTime is for modes that judge by the timer alone, and have the longest limit.
@@ -176,7 +184,9 @@ const quietTime = 150 * time.Millisecond
 // stallLimit is how long a healthy subflow may leave data in flight
 // unacknowledged. Where loss has blown up round trips before, the least one
 // rules; where none was measured, because the SYN had to be repeated (RFC 6298
-// section 3), that of the path.
+// section 3), that of the path. Where round trips vary by a quarter a silence says
+// less: then two more must pass, for the answers to a tail loss probe, which leaves
+// after two (RFC 8985 section 7.2), or to the timer behind it.
 func (v *view) stallLimit(s *sub) time.Duration {
 	rtt, spread := s.RTT, 4*s.RTTVar
 	switch {
@@ -187,6 +197,9 @@ func (v *view) stallLimit(s *sub) time.Duration {
 	case s.UsedAgo < trialPassed && v.onTrial(s.Path):
 		least := max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(s.MinRTT)))
 		return min(least+trialSpread, max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(rtt))+spread))
+	}
+	if 4*s.RTTVar >= rtt {
+		spread += 2 * rtt
 	}
 	return max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(rtt))+spread)
 }
@@ -216,9 +229,9 @@ func (v *view) proven(s *sub) bool {
 	case s.Unacked == 0, v.retried(s): // not known, or not needed
 		return true
 	case s.Timeouts == 0:
-		return s.Unacked >= v.p.StallBurst
+		return s.Unacked-s.Young >= v.p.StallBurst
 	}
-	return s.Unacked+s.Timeouts >= v.p.StallProof
+	return s.Unacked-s.Young+s.Timeouts >= v.p.StallProof
 }
 
 // retried reports whether a bulk transfer has just begun to use a path that has given
@@ -288,12 +301,16 @@ func (v *view) subflowLosesLess(i int) bool {
 }
 
 // overflows reports whether a subflow's losses are those of a queue that it has
-// filled itself: while it looks for its rate, or, with bbr, when it takes the path for
-// faster than it is. As much as ever gets through then, and round trips are long.
-// What a path loses by itself is missing.
+// filled itself: while it looks for its rate, in its first seconds, or, with bbr, when
+// it takes the path for faster than it is. As much as ever gets through then, and round
+// trips are long. What a path loses by itself is missing.
 func (s *sub) overflows() bool {
-	return (s.Starting || s.Share >= fullShare) && s.RTT >= 3*s.MinRTT/2
+	return (s.Starting || s.Share == 0 || s.Share >= fullShare) && s.queues()
 }
+
+// queues reports whether round trips are long, which those of a path that loses much
+// are not: it never gets as far as to fill a queue.
+func (s *sub) queues() bool { return s.RTT >= 3*s.MinRTT/2 }
 
 // fullShare of the best rate is as much as ever: seconds differ by a tenth.
 const fullShare = 0.8
@@ -313,7 +330,7 @@ func (s *sub) lossNow() (rate float64) {
 // have a subflow, or is about to: nothing is known of its loss then.
 func (v *view) pathLosesLess() bool {
 	for k := range v.paths {
-		if v.readyOn(k) == nowhere && (v.creatable(k) || v.pendingOn(k, v.p.JoinTimeout)) {
+		if v.readyOn(k) == nowhere && (v.creatable(k) && !v.paths[k].Unproven || v.pendingOn(k, v.p.JoinTimeout)) {
 			return true
 		}
 	}

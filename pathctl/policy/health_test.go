@@ -29,13 +29,25 @@ func TestFailure(t *testing.T) {
 		{name: "stall of a long path", subs: two(stalled(estab(1, "wifi", 300*ms), 700*ms)), want: fine},
 		{name: "loss on trial in too few segments", subs: fresh(on(1, "wifi"), 19, 0.3), memory: blamed, want: fine},
 		{name: "loss on trial", subs: fresh(on(1, "wifi"), 20, 0.2), memory: blamed, want: gone, why: "loss 20 %"},
+		{name: "loss on trial with a full queue", subs: func() []Subflow { f := fresh(on(1, "wifi"), 20, 0.2); f[0].RTT = 100 * ms; return f }(), memory: blamed, want: fine},
+		{name: "loss on trial with a full queue, and less gets through than before", subs: func() []Subflow { f := fresh(on(1, "wifi"), 20, 0.2); f[0].RTT, f[0].Share = 100*ms, 0.7; return f }(), memory: blamed, want: gone, why: "loss 20 %"},
+		{name: "stall where round trips vary", subs: two(func() Subflow { s := stalled(estab(1, "wifi", 100*ms), 450*ms); s.RTTVar = 40 * ms; return s }()), want: fine},
+		{name: "stall where they do not", subs: two(func() Subflow { s := stalled(estab(1, "wifi", 100*ms), 450*ms); s.RTTVar = 20 * ms; return s }()), want: gone, why: "limit 280 ms"},
 		{name: "loss of a path without a past", subs: fresh(on(1, "wifi"), 20, 0.3), want: fine},
 		{name: "long stall of a long path", subs: two(stalled(estab(1, "wifi", 300*ms), 800*ms)), want: gone, why: "no progress for 800 ms"},
 		{name: "one packet lost", subs: with(func(s *Subflow) { s.Stalled, s.Unacked = 260*ms, 1 }), want: fine},
 		{name: "one packet lost, timer expired", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.Timeouts, s.RTO = 460*ms, 1, 1, 540*ms }), want: fine},
 		{name: "its retransmissions lost, too", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.Timeouts, s.RTO = 900*ms, 1, 2, 1090*ms }), want: gone, why: "RTO 1.09 s ≥ 500 ms on wifi"},
 		{name: "timer expired once while newer segments got through", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.Timeouts, s.RTO = 20*ms, 111, 1, 832*ms }), want: fine},
-		{name: "timer expired twice", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.Timeouts, s.RTO = 20*ms, 111, 2, 1660*ms }), want: gone, why: "RTO 1.66 s"},
+		{name: "timer expired three times", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.Timeouts, s.RTO = 20*ms, 111, 3, 3320*ms }), want: gone, why: "RTO 3.32 s"},
+		{name: "timer of a path whose round trips vary, and no answer to the next attempt yet", subs: with(func(s *Subflow) {
+			s.RTT, s.RTTVar, s.Stalled, s.Unacked, s.Timeouts, s.RTO = 130*ms, 70*ms, 300*ms, 20, 1, 820*ms
+		}), want: fine},
+		{name: "nor later", subs: with(func(s *Subflow) {
+			s.RTT, s.RTTVar, s.Stalled, s.Unacked, s.Timeouts, s.RTO = 130*ms, 70*ms, 420*ms, 20, 1, 820*ms
+		}), want: gone, why: "RTO 820 ms"},
+		{name: "one packet lost, and more sent just now", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.Young = 260*ms, 10, 9 }), want: fine},
+		{name: "five of them a while ago", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.Young = 260*ms, 10, 5 }), want: gone, why: "no progress for 260 ms"},
 		{name: "one packet lost on trial, and a transfer waits", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.UsedAgo = 260*ms, 1, time.Second }), conn: func(c *Conn) { c.Pending = 60_000 }, memory: blamed, want: gone, why: "no progress for 260 ms on wifi (limit 150 ms)"},
 		{name: "one packet of a conversation lost on trial", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.UsedAgo = 260*ms, 1, time.Second }), conn: func(c *Conn) { c.Pending = 200 }, memory: blamed, want: fine},
 		{name: "one packet lost without a past, and a transfer waits", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.UsedAgo = 260*ms, 1, time.Second }), conn: func(c *Conn) { c.Pending = 60_000 }, want: fine},

@@ -16,6 +16,7 @@ func lte() Path  { return Path{Name: "lte", Rank: 3, Metered: true, Up: true, Up
 
 func down(p Path) Path                     { p.Up, p.UpFor = false, 0; return p }
 func retry(p Path) Path                    { p.Retry = time.Second; return p }
+func unproven(p Path) Path                 { p.Unproven = true; return p }
 func upFor(p Path, d time.Duration) Path   { p.UpFor = d; return p }
 func ways(p ...Path) []Path                { return p }
 func on(id SubflowID, path string) Subflow { return estab(id, path, 20*ms) }

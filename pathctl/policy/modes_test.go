@@ -26,6 +26,8 @@ func TestAggregate(t *testing.T) {
 		{name: "by name", subs: on1, paths: ways(lte(), dsl(), wifi()), want: "1 +dsl +lte b"},
 		{name: "coming", subs: []Subflow{on(1, "wifi"), pending(2, "dsl", 50*ms)}, paths: ways(wifi(), dsl()), want: "1 2"},
 		{name: "leave alone", subs: on1, paths: ways(wifi(), retry(dsl()), down(lte())), want: "1"},
+		{name: "one that worked badly is for emergencies", subs: on1, paths: ways(wifi(), unproven(dsl())), want: "1"},
+		{name: "this is one", subs: []Subflow{stalled(on(1, "wifi"), time.Second)}, paths: ways(wifi(), unproven(dsl())), want: "1 +dsl"},
 		{name: "cannot join", subs: on1, paths: ways(wifi(), dsl()), conn: func(c *Conn) { c.CannotJoin = true }, want: "1"},
 		{name: "no paths", subs: on1, want: "1"},
 		{name: "began on the metered path", subs: []Subflow{on(1, "lte")}, paths: ways(wifi(), lte()), want: "1b +wifi", why: "lte is metered"},

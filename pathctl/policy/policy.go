@@ -92,6 +92,10 @@ type Subflow struct {
 	// Unacked is the number of segments in flight (tcpi_unacked); 0 with
 	// Stalled > 0 means that it is not known.
 	Unacked int
+	// Young is how many of them, and of Timeouts, tell nothing yet: they may have
+	// been sent within the last round trip and twice its variation, or wait to be
+	// sent again.
+	Young int
 	// Timeouts counts expirations of the retransmission timer since the last
 	// acknowledged byte.
 	Timeouts int
@@ -148,6 +152,9 @@ type Path struct {
 	// Retry is how long the path is to be left alone after a subflow on it
 	// failed; 0 when it may be used.
 	Retry time.Duration
+	// Unproven says that subflows on it have worked badly, and nothing shows that it
+	// has become better: it is for emergencies.
+	Unproven bool
 }
 
 // Plan is what should be. Each subflow of the connection is either in Keep or

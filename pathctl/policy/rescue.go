@@ -19,13 +19,13 @@ func (v *view) rescue() {
 }
 
 // nextPath returns the preferred path that a subflow can be created on, one on
-// probation last, or nowhere.
+// probation or unproven last, or nowhere.
 func (v *view) nextPath() int {
 	last := nowhere
 	for k := range v.paths {
 		switch {
 		case !v.creatable(k):
-		case v.probation(v.paths[k].Name) == 0:
+		case v.probation(v.paths[k].Name) == 0 && !v.paths[k].Unproven:
 			return k
 		case last == nowhere:
 			last = k

@@ -185,10 +185,11 @@ func (v *view) room() int {
 	return n
 }
 
-// add creates the first subflow on a path where that is possible. The parts of
+// add creates the first subflow on a path where that is possible and promises
+// something. The parts of
 // the reason are only put together then: most decisions change nothing.
 func (v *view) add(path int, backup bool, why ...string) {
-	if v.creatable(path) && v.room() > 0 {
+	if v.creatable(path) && !v.paths[path].Unproven && v.room() > 0 {
 		v.create = append(v.create, Create{v.paths[path].Name, backup, strings.Join(why, "")})
 	}
 }
