@@ -65,6 +65,9 @@ func (e *engine) awaitProof(ctx context.Context, path, iface string, local netip
 // proved takes the outcome of a proof.
 func (e *engine) proved(path string, answers int, rtt time.Duration, now time.Time) {
 	h := e.healthOf(path)
+	if !h.proving { // the path has gone, or all was forgotten, meanwhile
+		return
+	}
 	h.proving = false
 	h.answers = h.answers || answers > 0
 	h.proven = answers == proofProbes

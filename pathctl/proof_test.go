@@ -65,6 +65,21 @@ func TestProof(t *testing.T) {
 	}
 }
 
+// TestProofOfAnotherTime: its outcome says nothing of a path that begins anew.
+func TestProofOfAnotherTime(t *testing.T) {
+	b := newBench(t, policy.Client)
+	c, _ := b.steered(t, policy.Handover)
+	b.prober = &answersTo{}
+	b.now = b.now.Add(b.healthOf("lte0").fail(failedPoor, b.now, b.now))
+	b.probe(t.Context(), c, nil, b.now)
+	b.probes.Wait()
+	clear(b.health)
+	(<-b.inbox)(b.now)
+	if got := b.healthOf("lte0").retry(b.now); got != 0 {
+		t.Errorf("left alone for %v", got)
+	}
+}
+
 // TestNoProof: a path that answers no probes at all is joined in the end, and one
 // that could not be joined needs none.
 func TestNoProof(t *testing.T) {
