@@ -68,6 +68,7 @@ type subflow struct {
 	usedAt        time.Time // when our backup flag was taken from it
 	seen          bool      // in the last reading
 	obs           observation
+	toldRate      uint64 // to subflows that will begin on its path
 }
 
 func newConnection(now time.Time) *connection {

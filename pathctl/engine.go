@@ -390,6 +390,7 @@ func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
 	c.looked = true
 	c.update(r, e.pathOf, now)
 	e.boundQueues(c, now)
+	e.tellRates(c)
 	if c.reg.Manual {
 		e.queue.schedule(c, now.Add(lookIdle))
 		return

@@ -46,11 +46,16 @@ func (v *view) guard() {
 	if what == lags {
 		n, _ := v.note(v.subs[harmful].Path)
 		n.Far = v.subs[best].Path
+		n.Until = v.c.Age + min(farHolds*(n.Until-v.c.Age), v.p.HoldMax)
 		v.setNote(n)
 	}
 	v.m.Mark, v.m.At = 0, 0
 	v.unwatch(isPoor) // see what it helps before the next
 }
+
+// farHolds is how many times longer than others a path is left that is far away: it
+// stays so, and to see what it carries takes seconds.
+const farHolds = 4
 
 func isPoor(w Watch) bool { return w.Sign == SignPoor }
 

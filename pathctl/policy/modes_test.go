@@ -44,7 +44,7 @@ func TestAggregate(t *testing.T) {
 		{name: "guard: starved, but not by a path as good", subs: []Subflow{busy(on(1, "wifi"), 500_000), busy(on(2, "dsl"), 200_000)}, paths: ways(wifi(), dsl()), memory: had, conn: waiting, want: "1 2"},
 		{name: "guard: nothing to send", subs: []Subflow{busy(on(1, "wifi"), 500_000), far}, paths: ways(wifi(), dsl()), memory: had, want: "1 2"},
 		{name: "guard: the best path itself is worse", subs: []Subflow{lossy(busy(on(1, "wifi"), 500_000), 0.05), far}, paths: ways(wifi(), dsl()), memory: had, conn: waiting, want: "1 2"},
-		{name: "guard: far and little", subs: []Subflow{busy(on(1, "wifi"), 1_000_000), distant}, paths: ways(wifi(), dsl()), memory: poor, want: "1 2b", why: "dsl carries less than 15 %"},
+		{name: "guard: far and little", subs: []Subflow{busy(on(1, "wifi"), 1_000_000), distant}, paths: ways(wifi(), dsl()), memory: poor, want: "1 2b", why: "dsl is set aside for 32 s: dsl carries less than 15 %"},
 		{name: "guard: far, and still looking for its rate", subs: []Subflow{busy(on(1, "wifi"), 1_000_000), growing}, paths: ways(wifi(), dsl()), memory: poor, want: "1 2"},
 		{name: "guard: far, with a good share", subs: []Subflow{busy(on(1, "wifi"), 500_000), distant}, paths: ways(wifi(), dsl()), memory: poor, want: "1 2"},
 		{name: "set aside", subs: []Subflow{on(1, "wifi"), backedUp(on(2, "dsl"))}, paths: ways(wifi(), dsl()), memory: aside, want: "1 2b"},

@@ -25,6 +25,7 @@ type bpfSensor struct {
 	counter *ebpf.Map
 	tokens  *ebpf.Map // nil on a cgroup of our own
 	lingers *ebpf.Map // nil without Config.Backlog
+	rates   *ebpf.Map // the same
 	prog    *ebpf.Program
 	link    link.Link
 	reader  *ringbuf.Reader
@@ -100,6 +101,10 @@ func loadSensor(c Config, filtered bool, log *slog.Logger) (_ *bpfSensor, err er
 			return nil, fmt.Errorf("make the map of bounds: %w", err)
 		}
 		p.lingers = s.lingers.FD()
+		if s.rates, err = ebpf.NewMap(ratesSpec()); err != nil {
+			return nil, fmt.Errorf("make the map of rates: %w", err)
+		}
+		p.rates = s.rates.FD()
 	}
 	if filtered {
 		cookie, err := bpfenv.NetnsCookie()
@@ -204,6 +209,6 @@ func (s *bpfSensor) close() error {
 	if s.reader != nil {
 		errs = append(errs, s.reader.Close())
 	}
-	errs = append(errs, s.prog.Close(), s.lingers.Close(), s.tokens.Close(), s.counter.Close(), s.ring.Close())
+	errs = append(errs, s.prog.Close(), s.lingers.Close(), s.rates.Close(), s.tokens.Close(), s.counter.Close(), s.ring.Close())
 	return errors.Join(errs...)
 }

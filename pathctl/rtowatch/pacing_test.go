@@ -29,25 +29,37 @@ func TestFirstPace(t *testing.T) {
 	conns.Until(t, "a rate above the first one", func() bool { return subflowOn(t, client, local).TCP.PacingRate > most })
 }
 
-// TestFirstWindow wants a path that is far away to begin with more than ten segments,
-// and one that is near not to.
+// TestFirstWindow wants a path that is far away to begin with what it carries in a
+// round trip, and with the usual ten segments where that is less.
 func TestFirstWindow(t *testing.T) {
 	needBBR(t)
-	watch(t, rtowatch.Config{TimeoutsOnly: true, Backlog: true})
-	h := newHostsApart(t, "v4", 5*time.Millisecond, 50*time.Millisecond)
-	client, server := h.connect(t, "v4")
-	for name, c := range map[string]*mptcpsock.Conn{"client": client, "server": server} {
-		conns.AwaitSubflows(t, c, 2)
-		near, far := linkAddrs[0]["v4"], linkAddrs[1]["v4"]
-		side := 0
-		if name == "server" {
-			side = 1
-		}
-		if got := subflowOn(t, c, near[side].Addr()).TCP.SndCwnd; got > 16 {
-			t.Errorf("%s: %d segments on the near path, want 10 or a few more", name, got)
-		}
-		if got := subflowOn(t, c, far[side].Addr()).TCP.SndCwnd; got < 25 || got > 48 {
-			t.Errorf("%s: %d segments on the far path, want what 500 kB/s are in 100 ms", name, got)
+	w := watch(t, rtowatch.Config{TimeoutsOnly: true, Backlog: true})
+	for _, family := range []string{"v4", "v6"} {
+		for _, tt := range []struct {
+			name        string
+			delay       time.Duration // of the second path, one way
+			rate        uint64        // told of it, bytes a second; 0: none
+			least, most uint32        // segments
+		}{
+			{"near", 5 * time.Millisecond, 0, 10, 16},
+			{"far", 50 * time.Millisecond, 0, 25, 48},
+			{"far and slow", 50 * time.Millisecond, 100_000, 10, 16},
+			{"far and fast", 50 * time.Millisecond, 10_000_000, 48, 48},
+		} {
+			t.Run(family+"/"+tt.name, func(t *testing.T) {
+				h := newHostsApart(t, family, 5*time.Millisecond, tt.delay)
+				path := linkAddrs[1][family]
+				if tt.rate > 0 {
+					must(t, w.SetFirstRate(path[0].Addr(), tt.rate)) // both ends know it by the client's address
+				}
+				client, server := h.connect(t, family)
+				for side, c := range []*mptcpsock.Conn{client, server} {
+					conns.AwaitSubflows(t, c, 2)
+					if got := subflowOn(t, c, path[side].Addr()).TCP.SndCwnd; got < tt.least || got > tt.most {
+						t.Errorf("end %d: %d segments, want %d to %d", side, got, tt.least, tt.most)
+					}
+				}
+			})
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -40,6 +41,8 @@ func (p *poller) add(t uapi.Token, s Source) error {
 }
 
 func (p *poller) linger(uapi.Token, time.Duration) error { return nil }
+
+func (p *poller) firstRate(netip.Addr, uint64) error { return nil }
 
 func (p *poller) remove(t uapi.Token) error {
 	p.change(change{token: t})

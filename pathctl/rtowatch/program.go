@@ -77,6 +77,7 @@ type program struct {
 	states     bool
 	backlog    bool // limitBacklog
 	lingers    int  // descriptor of its map
+	rates      int  // and of that of firstWindow
 	// filter, when set, leaves out what is not of the namespace or not in
 	// the map of tokens.
 	filter *filter

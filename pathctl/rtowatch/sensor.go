@@ -2,6 +2,7 @@ package rtowatch
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"mpproxy/mptcpsock/uapi"
@@ -20,6 +21,9 @@ type sensor interface {
 	// linger bounds the queues of a connection's subflows, where that is
 	// possible.
 	linger(uapi.Token, time.Duration) error
+	// firstRate says what a path carries to subflows that begin, where that is
+	// possible.
+	firstRate(path netip.Addr, rate uint64) error
 	// lost counts events that were dropped since the start.
 	lost() (uint64, error)
 	// close gives everything back, once run has returned.
