@@ -213,11 +213,11 @@ var (
 // paramTable describes every field of Params, in the order of the reference
 // configuration.
 var paramTable = []Param{
-	{"stall_timeout", Duration, "20ms", "1m", "A subflow has failed when data in flight was not acknowledged for this long, or for stall_rtts round trips and four times their variation, if that is longer.", nil, func(p *Params) any { return &p.StallTimeout }},
+	{"stall_timeout", Duration, "20ms", "1m", "A subflow has failed when data in flight was not acknowledged for this long, or for stall_rtts round trips and four times their variation, if that is longer; two round trips more where they vary by a quarter.", nil, func(p *Params) any { return &p.StallTimeout }},
 	{"stall_rtts", Ratio, "1", "20", "Round trips without an acknowledgement that make a stall.", nil, func(p *Params) any { return &p.StallRTTs }},
 	{"stall_burst", Count, "1", "100", "Segments in flight whose silence counts before the retransmission timer has expired.", nil, func(p *Params) any { return &p.StallBurst }},
 	{"stall_proof", Count, "1", "20", "Transmissions without an answer, retransmissions included, that prove a failure once the timer has expired.", nil, func(p *Params) any { return &p.StallProof }},
-	{"rto_threshold", Duration, "100ms", "2m", "A subflow has failed when its timer expired and is longer than this.", nil, func(p *Params) any { return &p.RTOThreshold }},
+	{"rto_threshold", Duration, "100ms", "2m", "A subflow has failed when its timer expired, is longer than this, and nothing newer gets through.", nil, func(p *Params) any { return &p.RTOThreshold }},
 	{"loss_threshold", Ratio, "0.02", "1", "A subflow has failed when this share of its segments was sent again in each quarter of a second, and another path is better.", nil, func(p *Params) any { return &p.LossThreshold }},
 	{"loss_time", Duration, "0s", "1m", "How long loss must last beyond the second in which it is measured.", nil, func(p *Params) any { return &p.LossTime }},
 	{"loss_advantage", Ratio, "1.5", "100", "How many times less another path must lose to be better.", nil, func(p *Params) any { return &p.LossAdvantage }},
