@@ -90,14 +90,12 @@ func (p program) truePace() asm.Instructions {
 		asm.Mul.Reg(asm.R3, asm.R5),
 		asm.Mul.Imm(asm.R3, paceGain*1e6),
 		asm.Div.Reg(asm.R3, asm.R4), // bytes a second
-		// Not less than three times ten segments a round trip, up to firstPace.
+		// Not less than three windows a round trip, up to firstPace.
 		asm.LoadMem(asm.R2, asm.R6, ctxSRTT, asm.Word),
 		asm.RSh.Imm(asm.R2, 3),
 		asm.JEq.Imm(asm.R2, 0, "free"),
 		asm.LoadMem(asm.R4, asm.R6, ctxCwnd, asm.Word),
-		asm.JLE.Imm(asm.R4, windowLeast, "window pace"),
-		asm.Mov.Imm(asm.R4, windowLeast), // a wide one is a guess
-		asm.Mul.Reg(asm.R4, asm.R5).WithSymbol("window pace"),
+		asm.Mul.Reg(asm.R4, asm.R5),
 		asm.Mul.Imm(asm.R4, paceGain*1e6),
 		asm.Div.Reg(asm.R4, asm.R2),
 		asm.JLE.Imm(asm.R4, firstPace, "least pace"),
