@@ -81,7 +81,7 @@ func (l *lossCount) add(t uapi.TCPInfo, best float64, now time.Time) {
 		if !now.Before(l.settled) && !l.mending(t, now) {
 			l.settled = time.Time{}
 			l.restart(t, now)
-			l.stretches, l.stretchAt, l.stretchInfo = 0, now, t
+			l.restartStretches(t, now)
 		}
 		return
 	}
@@ -104,6 +104,11 @@ func (l *lossCount) restart(t uapi.TCPInfo, now time.Time) {
 	l.at, l.info = now, t
 }
 
+// restartStretches forgets the stretches so far.
+func (l *lossCount) restartStretches(t uapi.TCPInfo, now time.Time) {
+	l.stretches, l.stretchAt, l.stretchInfo = 0, now, t
+}
+
 // follow finds out whether the subflow still looks for its rate.
 func (l *lossCount) follow(t uapi.TCPInfo, now time.Time) {
 	if l.flowAt.IsZero() && t.DataSegsOut > 0 {
@@ -119,7 +124,7 @@ func (l *lossCount) follow(t uapi.TCPInfo, now time.Time) {
 // closeStretch ends a stretch that is long enough.
 func (l *lossCount) closeStretch(t uapi.TCPInfo, best float64, now time.Time) {
 	if l.mending(t, now) {
-		l.stretches, l.stretchAt, l.stretchInfo = 0, now, t
+		l.restartStretches(t, now)
 		return
 	}
 	if l.stretchAt.IsZero() {

@@ -61,15 +61,6 @@ func (p *pace) known(now time.Time) float64 {
 	return p.best
 }
 
-// found returns the rate in bytes a second that a subflow has found its path to carry,
-// 0 while it does not know.
-func (o *observation) found() uint64 {
-	if o.last.SndSsthresh >= noThreshold || o.pace.n <= paceMarks {
-		return 0
-	}
-	return uint64(o.pace.best * float64(o.last.SndMSS))
-}
-
 // share is the rate of the last second beside the best one, 0 when that is not
 // known.
 func (p *pace) share(now time.Time) float64 {

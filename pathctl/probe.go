@@ -157,13 +157,12 @@ func (h *health) sought() bool {
 
 // ask sends a probe unless one has just left.
 func (e *engine) ask(ctx context.Context, c *connection, name string, gap time.Duration, now time.Time) {
-	p, ok := e.pathNamed(name)
-	if !ok || p.State != netpath.Up || p.Metered && e.healthOf(name).sought() {
+	p, local, remote, ok := e.probeWay(c, name)
+	if !ok {
 		return
 	}
-	local, remote, ok := c.way(p)
 	h := e.healthOf(name)
-	if !ok || !h.probing.due(now, gap) {
+	if p.Metered && h.sought() || !h.probing.due(now, gap) {
 		return
 	}
 	h.probing.leaves(now)
@@ -175,6 +174,15 @@ func (e *engine) ask(ctx context.Context, c *connection, name string, gap time.D
 	}
 	e.probes.Add(1)
 	go e.awaitProbe(ctx, name, p.Interface, local.Addr, remote)
+}
+
+// probeWay returns a path that is up, and the ends of a probe on it.
+func (e *engine) probeWay(c *connection, name string) (p netpath.Path, local netpath.Addr, remote netip.AddrPort, ok bool) {
+	if p, ok = e.pathNamed(name); !ok || p.State != netpath.Up {
+		return p, local, remote, false
+	}
+	local, remote, ok = c.way(p)
+	return p, local, remote, ok
 }
 
 // awaitProbe waits for the answer and hands it to the engine's goroutine.
@@ -202,14 +210,19 @@ func (e *engine) probed(path string, rtt time.Duration, err error, now time.Time
 		}
 		return
 	}
-	h.probing.answered(now)
-	h.rtt, h.rttAt = rtt, now // exact, and nothing of it is from before
-	e.tellLatency(path, h)
+	e.answered(path, h, rtt, now)
 	if h.sought() && now.Before(h.until) {
 		h.until, h.probeUntil = now, time.Time{}
 		e.publish(now)
 	}
 	e.lookAtAll(now)
+}
+
+// answered takes a probe's answer into account.
+func (e *engine) answered(path string, h *health, rtt time.Duration, now time.Time) {
+	h.probing.answered(now)
+	h.rtt, h.rttAt = rtt, now // exact, and nothing of it is from before
+	e.tellLatency(path, h)
 }
 
 func later(a, b time.Time) time.Time {

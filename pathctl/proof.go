@@ -4,8 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"time"
-
-	"mpproxy/pathctl/netpath"
 )
 
 // A path that works badly answers a single probe as often as not, and each time that
@@ -27,14 +25,10 @@ func (h *health) unproven(now time.Time) bool {
 		(h.answers || now.Sub(h.failedAt) < seekTrust)
 }
 
-// prove starts a proof where one is due.
+// prove starts a proof of an unproven path where one is due.
 func (e *engine) prove(ctx context.Context, c *connection, name string, h *health, now time.Time) {
-	p, ok := e.pathNamed(name)
-	if !ok || p.State != netpath.Up || p.Metered || h.proving || now.Before(h.until) || !h.unproven(now) {
-		return
-	}
-	local, remote, ok := c.way(p)
-	if !ok {
+	p, local, remote, ok := e.probeWay(c, name)
+	if !ok || p.Metered || h.proving || now.Before(h.until) {
 		return
 	}
 	h.proving = true
@@ -75,9 +69,7 @@ func (e *engine) proved(path string, answers int, rtt time.Duration, now time.Ti
 		e.log.Debug("a path that worked badly still does", "path", path, "probes", proofProbes, "answered", answers)
 		h.until = later(h.until, now.Add(proofGap))
 	} else {
-		h.probing.answered(now)
-		h.rtt, h.rttAt = rtt, now
-		e.tellLatency(path, h)
+		e.answered(path, h, rtt, now)
 	}
 	e.publish(now)
 	e.lookAtAll(now)

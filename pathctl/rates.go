@@ -24,3 +24,12 @@ func (e *engine) tellRates(c *connection) {
 		f.toldRate = rate
 	}
 }
+
+// found returns the rate in bytes a second that a subflow has found its path to carry,
+// 0 while it does not know.
+func (o *observation) found() uint64 {
+	if o.last.SndSsthresh >= noThreshold || o.pace.n <= paceMarks {
+		return 0
+	}
+	return uint64(o.pace.best * float64(o.last.SndMSS))
+}

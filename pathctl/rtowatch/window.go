@@ -64,9 +64,9 @@ func (p program) firstWindow() asm.Instructions {
 		asm.LoadMem(asm.R1, asm.R6, ctxOp, asm.Word),
 		asm.JEq.Imm(asm.R1, opPassiveEstablished, "asked for"),
 	}
-	ins = append(ins, p.keyOf(ctxLocal4, ctxLocal6)...)
+	ins = append(ins, keyOf(ctxLocal4, ctxLocal6)...)
 	ins = append(ins, asm.Ja.Label("path"), asm.Mov.Imm(asm.R0, 0).WithSymbol("asked for"))
-	ins = append(ins, p.keyOf(ctxRemote4, ctxRemote6)...)
+	ins = append(ins, keyOf(ctxRemote4, ctxRemote6)...)
 	return append(ins,
 		asm.StoreMem(asm.RFP, -4, asm.R2, asm.Word).WithSymbol("path"),
 		asm.LoadMapPtr(asm.R1, p.rates),
@@ -95,7 +95,7 @@ func (p program) firstWindow() asm.Instructions {
 }
 
 // keyOf puts the pathKey of an address of the context into R2.
-func (p program) keyOf(v4, v6 int16) asm.Instructions {
+func keyOf(v4, v6 int16) asm.Instructions {
 	mapped := fmt.Sprint("not IPv4 at ", v4)
 	done := fmt.Sprint("key at ", v4)
 	return asm.Instructions{
