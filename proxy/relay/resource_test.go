@@ -161,6 +161,8 @@ func TestBackPressure(t *testing.T) {
 func TestWithoutDescriptorsForPipes(t *testing.T) {
 	r := start(t, linkTCP, linkTCP, Config{})
 	exchange(t, r.A, r.B, 1<<20)
+	// What was read comes a moment before its pipe is given back.
+	eventually(t, "no pipe in use", func() bool { return pipes.inUse() == 0 })
 	dropIdlePipes()
 	var old unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
