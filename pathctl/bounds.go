@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/rtowatch"
 )
 
 // What a path leaves behind when it dies waits behind what the others have in
@@ -50,7 +51,7 @@ func (e *engine) boundQueues(c *connection, now time.Time) {
 		}
 	}
 	d := slowest * lingerShare / 100
-	if young && !c.reg.Manual && !c.reg.Mode.Base.Several() {
+	if young && !c.reg.Manual && !c.several() {
 		if c.linger == 0 {
 			return
 		}
@@ -65,12 +66,28 @@ func (e *engine) boundQueues(c *connection, now time.Time) {
 	if few || inUse == 0 || e.watch == nil || d > c.linger*7/8 && d < c.linger*9/8 {
 		return
 	}
-	if err := e.watch.SetLinger(c.reg.Token, d); err != nil {
+	if err := e.watch.SetLimits(c.reg.Token, rtowatch.Limits{Linger: d, Modest: c.several()}); err != nil {
 		e.log.Debug("cannot bound the queues of a connection", "error", err)
 		return
 	}
 	c.linger = d
 }
+
+// beginBounds tells of a connection that has several subflows on a path, before it
+// has them.
+func (e *engine) beginBounds(c *connection) {
+	if e.watch == nil || !c.several() {
+		return
+	}
+	if err := e.watch.SetLimits(c.reg.Token, rtowatch.Limits{Linger: noBound, Modest: true}); err != nil {
+		e.log.Debug("cannot bound the windows of a connection", "error", err)
+		return
+	}
+	c.linger = noBound
+}
+
+// several says that our controller keeps several subflows on a path.
+func (c *connection) several() bool { return !c.reg.Manual && c.reg.Mode.Base.Several() }
 
 // need is for how long a subflow must have data under way to fill its path: a round
 // trip without the standing queue, which it needs not, and half of one for

@@ -140,6 +140,7 @@ func (e *engine) register(reg Registration) func(time.Time) {
 	return func(now time.Time) {
 		c := e.connection(reg.Token, now)
 		c.reg, c.ours = reg, true
+		e.beginBounds(c)
 		for _, f := range c.subflows { // they may have begun before its role was known
 			f.path = e.pathOf(c, f.local.Addr(), f.remote.Addr())
 		}

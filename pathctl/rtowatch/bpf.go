@@ -24,7 +24,7 @@ type bpfSensor struct {
 	ring    *ebpf.Map
 	counter *ebpf.Map
 	tokens  *ebpf.Map // nil on a cgroup of our own
-	lingers *ebpf.Map // nil without Config.Backlog
+	limits  *ebpf.Map // nil without Config.Backlog
 	rates   *ebpf.Map // the same
 	prog    *ebpf.Program
 	link    link.Link
@@ -97,10 +97,10 @@ func loadSensor(c Config, filtered bool, log *slog.Logger) (_ *bpfSensor, err er
 	}
 	p.ring, p.lost = s.ring.FD(), s.counter.FD()
 	if c.Backlog {
-		if s.lingers, err = ebpf.NewMap(lingersSpec()); err != nil {
-			return nil, fmt.Errorf("make the map of bounds: %w", err)
+		if s.limits, err = ebpf.NewMap(limitsSpec()); err != nil {
+			return nil, fmt.Errorf("make the map of limits: %w", err)
 		}
-		p.lingers = s.lingers.FD()
+		p.limits = s.limits.FD()
 		if s.rates, err = ebpf.NewMap(ratesSpec()); err != nil {
 			return nil, fmt.Errorf("make the map of rates: %w", err)
 		}
@@ -181,7 +181,7 @@ func (s *bpfSensor) add(token uapi.Token, _ Source) error {
 }
 
 func (s *bpfSensor) remove(token uapi.Token) error {
-	if err := s.forgetLinger(token); err != nil || s.tokens == nil {
+	if err := s.forgetLimits(token); err != nil || s.tokens == nil {
 		return err
 	}
 	if err := s.tokens.Delete(uint32(token)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
@@ -209,6 +209,6 @@ func (s *bpfSensor) close() error {
 	if s.reader != nil {
 		errs = append(errs, s.reader.Close())
 	}
-	errs = append(errs, s.prog.Close(), s.lingers.Close(), s.rates.Close(), s.tokens.Close(), s.counter.Close(), s.ring.Close())
+	errs = append(errs, s.prog.Close(), s.limits.Close(), s.rates.Close(), s.tokens.Close(), s.counter.Close(), s.ring.Close())
 	return errors.Join(errs...)
 }

@@ -17,7 +17,7 @@ type Config struct {
 	// TimeoutsOnly leaves out events of kind State: with eBPF nobody wakes when
 	// a subflow begins and ends.
 	TimeoutsOnly bool
-	// Backlog makes Watcher.SetLinger work: what subflows hold unsent is
+	// Backlog makes Watcher.SetLimits work: what subflows hold unsent is
 	// bounded, so that data can move to one without a wait when another fails.
 	Backlog bool
 	// RingSize is how many bytes of events the kernel holds for us, 120

@@ -119,6 +119,13 @@ func address(name string, p netip.Prefix) error {
 // ends.
 func (h hosts) connect(t testing.TB, family string) (client, server *mptcpsock.Conn) {
 	t.Helper()
+	return h.connectWith(t, family, func(*mptcpsock.Conn) {})
+}
+
+// connectWith calls begun for each end as soon as there is one. Their second subflow
+// begins a round trip of the first path later.
+func (h hosts) connectWith(t testing.TB, family string, begun func(*mptcpsock.Conn)) (client, server *mptcpsock.Conn) {
+	t.Helper()
 	to := netip.AddrPortFrom(linkAddrs[0][family][1].Addr(), 4000)
 	ctx := testContext(t)
 	var ln *mptcpsock.Listener
@@ -133,9 +140,11 @@ func (h hosts) connect(t testing.TB, family string) (client, server *mptcpsock.C
 		return err
 	}))
 	t.Cleanup(func() { _ = client.Close() })
+	begun(client)
 	server, err := ln.Accept()
 	must(t, err)
 	t.Cleanup(func() { _ = server.Close() })
+	begun(server)
 	conns.Exchange(t, client, server)
 	conns.Exchange(t, server, client)
 	conns.AwaitSubflows(t, client, 2)

@@ -30,7 +30,8 @@ func TestFirstPace(t *testing.T) {
 }
 
 // TestFirstWindow wants a path that is far away to begin with what it carries in a
-// round trip, and with the usual ten segments where that is less.
+// round trip, and with the usual ten segments where that is less, or where it is one of
+// several on it.
 func TestFirstWindow(t *testing.T) {
 	needBBR(t)
 	w := watch(t, rtowatch.Config{TimeoutsOnly: true, Backlog: true})
@@ -39,20 +40,26 @@ func TestFirstWindow(t *testing.T) {
 			name        string
 			delay       time.Duration // of the second path, one way
 			rate        uint64        // told of it, bytes a second; 0: none
-			least, most uint32        // segments
+			modest      bool
+			least, most uint32 // segments
 		}{
-			{"near", 5 * time.Millisecond, 0, 10, 16},
-			{"far", 50 * time.Millisecond, 0, 25, 48},
-			{"far and slow", 50 * time.Millisecond, 100_000, 10, 16},
-			{"far and fast", 50 * time.Millisecond, 10_000_000, 48, 48},
+			{"near", 5 * time.Millisecond, 0, false, 10, 16},
+			{"far", 50 * time.Millisecond, 0, false, 25, 48},
+			{"far and slow", 50 * time.Millisecond, 100_000, false, 10, 16},
+			{"far and fast", 50 * time.Millisecond, 10_000_000, false, 48, 48},
+			{"one of several", 50 * time.Millisecond, 10_000_000, true, 10, 16},
 		} {
 			t.Run(family+"/"+tt.name, func(t *testing.T) {
-				h := newHostsApart(t, family, 5*time.Millisecond, tt.delay)
+				h := newHostsApart(t, family, 20*time.Millisecond, tt.delay)
 				path := linkAddrs[1][family]
 				if tt.rate > 0 {
 					must(t, w.SetFirstRate(path[0].Addr(), tt.rate)) // both ends know it by the client's address
 				}
-				client, server := h.connect(t, family)
+				client, server := h.connectWith(t, family, func(c *mptcpsock.Conn) {
+					token, err := c.Token()
+					must(t, err)
+					must(t, w.SetLimits(token, rtowatch.Limits{Linger: time.Minute, Modest: tt.modest}))
+				})
 				for side, c := range []*mptcpsock.Conn{client, server} {
 					conns.AwaitSubflows(t, c, 2)
 					if got := subflowOn(t, c, path[side].Addr()).TCP.SndCwnd; got < tt.least || got > tt.most {

@@ -40,7 +40,7 @@ func (p *poller) add(t uapi.Token, s Source) error {
 	return nil
 }
 
-func (p *poller) linger(uapi.Token, time.Duration) error { return nil }
+func (p *poller) limit(uapi.Token, Limits) error { return nil }
 
 func (p *poller) firstRate(netip.Addr, uint64) error { return nil }
 

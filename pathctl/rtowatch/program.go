@@ -76,7 +76,7 @@ type program struct {
 	rtt        bool
 	states     bool
 	backlog    bool // limitBacklog
-	lingers    int  // descriptor of its map
+	limits     int  // descriptor of the map of Limits
 	rates      int  // and of that of firstWindow
 	// filter, when set, leaves out what is not of the namespace or not in
 	// the map of tokens.

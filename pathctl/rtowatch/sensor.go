@@ -3,7 +3,6 @@ package rtowatch
 import (
 	"context"
 	"net/netip"
-	"time"
 
 	"mpproxy/mptcpsock/uapi"
 )
@@ -18,9 +17,8 @@ type sensor interface {
 	// add and remove say which connections are ours.
 	add(uapi.Token, Source) error
 	remove(uapi.Token) error
-	// linger bounds the queues of a connection's subflows, where that is
-	// possible.
-	linger(uapi.Token, time.Duration) error
+	// limit sets the limits of a connection's subflows, where that is possible.
+	limit(uapi.Token, Limits) error
 	// firstRate says what a path carries to subflows that begin, where that is
 	// possible.
 	firstRate(path netip.Addr, rate uint64) error

@@ -16,7 +16,9 @@ import (
 // of a few seconds never makes up for them (docs/lab.md, simult). So it begins with
 // what its path carries in the round trip of the handshake: at the rate that
 // SetFirstRate has told, and windowRate where nobody knows one. A slower path gets a
-// queue of that one window, which bbr spreads over a third of a round trip.
+// queue of that one window, which bbr spreads over a third of a round trip. Where a
+// connection has several subflows on a path, what it carries is not there for each, and
+// their first windows together overflowed it: they begin with ten segments.
 const (
 	windowRate  = 500_000 // bytes a second: 34 segments in 100 ms
 	windowLeast = 10      // segments, RFC 6928
@@ -61,7 +63,15 @@ func (p program) firstWindow() asm.Instructions {
 		asm.JLT.Imm(asm.R1, windowLeast, "exit"),
 		asm.LoadMem(asm.R8, asm.R6, ctxMSS, asm.Word),
 		asm.JEq.Imm(asm.R8, 0, "exit"),
-		asm.LoadMem(asm.R1, asm.R6, ctxOp, asm.Word),
+		asm.StoreMem(asm.RFP, -4, asm.R7, asm.Word),
+		asm.LoadMapPtr(asm.R1, p.limits),
+		asm.Mov.Reg(asm.R2, asm.RFP),
+		asm.Add.Imm(asm.R2, -4),
+		asm.FnMapLookupElem.Call(),
+		asm.JEq.Imm(asm.R0, 0, "alone"),
+		asm.LoadMem(asm.R1, asm.R0, limitsModest, asm.Word),
+		asm.JNE.Imm(asm.R1, 0, "exit"),
+		asm.LoadMem(asm.R1, asm.R6, ctxOp, asm.Word).WithSymbol("alone"),
 		asm.JEq.Imm(asm.R1, opPassiveEstablished, "asked for"),
 	}
 	ins = append(ins, keyOf(ctxLocal4, ctxLocal6)...)
