@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"mpproxy/test/netns"
@@ -54,13 +55,17 @@ type lab struct {
 	options
 	progress *progress
 	name     string // of the experiment at work
+	rigs     atomic.Int64
 }
 
 // rig completes a configuration.
 func (l *lab) rig(ctx context.Context, c rig.Config) (*rig.Rig, error) {
 	c.Bin = l.bin
 	if l.verbose {
-		c.Logf = func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+		n := l.rigs.Add(1) // several may work side by side
+		c.Logf = func(format string, args ...any) {
+			fmt.Fprintf(os.Stderr, "#%d %s\n", n, fmt.Sprintf(format, args...))
+		}
 	}
 	r, err := rig.New(ctx, c)
 	if err == nil && l.verbose {
