@@ -24,13 +24,18 @@ const (
 // A connection holds unsent what it sends in unsentTime, and unsentLeast at least.
 // The kernel hands all that is contiguous to a subflow at once, up to unsentMost (a
 // page fragment, net/mptcp/protocol.c, __subflow_push_pending): 52 ms at 5 Mbit/s. A
-// connection that sends that in pieceTime needs no bound, and several subflows would
-// want for data now and then.
+// connection that sends that in pieceTime needs no such bound, and several subflows
+// would want for data now and then. Wherever the send buffer is wide it would hold
+// seconds of data, though: it may hold what goes in wideTime, wideLeast at least, and
+// wideFirst before its rate is known.
 const (
 	unsentTime  = 5 * time.Millisecond
 	unsentLeast = 6 << 10
 	unsentMost  = 32 << 10
 	pieceTime   = 15 * time.Millisecond
+	wideTime    = 50 * time.Millisecond
+	wideLeast   = 64 << 10
+	wideFirst   = 256 << 10
 )
 
 // boundQueues keeps the queues of a connection's subflows as short as the
@@ -50,20 +55,29 @@ func (e *engine) boundQueues(c *connection, now time.Time) {
 			young = young || f.obs.loss.starting || f.usedAgo(now) < unbounded
 		}
 	}
+	if inUse == 0 {
+		return
+	}
 	d := slowest * lingerShare / 100
-	if young && !c.reg.Manual && !c.several() {
-		if c.linger == 0 {
-			return
-		}
+	lift := young && !c.reg.Manual && !c.several()
+	if lift {
 		d = noBound
 	}
 	// The program may close a subflow at any time, and all that is queued on the
 	// others is sent again then.
 	few := inUse < 2 && !c.reg.Manual
-	if !few || c.unsent > 0 {
-		e.boundUnsent(c, rate, d == noBound)
+	bound := !few && (!lift || c.linger > 0)
+	if bound || c.unsent > 0 {
+		e.boundUnsent(c, rate, lift || few && e.wide)
 	}
-	if few || inUse == 0 || e.watch == nil || d > c.linger*7/8 && d < c.linger*9/8 {
+	if bound {
+		e.boundLinger(c, d)
+	}
+}
+
+// boundLinger bounds how long a byte stays on one of its subflows.
+func (e *engine) boundLinger(c *connection, d time.Duration) {
+	if e.watch == nil || d > c.linger*7/8 && d < c.linger*9/8 {
 		return
 	}
 	if err := e.watch.SetLimits(c.reg.Token, rtowatch.Limits{Linger: d, Modest: c.several()}); err != nil {
@@ -73,9 +87,12 @@ func (e *engine) boundQueues(c *connection, now time.Time) {
 	c.linger = d
 }
 
-// beginBounds tells of a connection that has several subflows on a path, before it
-// has them.
+// beginBounds bounds a connection from its begin: what it holds unsent where its buffer
+// is wide, and the windows of several subflows on a path before there are any.
 func (e *engine) beginBounds(c *connection) {
+	if e.wide {
+		e.setUnsent(c, wideFirst)
+	}
 	if e.watch == nil || !c.several() {
 		return
 	}
@@ -99,18 +116,27 @@ func need(t uapi.TCPInfo) time.Duration {
 	return min(t.RTT, 3*t.MinRTT/2+4*t.RTTVar)
 }
 
-// boundUnsent bounds what a connection that sends rate bytes a second holds
-// unsent, where its owner can do that.
-func (e *engine) boundUnsent(c *connection, rate uint64, lift bool) {
-	b, ok := c.reg.Reader.(Bounder)
-	if !ok || c.reg.Manual || c.unboundable {
-		return
-	}
+// boundUnsent bounds what a connection that sends rate bytes a second holds unsent;
+// pieces says that the size of what the kernel hands over at once is no matter.
+func (e *engine) boundUnsent(c *connection, rate uint64, pieces bool) {
 	bytes := max(unsentLeast, inTime(rate, unsentTime))
-	if lift || inTime(rate, pieceTime) > unsentMost {
+	switch {
+	case !pieces && inTime(rate, pieceTime) <= unsentMost:
+	case e.wide:
+		bytes = max(wideLeast, inTime(rate, wideTime))
+	default:
 		bytes = 0
 	}
 	if bytes == c.unsent || bytes > c.unsent*3/4 && bytes < c.unsent*4/3 {
+		return
+	}
+	e.setUnsent(c, bytes)
+}
+
+// setUnsent bounds what a connection holds unsent, where its owner can do that.
+func (e *engine) setUnsent(c *connection, bytes int) {
+	b, ok := c.reg.Reader.(Bounder)
+	if !ok || c.reg.Manual || c.unboundable {
 		return
 	}
 	if err := b.BoundUnsent(bytes); err != nil {

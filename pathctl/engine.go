@@ -59,6 +59,7 @@ type engine struct {
 	log   *slog.Logger
 	cmds  commands
 	watch *rtowatch.Watcher
+	wide  bool // takeSendBuffer has worked
 
 	events events
 	inbox  chan func(now time.Time)

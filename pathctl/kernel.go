@@ -111,7 +111,7 @@ func (k *kernel) open(ctx context.Context) {
 	if found {
 		k.log.Warn("an earlier run ended without putting the MPTCP limits back: doing it now")
 	}
-	if err := errors.Join(returnPathManager(k.journal), k.dropEndpoints(ctx), k.restoreLimits(ctx)); err != nil && !errors.Is(err, mptcppm.ErrPermission) {
+	if err := errors.Join(returnPathManager(k.journal), returnSendBuffer(k.journal), k.dropEndpoints(ctx), k.restoreLimits(ctx)); err != nil && !errors.Is(err, mptcppm.ErrPermission) {
 		k.log.Warn("cannot put back what an earlier run changed", "error", err)
 	}
 }

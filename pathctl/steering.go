@@ -57,6 +57,11 @@ func startSteering(role policy.Role, k *kernel, announce []netip.Addr, log *slog
 	log.Info("took over the path manager of this network namespace: mpproxy decides about subflows, and serves other programs' connections by the configured endpoints",
 		"before", before, "timeouts", s.watch.Mechanism().String())
 	s.engine = newEngine(role, k.client, s.events, s.watch, announce, log)
+	if err := takeSendBuffer(k.journal); err != nil {
+		log.Info("a slow path will hold up the others more than it has to", "error", err)
+	} else {
+		s.engine.wide = true
+	}
 	return s, nil
 }
 
@@ -133,7 +138,7 @@ func (s *steering) run(ctx context.Context) error {
 func (s *steering) stop() error {
 	var errs []error
 	if s.engine != nil {
-		errs = append(errs, returnPathManager(s.journal))
+		errs = append(errs, returnSendBuffer(s.journal), returnPathManager(s.journal))
 	}
 	if s.watch != nil {
 		errs = append(errs, s.watch.Close())

@@ -30,7 +30,7 @@ func hostState(t *testing.T, h *netns.Host) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"net.ipv4.conf.all.rp_filter", "net.ipv4.ip_forward", "net.mptcp.enabled", "net.mptcp.pm_type", "net.mptcp.path_manager", "net.ipv4.tcp_congestion_control"} {
+	for _, name := range []string{"net.ipv4.conf.all.rp_filter", "net.ipv4.ip_forward", "net.mptcp.enabled", "net.mptcp.pm_type", "net.mptcp.path_manager", "net.ipv4.tcp_wmem", "net.ipv4.tcp_congestion_control"} {
 		if value, err := h.Sysctl(t.Context(), name); err == nil {
 			add(name, value)
 		}
@@ -109,7 +109,7 @@ func TestHostStateIsPutBack(t *testing.T) {
 		manager              string
 		client, concentrator []string // kinds of what must be seen to change
 	}{
-		{"userspace", []string{"rule", "route", "net.mptcp.pm_type"}, []string{"net.mptcp.pm_type"}},
+		{"userspace", []string{"rule", "route", "net.mptcp.pm_type", "net.ipv4.tcp_wmem"}, []string{"net.mptcp.pm_type", "net.ipv4.tcp_wmem"}},
 		{"kernel", []string{"rule", "route", "endpoint", "limits"}, []string{"endpoint", "limits"}},
 	} {
 		t.Run(tt.manager, func(t *testing.T) {

@@ -1,0 +1,69 @@
+package pathctl
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"mpproxy/internal/journal"
+)
+
+// The kernel lets a connection hold unacknowledged what its subflows may hold together,
+// some windows of each. Whatever waits on a slow one, 32 KiB at least, holds up the
+// acknowledgement of all that the others have carried meanwhile; when that fills the
+// buffer, they stand still. A piece on 1 Mbit/s with 400 ms did that to 8 Mbit/s beside
+// it for a quarter of the time (docs/lab.md, pairs).
+//
+// SO_SNDBUF would fix the buffers of all subflows as well, which then take too much. But
+// to the sum the kernel adds the least that any TCP socket may have
+// (net/mptcp/protocol.h, __mptcp_sync_sndbuf, since Linux 6.7), a sysctl of the network
+// namespace. For other sockets it means that they may hold as much even when the host is
+// short of memory for TCP; other programs' MPTCP connections get the buffer, too.
+const (
+	writeMemory   = "/proc/sys/net/ipv4/tcp_wmem"
+	sendBufferKey = "tcp_wmem"
+)
+
+// sendBuffer is what a connection may hold unacknowledged beside that, in bytes: as much
+// as the other end takes (mptcpsock.DefaultReceiveBuffer).
+const sendBuffer = 8 << 20
+
+// takeSendBuffer makes the send buffers of MPTCP connections in this network namespace
+// wide.
+func takeSendBuffer(j *journal.Journal) error {
+	if err := canBoundUnsent(); err != nil {
+		return fmt.Errorf("widening the send buffers of MPTCP connections: they would hold too much that was not sent: %w", err)
+	}
+	before, err := readSysctl(writeMemory)
+	if err != nil {
+		return fmt.Errorf("widening the send buffers of MPTCP connections: %w", err)
+	}
+	least, rest, _ := strings.Cut(before, " ")
+	if n, err := strconv.Atoi(least); err != nil {
+		return fmt.Errorf("widening the send buffers of MPTCP connections: %s is %q, not three numbers", writeMemory, before)
+	} else if n >= sendBuffer {
+		return nil
+	}
+	if err := changeSysctl(j, sendBufferKey, writeMemory, before, fmt.Sprint(sendBuffer, " ", rest)); err != nil {
+		return fmt.Errorf("widening the send buffers of MPTCP connections: %w", err)
+	}
+	return nil
+}
+
+// canBoundUnsent finds out whether the kernel knows TCP_NOTSENT_LOWAT of MPTCP sockets,
+// as Linux 6.9 does.
+func canBoundUnsent() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_MPTCP)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	err = unix.SetsockoptInt(fd, unix.SOL_TCP, unix.TCP_NOTSENT_LOWAT, wideFirst)
+	return errors.Join(os.NewSyscallError("setsockopt TCP_NOTSENT_LOWAT", err), unix.Close(fd))
+}
+
+// returnSendBuffer puts back what takeSendBuffer has changed.
+func returnSendBuffer(j *journal.Journal) error { return returnSysctl(j, sendBufferKey) }
