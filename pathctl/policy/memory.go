@@ -33,10 +33,10 @@ type Memory struct {
 	// subflows had carried then (refresh).
 	Stage  Stage     `json:",omitempty"`
 	Counts []Carried `json:",omitempty"`
-	// Parked is the subflow that was parked last in the round, Total the rate of
-	// all before that, in bytes a second, and Proven are those without which it
-	// was less (refresh).
-	Parked SubflowID   `json:",omitempty"`
+	// Parked are the subflows that were parked last in the round, the slowest first,
+	// Total is the rate of all before that, in bytes a second, and Proven are those
+	// without which it was less (refresh).
+	Parked []SubflowID `json:",omitempty"`
 	Total  uint64      `json:",omitempty"`
 	Proven []SubflowID `json:",omitempty"`
 	// Seen is Conn.Received at the last plan (streaming).

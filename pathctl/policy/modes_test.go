@@ -229,7 +229,10 @@ func TestRefresh(t *testing.T) {
 		return m
 	}
 	turn := func(n int, rate uint64, m Memory) Memory { m.Turn, m.Rate, m.Mark = n, rate, 1_000_000; return m }
-	was := func(id SubflowID, total uint64, m Memory) Memory { m.Parked, m.Total = id, total; return m }
+	was := func(id SubflowID, total uint64, m Memory) Memory {
+		m.Parked, m.Total = []SubflowID{id}, total
+		return m
+	}
 	proven := func(id SubflowID, m Memory) Memory { m.Proven = []SubflowID{id}; return m }
 	parked := func(from int) func(s []Subflow) {
 		return func(s []Subflow) {
@@ -237,6 +240,12 @@ func TestRefresh(t *testing.T) {
 				s[i].Backup = true
 			}
 		}
+	}
+	starve := func(s []Subflow) {
+		for i := range s {
+			s[i].Pacing = 1_000_000
+		}
+		s[4].Pacing = 10_000
 	}
 	idle := func(s []Subflow) {
 		for i := range s {
@@ -261,19 +270,27 @@ func TestRefresh(t *testing.T) {
 	run(t, Refresh, []row{
 		{name: "start", subs: on1, paths: ways(wifi(), dsl()), want: "1 +wifi +wifi +wifi +wifi"},
 		{name: "begins to flow", subs: some(5, asIs), paths: ways(wifi()), memory: Memory{Best: "wifi"}, want: "1 2 3 4 5", then: then(stageQuiet, 0)},
-		{name: "others are tried", subs: some(5, asIs), paths: ways(wifi()), memory: in(stageQuiet, time.Second, 5), want: "1 2 3 4 5 +wifi +wifi +wifi +wifi +wifi", then: then(stageWarm, 1)},
+		{name: "others are tried", subs: some(5, asIs), paths: ways(wifi()), memory: in(stageQuiet, time.Second, 5), want: "1 2 3 4 5 +wifi +wifi +wifi +wifi +wifi +wifi +wifi +wifi +wifi +wifi", then: then(stageWarm, 1)},
+		{name: "others are tried again", subs: some(5, asIs), paths: ways(wifi()), memory: turn(1, 0, in(stageQuiet, time.Second, 5)), want: "1 2 3 4 5 +wifi +wifi +wifi +wifi +wifi", then: then(stageWarm, 2)},
 		{name: "path to be left alone", subs: some(5, asIs), paths: ways(retry(wifi())), memory: in(stageQuiet, time.Second, 5), want: "1 2 3 4 5"},
 		{name: "no room beside them", subs: some(5, asIs), paths: ways(wifi()), memory: in(stageQuiet, time.Second, 5), conn: tight, want: "1 2 4 5 -3 replaced +wifi", why: "the slowest on wifi (50000 bytes/s)"},
 		{name: "no room for more", subs: some(18, parked(6)), paths: ways(wifi()), memory: in(stageQuiet, time.Second, 5), want: "1 2 3 4 5 -6 replaced -7 replaced -8 replaced -9 replaced -10 replaced -11 replaced -12 replaced -13 replaced -14 replaced -15 replaced -16 replaced -17 replaced -18 replaced", then: then(stageRoom, 1)},
-		{name: "room was made", subs: some(5, asIs), paths: ways(wifi()), memory: in(stageRoom, time.Second, 5), want: "1 2 3 4 5 +wifi +wifi +wifi +wifi +wifi", then: then(stageWarm, 0)},
+		{name: "room was made", subs: some(5, asIs), paths: ways(wifi()), memory: turn(3, 0, in(stageRoom, time.Second, 5)), want: "1 2 3 4 5 +wifi +wifi +wifi +wifi +wifi", then: then(stageWarm, 3)},
 
 		{name: "still coming", subs: some(8, func(s []Subflow) { s[7] = pending(8, "wifi", 50*ms) }), paths: ways(wifi()), memory: in(stageWarm, time.Second, 5), want: "1 2 3 4 5 6 7 8"},
 		{name: "still young", subs: some(8, func(s []Subflow) { s[7].Age = 300 * ms }), paths: ways(wifi()), memory: in(stageWarm, time.Second, 5), want: "1 2 3 4 5 6 7 8"},
 		{name: "up to speed", subs: some(8, asIs), paths: ways(wifi()), memory: in(stageWarm, time.Second, 5), want: "1 2 3 4 5 6 7 8", then: then(stageJudge, 0)},
 		{name: "judged too soon", subs: some(8, asIs), paths: ways(wifi()), memory: in(stageJudge, 300*ms, 8), want: "1 2 3 4 5 6 7 8"},
-		{name: "slowest is parked", subs: some(8, asIs), paths: ways(wifi()), memory: in(stageJudge, time.Second, 8), want: "1 2 3b 4 5 6 7 8", why: "the slowest of 8 on wifi (50000 bytes/s)", then: then(stageJudge, 0)},
-		{name: "what comes in counts as well", subs: some(8, func(s []Subflow) { s[2].Received = 5_000_000 }), paths: ways(wifi()), memory: in(stageJudge, time.Second, 8), want: "1b 2 3 4 5 6 7 8"},
+		{name: "slowest are parked", subs: some(8, asIs), paths: ways(wifi()), memory: in(stageJudge, time.Second, 8), want: "1b 2 3b 4 5 6 7 8", why: "the slowest of 8 on wifi (50000 bytes/s)", then: then(stageJudge, 0)},
+		{name: "fast one is parked alone", subs: some(8, func(s []Subflow) { s[0].Sent, s[2].Sent = 1_900_000, 1_900_000 }), paths: ways(wifi()), memory: in(stageJudge, time.Second, 8), want: "1 2b 3 4 5 6 7 8", then: then(stageJudge, 0)},
+		{name: "most that are too many", subs: some(8, func(s []Subflow) { s[0].Sent, s[4].Sent = 1_010_000, 1_010_000 }), paths: ways(wifi()), memory: in(stageJudge, time.Second, 8), want: "1b 2 3b 4 5b 6 7 8", then: then(stageJudge, 0)},
+		{name: "no more than are too many", subs: some(7, func(s []Subflow) { s[0].Sent, s[4].Sent = 1_010_000, 1_010_000 }), paths: ways(wifi()), memory: in(stageJudge, time.Second, 7), want: "1b 2 3 4 5b 6 7", then: then(stageJudge, 0)},
+		{name: "what comes in counts as well", subs: some(8, func(s []Subflow) { s[2].Received = 5_000_000 }), paths: ways(wifi()), memory: in(stageJudge, time.Second, 8), want: "1b 2b 3 4b 5 6 7 8"},
 		{name: "last is parked", subs: some(8, parked(7)), paths: ways(wifi()), memory: in(stageJudge, time.Second, 6), want: "1 2 3b 4 5 6 7b 8b", then: then(stageJudge, 0)},
+		{name: "starving is parked at once", subs: some(8, starve), paths: ways(wifi()), memory: in(stageWarm, 100*ms, 8), want: "1 2 3 4 5b 6 7 8", why: "hardly gets anything"},
+		{name: "starving, still starting", subs: some(8, func(s []Subflow) { starve(s); s[4].Starting = true }), paths: ways(wifi()), memory: in(stageWarm, 100*ms, 8), want: "1 2 3 4 5 6 7 8"},
+		{name: "starving, too young", subs: some(8, func(s []Subflow) { starve(s); s[4].Age = 300 * ms }), paths: ways(wifi()), memory: in(stageWarm, 100*ms, 8), want: "1 2 3 4 5 6 7 8"},
+		{name: "starving, one of n", subs: some(5, starve), paths: ways(wifi()), memory: in(stageQuiet, 100*ms, 5), want: "1 2 3 4 5"},
 		{name: "n are left", subs: some(8, parked(6)), paths: ways(wifi()), memory: was(8, 1_300_000, in(stageJudge, time.Second, 5)), want: "1 2 3 4 5 6b 7b 8b", then: then(stageQuiet, 0)},
 		{name: "slower without it", subs: some(8, parked(6)), paths: ways(wifi()), memory: was(8, 2_000_000, in(stageJudge, time.Second, 5)), want: "1 2 3 4 5 6b 7b 8", why: "2000000 bytes/s with it, 1250000 without it", then: then(stageJudge, 0)},
 		{name: "then another one", subs: some(6, asIs), paths: ways(wifi()), memory: proven(3, in(stageJudge, time.Second, 6)), want: "1b 2 3 4 5 6", then: then(stageJudge, 0)},

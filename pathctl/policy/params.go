@@ -155,8 +155,8 @@ func DefaultParams(mode Mode) Params {
 		RefreshInterval: 2500 * time.Millisecond, // SMAPP §4.4
 		// A transfer of a minute is past its search by then.
 		RefreshMax: 30 * time.Second,
-		// Five subflows and five more, twice: of four ways one is still missed
-		// once in 20 connections.
+		// Five subflows, ten more and five more: of four ways one is still missed
+		// once in 80 connections.
 		RefreshEarly: 2,
 		// bbr has found its rate: five round trips of 100 ms.
 		RefreshTrial: 500 * time.Millisecond,
@@ -170,7 +170,7 @@ func DefaultParams(mode Mode) Params {
 		p.RTOThreshold = time.Second // SMAPP §4.3
 	case Refresh:
 		p.SubflowCount = 5 // SMAPP §4.4
-		p.MaxSubflows = 20 // five in use, and three rounds of five before any must be destroyed
+		p.MaxSubflows = 20 // five in use, and rounds of ten and five before any must be destroyed
 	}
 	return p
 }

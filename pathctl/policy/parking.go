@@ -30,10 +30,10 @@ func (v *view) unpark(home, need int) {
 	}
 }
 
-// lastParked is the subflow that was parked last in this round, or nowhere.
-func (v *view) lastParked(home int) int {
+// parkedAs is the parked subflow with that id, or nowhere.
+func (v *view) parkedAs(home int, id SubflowID) int {
 	return slices.IndexFunc(v.subs, func(s sub) bool {
-		return s.ID == v.m.Parked && s.path == home && s.Backup && s.ready()
+		return s.ID == id && s.path == home && s.Backup && s.ready()
 	})
 }
 

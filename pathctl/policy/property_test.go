@@ -67,7 +67,7 @@ func anyInput(r *rand.Rand) (Conn, []Path, Memory) {
 		m.Notes = []Note{{Path: names[r.IntN(4)], Why: "loss", Failures: 1 + r.IntN(3), Until: c.Age + ms(20_000) - 10*time.Second}}
 		m.Stage = []Stage{stageQuiet, stageRoom, stageWarm, stageJudge}[r.IntN(4)]
 		m.Counts = []Carried{{SubflowID(1 + r.IntN(5)), uint64(r.IntN(1 << 20))}}
-		m.Parked, m.Total, m.Proven = SubflowID(r.IntN(6)), uint64(r.IntN(1<<20)), []SubflowID{SubflowID(1 + r.IntN(5))}
+		m.Parked, m.Total, m.Proven = []SubflowID{SubflowID(r.IntN(6))}, uint64(r.IntN(1<<20)), []SubflowID{SubflowID(1 + r.IntN(5))}
 		m.Lost, m.Stood, m.Rate = c.Age-ms(500), c.Age-ms(3000), uint64(r.IntN(1<<20))
 		m.Watches = []Watch{{SubflowID(1 + r.IntN(5)), []Sign{SignLoss, SignPoor}[r.IntN(2)], c.Age - ms(4000)}}
 	}

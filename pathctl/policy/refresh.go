@@ -27,7 +27,7 @@ func refresh(v *view) {
 	case used < v.p.SubflowCount:
 		v.unpark(home, v.p.SubflowCount-used)
 		v.fill(home, "one of several on the path")
-		v.m.Turn, v.m.Parked, v.m.Proven = 0, 0, nil // what was found out may hold no longer
+		v.m.Turn, v.m.Parked, v.m.Proven = 0, nil, nil // what was found out may hold no longer
 		v.enter(stageQuiet)
 	case !v.flows():
 		v.m.Active = false
@@ -38,9 +38,41 @@ func refresh(v *view) {
 		v.m.Active = true
 		v.enter(stageQuiet)
 		v.lookIn(v.pause())
+	case v.parkStarving(home, used):
+		v.lookIn(minLook)
 	default:
 		v.step(home, used, parked)
 	}
+}
+
+// starving is the part of its fair share below which a subflow does harm: what waits on
+// it, 32 KiB at a time, holds up the acknowledgement of all that the others carry
+// meanwhile, and they stand still when as much is under way as may be.
+const starving = 20
+
+// parkStarving parks those beside the n that have found a rate that is of no use, and
+// reports whether there are any.
+func (v *view) parkStarving(home, used int) bool {
+	var total uint64
+	for i := range v.subs {
+		if s := &v.subs[i]; s.path == home && s.inUse() {
+			total += s.Pacing
+		}
+	}
+	before := used
+	for i := range v.subs {
+		if used <= v.p.SubflowCount {
+			break
+		}
+		s := &v.subs[i]
+		found := s.path == home && s.inUse() && !s.Starting && s.Pacing > 0 && s.Age >= v.p.RefreshTrial
+		if !found || s.Pacing*uint64(starving*v.p.SubflowCount) > total {
+			continue
+		}
+		v.keep(i, true, fmt.Sprintf("hardly gets anything on %s (%d of %d bytes/s)", s.label(), s.Pacing, total))
+		used--
+	}
+	return used < before
 }
 
 // Stage is how far a round of refresh has come.
@@ -127,10 +159,15 @@ func (v *view) warm(home int) bool {
 	return true
 }
 
-// newcomers is how many are tried in a round: as many as there are. Without room
-// beside the n it is one, in place of the slowest.
+// newcomers is how many are tried in a round: as many as there are, and in the first
+// one twice as many, because each way that is missed costs its share from the begin.
+// Without room beside the n it is one, in place of the slowest.
 func (v *view) newcomers() int {
-	return max(1, min(v.p.SubflowCount, v.p.MaxSubflows-v.p.SubflowCount))
+	n := v.p.SubflowCount
+	if v.m.Turn <= 1 {
+		n *= 2
+	}
+	return max(1, min(n, v.p.MaxSubflows-v.p.SubflowCount))
 }
 
 // admit creates the newcomers.
@@ -151,31 +188,52 @@ func (v *view) admit(home int) {
 	}
 }
 
-// sift parks the slowest subflow, and takes that back when it turns out that
-// the connection is slower without it. The round ends when n are in use.
+// sift parks the slowest, one or those that make little difference together, and takes
+// that back when it turns out that the connection is slower without. The round ends when
+// n are in use.
 func (v *view) sift(home, used int) {
 	total := v.together(home)
-	if i := v.lastParked(home); i != nowhere && float64(total) < float64(v.m.Total)*(1-4*v.p.RefreshGain) {
-		s := &v.subs[i]
-		v.keep(i, false, fmt.Sprintf("%d bytes/s with it, %d without it on %s", v.m.Total, total, s.label()))
-		v.m.Proven = append(slices.Clip(v.m.Proven), s.ID)
-		v.m.Parked = 0
+	if float64(total) < float64(v.m.Total)*(1-4*v.p.RefreshGain) && v.takeBack(home, total) {
 		v.enter(stageJudge)
 		return
 	}
-	slow := nowhere
-	if used > v.p.SubflowCount {
-		slow = v.slowest(home)
+	v.m.Parked, v.m.Total = nil, total
+	left := 2 * v.p.RefreshGain * float64(total)
+	for _, i := range v.bySpeed(home) {
+		s := &v.subs[i]
+		if left -= float64(v.speed(s)); used <= v.p.SubflowCount || left < 0 && len(v.m.Parked) > 0 {
+			break
+		}
+		v.keep(i, true, fmt.Sprintf("the slowest of %d on %s (%d bytes/s)", used, s.label(), v.speed(s)))
+		v.m.Parked = append(v.m.Parked, s.ID)
+		used--
 	}
-	if slow == nowhere {
-		v.m.Parked, v.m.Total, v.m.Proven = 0, 0, nil
-		v.enter(stageQuiet)
+	if len(v.m.Parked) > 0 {
+		v.enter(stageJudge)
 		return
 	}
-	s := &v.subs[slow]
-	v.keep(slow, true, fmt.Sprintf("the slowest of %d on %s (%d bytes/s)", used, s.label(), v.speed(s)))
-	v.m.Parked, v.m.Total = s.ID, total
-	v.enter(stageJudge)
+	v.m.Total, v.m.Proven = 0, nil
+	v.enter(stageQuiet)
+}
+
+// takeBack puts those that were parked last into use again, and reports whether there
+// was any. The fastest of them, which is the last, has proven its worth.
+func (v *view) takeBack(home int, without uint64) bool {
+	back := false
+	for _, id := range v.m.Parked {
+		i := v.parkedAs(home, id)
+		if i == nowhere {
+			continue
+		}
+		back = true
+		s := &v.subs[i]
+		v.keep(i, false, fmt.Sprintf("%d bytes/s with it, %d without it on %s", v.m.Total, without, s.label()))
+	}
+	if back {
+		v.m.Proven = append(slices.Clip(v.m.Proven), v.m.Parked[len(v.m.Parked)-1])
+	}
+	v.m.Parked = nil
+	return back
 }
 
 // weigh counts the rounds that left the connection's rate as it was.

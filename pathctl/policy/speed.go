@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -8,13 +9,22 @@ import (
 // slowest returns the subflow in use on a path that has carried least since the
 // stage began, or nowhere.
 func (v *view) slowest(home int) int {
-	slow := nowhere
+	if all := v.bySpeed(home); len(all) > 0 {
+		return all[0]
+	}
+	return nowhere
+}
+
+// bySpeed returns the subflows in use on a path, those that have carried least since
+// the stage began first, without those that have proven their worth.
+func (v *view) bySpeed(home int) (all []int) {
 	for i := range v.subs {
-		if s := &v.subs[i]; s.path == home && s.inUse() && !slices.Contains(v.m.Proven, s.ID) && (slow == nowhere || v.speed(s) < v.speed(&v.subs[slow])) {
-			slow = i
+		if s := &v.subs[i]; s.path == home && s.inUse() && !slices.Contains(v.m.Proven, s.ID) {
+			all = append(all, i)
 		}
 	}
-	return slow
+	slices.SortStableFunc(all, func(a, b int) int { return cmp.Compare(v.speed(&v.subs[a]), v.speed(&v.subs[b])) })
+	return all
 }
 
 // speed is the rate of a subflow since the stage began, in bytes a second. It is
