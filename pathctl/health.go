@@ -64,7 +64,7 @@ type health struct {
 	probing    probing
 	proving    bool // a proof is under way
 	proven     bool // one has succeeded since the last failure
-	answers    bool // probes were answered in one
+	answers    bool // probes were answered since
 }
 
 // fail notes the failure at now of a subflow that began at since, and returns

@@ -211,6 +211,7 @@ func (e *engine) probed(path string, rtt time.Duration, err error, now time.Time
 		return
 	}
 	e.answered(path, h, rtt, now)
+	h.answers = h.answers || h.sought()
 	if h.sought() && now.Before(h.until) {
 		h.until, h.probeUntil = now, time.Time{}
 		e.publish(now)

@@ -9,20 +9,29 @@ import (
 // A path that works badly answers a single probe as often as not, and each time that
 // it is joined in vain the connection waits for what is lost there. So it has to
 // answer proofProbes of them, one after the other: at 30 % loss one path in 150 does,
-// at 1 % four in five. Where it does not the next attempt is after proofGap. A path on
-// which nothing at all is answered is joined in the end: something on the way may
-// answer joins and not probes.
+// at 1 % four in five. Where it does not the next attempt is after proofGap. One that
+// was dark may only have seemed so: when a probe is answered again it has to prove
+// itself, too. A path on which nothing at all is answered is joined in the end:
+// something on the way may answer joins and not probes.
 const (
 	proofProbes = 14
 	proofPause  = 20 * time.Millisecond
 	proofGap    = time.Second
 )
 
-// unproven reports whether a path was left for working badly, and nobody knows that
-// it has become better.
+// unproven reports whether a path was left for working badly or not at all, answers,
+// and nobody knows that it has become good.
 func (h *health) unproven(now time.Time) bool {
-	return h.failures > 0 && h.upSince.IsZero() && h.last == failedPoor && !h.proven &&
-		(h.answers || now.Sub(h.failedAt) < seekTrust)
+	if h.failures == 0 || !h.upSince.IsZero() || h.proven {
+		return false
+	}
+	switch h.last {
+	case failedPoor:
+		return h.answers || now.Sub(h.failedAt) < seekTrust
+	case failedTimeout:
+		return h.answers
+	}
+	return false
 }
 
 // prove starts a proof of an unproven path where one is due.
@@ -66,7 +75,7 @@ func (e *engine) proved(path string, answers int, rtt time.Duration, now time.Ti
 	h.answers = h.answers || answers > 0
 	h.proven = answers == proofProbes
 	if !h.proven {
-		e.log.Debug("a path that worked badly still does", "path", path, "probes", proofProbes, "answered", answers)
+		e.log.Debug("a path has not proven itself", "path", path, "probes", proofProbes, "answered", answers)
 		h.until = later(h.until, now.Add(proofGap))
 	} else {
 		e.answered(path, h, rtt, now)

@@ -99,6 +99,27 @@ func TestNoProof(t *testing.T) {
 	h = health{}
 	h.fail(failedTimeout, start, start)
 	if h.unproven(start) {
-		t.Error("a path that was dark needs a proof")
+		t.Error("a path that is dark needs a proof")
+	}
+}
+
+// TestProofAfterSilence: a path that seemed dark, and answers a probe, has to prove
+// itself before it is joined.
+func TestProofAfterSilence(t *testing.T) {
+	b := newBench(t, policy.Client)
+	c, _ := b.steered(t, policy.Handover)
+	p := &answersTo{n: proofProbes}
+	b.prober = p
+	h := b.healthOf("lte0")
+	h.fail(failedTimeout, b.now, b.now)
+	b.probed("lte0", ms(33), nil, b.now)
+	if !h.unproven(b.now) || h.retry(b.now) != 0 {
+		t.Fatalf("unproven %t, left alone for %v; want a proof at once", h.unproven(b.now), h.retry(b.now))
+	}
+	b.probe(t.Context(), c, nil, b.now)
+	b.probes.Wait()
+	(<-b.inbox)(b.now)
+	if got := p.asked.Load(); got != proofProbes || h.unproven(b.now) {
+		t.Errorf("%d probes, unproven %t; want %d and a proof", got, h.unproven(b.now), proofProbes)
 	}
 }
