@@ -38,6 +38,11 @@ const (
 	wideFirst   = 256 << 10
 )
 
+// rateFast is the rate, in bytes a second, from which on the queue of a subflow that
+// carries everything is no matter. Below, the whole of a wide send buffer would not
+// bound it any more, and when another path takes over it went on for half a second.
+const rateFast = 125_000_000
+
 // boundQueues keeps the queues of a connection's subflows as short as the
 // scheduler can bear: it must be able to fill the slowest one in use while the
 // others wait. A subflow that has just begun beside one that holds much would not
@@ -66,11 +71,11 @@ func (e *engine) boundQueues(c *connection, now time.Time) {
 	// The program may close a subflow at any time, and all that is queued on the
 	// others is sent again then.
 	few := inUse < 2 && !c.reg.Manual
-	bound := !few && (!lift || c.linger > 0)
-	if bound || c.unsent > 0 {
+	early := lift && c.linger == 0 // let it begin
+	if !few && !early || c.unsent > 0 {
 		e.boundUnsent(c, rate, lift || few && e.wide)
 	}
-	if bound {
+	if (!few || e.wide && rate < rateFast) && !early {
 		e.boundLinger(c, d)
 	}
 }
