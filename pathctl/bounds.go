@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/policy"
 	"mpproxy/pathctl/rtowatch"
 )
 
@@ -26,8 +27,8 @@ const (
 // page fragment, net/mptcp/protocol.c, __subflow_push_pending): 52 ms at 5 Mbit/s. A
 // connection that sends that in pieceTime needs no such bound, and several subflows
 // would want for data now and then. Wherever the send buffer is wide it would hold
-// seconds of data, though: it may hold what goes in wideTime, wideLeast at least, and
-// wideFirst before its rate is known.
+// seconds of data, though: it may hold what goes in wideTime, wideLeast to wideMost,
+// and wideFirst before its rate is known.
 const (
 	unsentTime  = 5 * time.Millisecond
 	unsentLeast = 6 << 10
@@ -36,6 +37,7 @@ const (
 	wideTime    = 50 * time.Millisecond
 	wideLeast   = 64 << 10
 	wideFirst   = 256 << 10
+	wideMost    = 1 << 30 // where the option ends, and more than any buffer
 )
 
 // rateFast is the rate, in bytes a second, from which on the queue of a subflow that
@@ -49,6 +51,7 @@ const rateFast = 125_000_000
 // get off the ground: it is given time, but for modes that begin one after the
 // other on purpose.
 func (e *engine) boundQueues(c *connection, now time.Time) {
+	e.boundFirst(c)
 	var slowest time.Duration
 	var rate uint64
 	inUse, young := 0, false
@@ -95,8 +98,8 @@ func (e *engine) boundLinger(c *connection, d time.Duration) {
 // beginBounds bounds a connection from its begin: what it holds unsent where its buffer
 // is wide, and the windows of several subflows on a path before there are any.
 func (e *engine) beginBounds(c *connection) {
-	if e.wide {
-		e.setUnsent(c, wideFirst)
+	if c.reg.Role == policy.Concentrator {
+		e.boundFirst(c) // a client has its subflows to ask for first
 	}
 	if e.watch == nil || !c.several() {
 		return
@@ -106,6 +109,13 @@ func (e *engine) beginBounds(c *connection) {
 		return
 	}
 	c.linger = noBound
+}
+
+// boundFirst bounds what a connection holds unsent before its rate is known.
+func (e *engine) boundFirst(c *connection) {
+	if e.wide && c.unsent == 0 {
+		e.setUnsent(c, wideFirst)
+	}
 }
 
 // several says that our controller keeps several subflows on a path.
@@ -128,7 +138,7 @@ func (e *engine) boundUnsent(c *connection, rate uint64, pieces bool) {
 	switch {
 	case !pieces && inTime(rate, pieceTime) <= unsentMost:
 	case e.wide:
-		bytes = max(wideLeast, inTime(rate, wideTime))
+		bytes = min(max(wideLeast, inTime(rate, wideTime)), wideMost)
 	default:
 		bytes = 0
 	}

@@ -376,6 +376,7 @@ func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
 		// delay the second subflow (SMAPP section 4.5).
 		c.looked = true
 		e.act(ctx, c, now)
+		e.boundFirst(c)
 		e.queue.sooner(c, now.Add(lookBusy))
 		return
 	}
