@@ -192,6 +192,38 @@ func TestDownAndNoCarrier(t *testing.T) {
 	r.wait("another reason", func(ps []Path) bool { return find(ps, "wan0").Reason == "link down" })
 }
 
+// TestGatewayIsAskedAnew: the search for a gateway that began while the path was
+// down does not outlive its return.
+func TestGatewayIsAskedAnew(t *testing.T) {
+	l := newLab(t)
+	gateway := neighbour{l.host.index("wan0"), netip.MustParseAddr("192.0.2.99")} // never answers
+	other := neighbour{gateway.index, netip.MustParseAddr("192.0.2.98")}
+	l.host.delDefault("wan0", "192.0.2.1", 100)
+	l.host.addDefault("wan0", gateway.addr.String(), 100)
+	r := l.host.run(Config{SourceRouting: true})
+	r.wait("both paths", bothUp)
+	l.router.down("up0")
+	r.wait("wan0 down", func(ps []Path) bool { return find(ps, "wan0").State == Down })
+
+	l.host.do(func() error {
+		for _, n := range []neighbour{gateway, other} {
+			c, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: n.addr.AsSlice(), Port: 9})
+			if err != nil {
+				return err
+			}
+			_, err = c.Write([]byte("anybody there?"))
+			if err := errors.Join(err, c.Close()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	diff(t, "before wan0 is back", []neighbour{other, gateway}, l.host.unresolved())
+	l.router.up("up0")
+	r.wait("wan0 up", func(ps []Path) bool { return find(ps, "wan0").State == Up })
+	diff(t, "when wan0 is back", []neighbour{other}, l.host.unresolved())
+}
+
 func TestTwoInstances(t *testing.T) {
 	l := newLab(t)
 	first := l.host.run(Config{SourceRouting: true})

@@ -230,6 +230,18 @@ func (ns *testNS) own() plan {
 	return plan{rules, routes}
 }
 
+// unresolved are the neighbours that have not answered.
+func (ns *testNS) unresolved() []neighbour {
+	ns.t.Helper()
+	s, err := openSession(context.Background(), ns.fd)
+	ns.must("open session", err)
+	defer s.close()
+	all, err := s.readUnresolved()
+	ns.must("read neighbours", err)
+	slices.SortFunc(all, func(a, b neighbour) int { return a.addr.Compare(b.addr) })
+	return all
+}
+
 // A running is a Monitor in a test.
 type running struct {
 	t        *testing.T
@@ -308,7 +320,7 @@ var diffOptions = cmp.Options{
 	cmpopts.EquateEmpty(),
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
-	cmp.AllowUnexported(system{}, link{}, address{}, route{}, rule{}, uplink{}, plan{}, changes{}, routeLimits{}),
+	cmp.AllowUnexported(system{}, link{}, address{}, route{}, rule{}, uplink{}, plan{}, changes{}, routeLimits{}, neighbour{}),
 }
 
 func diff(t *testing.T, what string, want, got any) {

@@ -1,0 +1,105 @@
+package netpath
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/jsimonetti/rtnetlink/v2"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// A neighbour is the gateway of a path, as ARP and neighbour discovery know it.
+type neighbour struct {
+	index int // of the interface
+	addr  netip.Addr
+}
+
+// unresolved are the states of a neighbour that does not answer, or has not yet.
+const unresolved = unix.NUD_INCOMPLETE | unix.NUD_FAILED
+
+// returned are the gateways that paths in after have and paths in before had not.
+func returned(before, after []Path) []neighbour {
+	old := gateways(before)
+	return slices.DeleteFunc(gateways(after), func(n neighbour) bool { return slices.Contains(old, n) })
+}
+
+func gateways(paths []Path) (all []neighbour) {
+	for _, p := range paths {
+		for _, a := range p.Addrs {
+			if a.Gateway.IsValid() {
+				all = append(all, neighbour{p.Index, a.Gateway})
+			}
+		}
+	}
+	return all
+}
+
+// ask makes the kernel resolve anew those of the neighbours that have not
+// answered. A resolution that began while a path was down, for the FIN of a
+// subflow, say, fails up to three seconds later, and what was sent after the path
+// came back fails with it: "no route to host" for a join that the kernel's own
+// path manager never tries again (net/core/neighbour.c, Linux 6.18).
+func (s *session) ask(gateways []neighbour) error {
+	if len(gateways) == 0 {
+		return nil
+	}
+	silent, err := s.readUnresolved()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, n := range gateways {
+		if slices.Contains(silent, n) {
+			errs = append(errs, s.forget(n))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *session) readUnresolved() ([]neighbour, error) {
+	request, err := (&rtnetlink.NeighMessage{}).MarshalBinary()
+	if err != nil {
+		return nil, fmt.Errorf("encode dump of neighbours: %w", err)
+	}
+	msgs, err := s.dump("neighbours", unix.RTM_GETNEIGH, request)
+	if err != nil {
+		return nil, err
+	}
+	var all []neighbour
+	for _, m := range msgs {
+		if n, state, ok := decodeNeighbour(m.Data); ok && state&unresolved != 0 {
+			all = append(all, n)
+		}
+	}
+	return all, nil
+}
+
+// decodeNeighbour reads an entry; false when it is none of an address.
+func decodeNeighbour(b []byte) (n neighbour, state uint16, ok bool) {
+	var m rtnetlink.NeighMessage
+	if m.UnmarshalBinary(b) != nil || m.Attributes == nil {
+		return neighbour{}, 0, false
+	}
+	n = neighbour{int(m.Index), toAddr(m.Attributes.Address)}
+	return n, m.State, n.addr.IsValid()
+}
+
+// forget removes an entry; one that is gone already is no error.
+func (s *session) forget(n neighbour) error {
+	m := rtnetlink.NeighMessage{
+		Family: uint16(familyOf(n.addr).kernel()), Index: uint32(n.index),
+		Attributes: &rtnetlink.NeighAttributes{Address: n.addr.AsSlice()},
+	}
+	b, err := m.MarshalBinary()
+	if err != nil {
+		return fmt.Errorf("encode neighbour: %w", err)
+	}
+	_, err = s.execute(fmt.Sprintf("forget neighbour %v on interface %d", n.addr, n.index), unix.RTM_DELNEIGH, netlink.Acknowledge, b)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	return err
+}
