@@ -18,9 +18,16 @@ import (
 	"mpproxy/test/netns/rig"
 )
 
-// lifeSize leaves much behind the gates: a subflow that was given up on a loaded
-// machine, because the application stood still at its gate, has time to return.
 const lifeSize = 24_000_000
+
+// lifeStops: two stops around the incident, and many when the path is well, so
+// that a subflow that a loaded machine made look dead can return at each.
+func lifeStops() (all []int64) {
+	for _, twelfth := range []int64{1, 4, 5, 6, 7, 8, 9, 10, 11} {
+		all = append(all, lifeSize*twelfth/12)
+	}
+	return all
+}
 
 // An incident is something that happens to a path in the middle of transfers.
 type incident struct {
@@ -76,8 +83,9 @@ func (in incident) run(t *testing.T, manager string) {
 		Links:      families(rig.Pair(60, 5, 40, 10), []bool{true, true}, []bool{in.six, in.six}),
 		EditClient: edit, EditServer: edit, Prepare: smallBuffers,
 	}))
-	down := startDownload(t, r, newGate(t, lifeSize/12, lifeSize/3), lifeSize)
-	up := startUpload(t, r, newGate(t, lifeSize/12, lifeSize/3), lifeSize)
+	stops := lifeStops()
+	down := startDownload(t, r, newGate(t, stops...), lifeSize)
+	up := startUpload(t, r, newGate(t, stops...), lifeSize)
 	down.gate.wait(t)
 	up.gate.wait(t)
 	link := r.Links[in.path]
@@ -87,10 +95,7 @@ func (in incident) run(t *testing.T, manager string) {
 	if err := in.do(t.Context(), r, link); err != nil {
 		t.Fatal(err)
 	}
-	down.gate.next()
-	up.gate.next()
-	down.gate.wait(t)
-	up.gate.wait(t)
+	nextStop(t, down.gate, up.gate)
 	works(t, r)
 	if in.down {
 		pathIs(t, r, link.Name, false)
@@ -106,6 +111,10 @@ func (in incident) run(t *testing.T, manager string) {
 	everyTransferOn(t, r, link.Name, old)
 	pathIs(t, r, link.Name, true)
 	received, sent := carried(link)
+	for range stops[2:] {
+		nextStop(t, down.gate, up.gate)
+		everyTransferOn(t, r, link.Name, old)
+	}
 	down.finish(t)
 	up.finish(t)
 	nowReceived, nowSent := carried(link)
@@ -114,6 +123,17 @@ func (in incident) run(t *testing.T, manager string) {
 		t.Errorf("the path that is well carried %d bytes down and %d up", nowReceived-received, nowSent-sent)
 	}
 	works(t, r)
+}
+
+// nextStop lets transfers run to their next stops.
+func nextStop(t *testing.T, gates ...*gate) {
+	t.Helper()
+	for _, g := range gates {
+		g.next()
+	}
+	for _, g := range gates {
+		g.wait(t)
+	}
 }
 
 func carried(l *netns.Link) (down, up uint64) {
