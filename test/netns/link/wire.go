@@ -62,6 +62,7 @@ func newWire(name string, from, to *port, p Params, branches []Params, frameSize
 }
 
 func (w *wire) run() {
+	addProcessors(1)
 	w.finished.Go(w.loop)
 }
 
@@ -81,6 +82,7 @@ func (w *wire) close() {
 	w.closing.Store(true)
 	w.wake()
 	w.finished.Wait()
+	addProcessors(-1)
 	unix.Close(w.wakeFD)
 }
 
