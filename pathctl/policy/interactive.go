@@ -123,14 +123,14 @@ func (v *view) fastest(now int) (best int, most trust) {
 // longest stands for a round trip that nobody measured.
 const longest = time.Hour
 
-// latency is the round trip that data would have on a path. A backup carries
-// none and measures nothing: then what other connections saw counts, and after
-// probation the least it ever had.
+// latency is the round trip that data would have on a path. A backup sends none
+// and measures nothing, even while the peer sends on it: then what probes and
+// other connections saw counts, and after probation the least it ever had.
 func (v *view) latency(path int) time.Duration {
 	p := &v.paths[path]
 	s := &v.subs[v.readyOn(path)]
 	rtt := s.RTT
-	if p.Name != v.m.Best && !s.Busy {
+	if p.Name != v.m.Best && s.Delivery == 0 {
 		if _, left := v.note(p.Name); left && v.probation(p.Name) == 0 && s.MinRTT > 0 {
 			rtt = s.MinRTT
 		}

@@ -114,6 +114,7 @@ func TestInteractive(t *testing.T) {
 		{name: "a little better is no reason", subs: both(estab(1, "wifi", 50*ms), estab(2, "dsl", 45*ms)), paths: ways(wifi(), dsl()), memory: rival, want: "1 2b"},
 		{name: "queue begins", subs: both(full, estab(2, "dsl", 60*ms)), paths: ways(wifi(), dsl()), memory: onWifi, want: "1 2b"},
 		{name: "queue lasts", subs: both(full, estab(2, "dsl", 60*ms)), paths: ways(wifi(), dsl()), memory: rival, want: "1b 2", why: "RTT 300 ms on wifi, 60 ms on dsl"},
+		{name: "the peer sends on the other one", subs: []Subflow{full, backedUp(estab(2, "dsl", 240*ms))}, paths: ways(wifi(), aged(dsl(), time.Second)), memory: rival, want: "1b 2", why: "RTT 300 ms on wifi, 60 ms on dsl"},
 		{name: "metered must be much better", subs: both(estab(1, "wifi", 120*ms), estab(2, "lte", 60*ms)), paths: ways(wifi(), lte()), memory: Memory{Best: "wifi", Rival: "lte"}, want: "1 2b"},
 		{name: "first timeout", subs: both(timeout, estab(2, "dsl", 60*ms)), paths: ways(wifi(), dsl()), memory: onWifi, want: "1b 2 ?wifi", why: "1 timeouts on wifi"},
 		{name: "timeout without another path", subs: []Subflow{timeout}, paths: ways(wifi(), retry(dsl())), memory: onWifi, want: "1"},
