@@ -101,14 +101,9 @@ func (e *engine) beginBounds(c *connection) {
 	if c.reg.Role == policy.Concentrator {
 		e.boundFirst(c) // a client has its subflows to ask for first
 	}
-	if e.watch == nil || !c.several() {
-		return
+	if c.several() {
+		e.boundLinger(c, noBound)
 	}
-	if err := e.watch.SetLimits(c.reg.Token, rtowatch.Limits{Linger: noBound, Modest: true}); err != nil {
-		e.log.Debug("cannot bound the windows of a connection", "error", err)
-		return
-	}
-	c.linger = noBound
 }
 
 // boundFirst bounds what a connection holds unsent before its rate is known.

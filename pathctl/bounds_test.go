@@ -45,11 +45,9 @@ func TestUnsentOfWideBuffers(t *testing.T) {
 			reg := c.reg
 			reg.Reader = end
 			b.register(reg)(b.now)
-			if len(tt.rates) > 1 {
-				b.withSecond(t, c, r)
-			}
 			r.reading = onFirst()
 			if len(tt.rates) > 1 {
+				b.withSecond(t, c, r)
 				r.reading = onFirst(SubflowReading{Local: second, Remote: server, TCP: established})
 			}
 			for j, rate := range tt.rates {

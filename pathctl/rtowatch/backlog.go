@@ -28,14 +28,12 @@ func (p program) limitBacklog() asm.Instructions {
 	if p.rtt {
 		done = "measured"
 	}
-	return asm.Instructions{
+	ins := asm.Instructions{
 		asm.LoadMem(asm.R1, asm.R6, ctxOp, asm.Word),
 		asm.JNE.Imm(asm.R1, opRTT, "measured"),
-		asm.StoreMem(asm.RFP, -4, asm.R7, asm.Word),
-		asm.LoadMapPtr(asm.R1, p.limits),
-		asm.Mov.Reg(asm.R2, asm.RFP),
-		asm.Add.Imm(asm.R2, -4),
-		asm.FnMapLookupElem.Call(),
+	}
+	ins = append(ins, p.findLimits()...)
+	ins = append(ins,
 		asm.JEq.Imm(asm.R0, 0, done),
 		asm.LoadMem(asm.R1, asm.R0, limitsLinger, asm.Word), // µs
 		asm.LoadMem(asm.R2, asm.R6, ctxCwnd, asm.Word),
@@ -58,14 +56,10 @@ func (p program) limitBacklog() asm.Instructions {
 		asm.JLE.Imm(asm.R5, backlogMost, "limit").WithSymbol("most"),
 		asm.Mov.Imm(asm.R5, backlogMost),
 		asm.StoreMem(asm.RFP, -4, asm.R5, asm.Word).WithSymbol("limit"),
-		asm.Mov.Reg(asm.R1, asm.R6),
-		asm.Mov.Imm(asm.R2, unix.SOL_TCP),
-		asm.Mov.Imm(asm.R3, unix.TCP_NOTSENT_LOWAT),
-		asm.Mov.Reg(asm.R4, asm.RFP),
-		asm.Add.Imm(asm.R4, -4),
-		asm.Mov.Imm(asm.R5, 4),
-		asm.FnSetsockopt.Call(),
+	)
+	ins = append(ins, setOption(unix.SOL_TCP, unix.TCP_NOTSENT_LOWAT)...)
+	return append(ins,
 		asm.Ja.Label(done),
 		asm.Mov.Imm(asm.R0, 0).WithSymbol("measured"),
-	}
+	)
 }

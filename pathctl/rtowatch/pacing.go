@@ -66,7 +66,7 @@ func (p program) begin() asm.Instructions {
 	}
 	ins = append(ins, p.onlyBBR("exit")...)
 	ins = append(ins, asm.StoreImm(asm.RFP, -4, firstPace, asm.Word))
-	ins = append(ins, p.boundPace()...)
+	ins = append(ins, boundPace()...)
 	return append(ins, p.firstWindow()...)
 }
 
@@ -109,14 +109,14 @@ func (p program) truePace() asm.Instructions {
 		asm.JGT.Reg(asm.R3, asm.R5, "free"),
 	}
 	ins = append(ins, p.onlyBBR("free")...)
-	ins = append(ins, p.boundPace()...)
+	ins = append(ins, boundPace()...)
 	ins = append(ins,
 		asm.Ja.Label("unbound"),
 		// R8 is the sign-extended ~0 where nothing bounds it.
 		asm.JEq.Imm(asm.R8, -1, "paced").WithSymbol("free"),
 		asm.StoreImm(asm.RFP, -4, -1, asm.Word).WithSymbol("unbound"),
 	)
-	ins = append(ins, p.boundPace()...)
+	ins = append(ins, boundPace()...)
 	return append(ins, asm.Mov.Imm(asm.R0, 0).WithSymbol("paced"))
 }
 
@@ -133,14 +133,4 @@ func (p program) onlyBBR(other string) asm.Instructions {
 
 // boundPace sets what the stack holds at -4 as the most that the rate may be;
 // all ones is no bound. The rate itself stays as low when the bound is lifted.
-func (p program) boundPace() asm.Instructions {
-	return asm.Instructions{
-		asm.Mov.Reg(asm.R1, asm.R6),
-		asm.Mov.Imm(asm.R2, unix.SOL_SOCKET),
-		asm.Mov.Imm(asm.R3, unix.SO_MAX_PACING_RATE),
-		asm.Mov.Reg(asm.R4, asm.RFP),
-		asm.Add.Imm(asm.R4, -4),
-		asm.Mov.Imm(asm.R5, 4),
-		asm.FnSetsockopt.Call(),
-	}
-}
+func boundPace() asm.Instructions { return setOption(unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE) }

@@ -221,13 +221,37 @@ func (p program) selectToken() asm.Instructions {
 	if p.filter == nil {
 		return asm.Instructions{asm.Mov.Imm(asm.R0, 0).WithSymbol("report")}
 	}
+	ins := asm.Instructions{asm.StoreMem(asm.RFP, -4, asm.R7, asm.Word).WithSymbol("report")}
+	ins = append(ins, lookup(p.filter.tokens)...)
+	return append(ins, asm.JEq.Imm(asm.R0, 0, "exit"))
+}
+
+// findLimits leaves in R0 where the limits of the connection are, 0 for none.
+func (p program) findLimits() asm.Instructions {
+	return append(asm.Instructions{asm.StoreMem(asm.RFP, -4, asm.R7, asm.Word)}, lookup(p.limits)...)
+}
+
+// lookup leaves in R0 where a map has the value of the key at -4 on the stack, 0 for
+// nowhere.
+func lookup(fd int) asm.Instructions {
 	return asm.Instructions{
-		asm.StoreMem(asm.RFP, -4, asm.R7, asm.Word).WithSymbol("report"),
-		asm.LoadMapPtr(asm.R1, p.filter.tokens),
+		asm.LoadMapPtr(asm.R1, fd),
 		asm.Mov.Reg(asm.R2, asm.RFP),
 		asm.Add.Imm(asm.R2, -4),
 		asm.FnMapLookupElem.Call(),
-		asm.JEq.Imm(asm.R0, 0, "exit"),
+	}
+}
+
+// setOption sets an option of the subflow to the word at -4 on the stack.
+func setOption(level, option int32) asm.Instructions {
+	return asm.Instructions{
+		asm.Mov.Reg(asm.R1, asm.R6),
+		asm.Mov.Imm(asm.R2, level),
+		asm.Mov.Imm(asm.R3, option),
+		asm.Mov.Reg(asm.R4, asm.RFP),
+		asm.Add.Imm(asm.R4, -4),
+		asm.Mov.Imm(asm.R5, 4),
+		asm.FnSetsockopt.Call(),
 	}
 }
 

@@ -63,26 +63,21 @@ func (p program) firstWindow() asm.Instructions {
 		asm.JLT.Imm(asm.R1, windowLeast, "exit"),
 		asm.LoadMem(asm.R8, asm.R6, ctxMSS, asm.Word),
 		asm.JEq.Imm(asm.R8, 0, "exit"),
-		asm.StoreMem(asm.RFP, -4, asm.R7, asm.Word),
-		asm.LoadMapPtr(asm.R1, p.limits),
-		asm.Mov.Reg(asm.R2, asm.RFP),
-		asm.Add.Imm(asm.R2, -4),
-		asm.FnMapLookupElem.Call(),
+	}
+	ins = append(ins, p.findLimits()...)
+	ins = append(ins,
 		asm.JEq.Imm(asm.R0, 0, "alone"),
 		asm.LoadMem(asm.R1, asm.R0, limitsModest, asm.Word),
 		asm.JNE.Imm(asm.R1, 0, "exit"),
 		asm.LoadMem(asm.R1, asm.R6, ctxOp, asm.Word).WithSymbol("alone"),
 		asm.JEq.Imm(asm.R1, opPassiveEstablished, "asked for"),
-	}
+	)
 	ins = append(ins, keyOf(ctxLocal4, ctxLocal6)...)
 	ins = append(ins, asm.Ja.Label("path"), asm.Mov.Imm(asm.R0, 0).WithSymbol("asked for"))
 	ins = append(ins, keyOf(ctxRemote4, ctxRemote6)...)
-	return append(ins,
-		asm.StoreMem(asm.RFP, -4, asm.R2, asm.Word).WithSymbol("path"),
-		asm.LoadMapPtr(asm.R1, p.rates),
-		asm.Mov.Reg(asm.R2, asm.RFP),
-		asm.Add.Imm(asm.R2, -4),
-		asm.FnMapLookupElem.Call(),
+	ins = append(ins, asm.StoreMem(asm.RFP, -4, asm.R2, asm.Word).WithSymbol("path"))
+	ins = append(ins, lookup(p.rates)...)
+	ins = append(ins,
 		asm.Mov.Imm(asm.R2, windowRate),
 		asm.JEq.Imm(asm.R0, 0, "rate"),
 		asm.LoadMem(asm.R2, asm.R0, 0, asm.Word),
@@ -94,14 +89,8 @@ func (p program) firstWindow() asm.Instructions {
 		asm.JLE.Imm(asm.R1, windowMost, "window"),
 		asm.Mov.Imm(asm.R1, windowMost),
 		asm.StoreMem(asm.RFP, -4, asm.R1, asm.Word).WithSymbol("window"),
-		asm.Mov.Reg(asm.R1, asm.R6),
-		asm.Mov.Imm(asm.R2, unix.SOL_TCP),
-		asm.Mov.Imm(asm.R3, setFirstWindow),
-		asm.Mov.Reg(asm.R4, asm.RFP),
-		asm.Add.Imm(asm.R4, -4),
-		asm.Mov.Imm(asm.R5, 4),
-		asm.FnSetsockopt.Call(),
 	)
+	return append(ins, setOption(unix.SOL_TCP, setFirstWindow)...)
 }
 
 // keyOf puts the pathKey of an address of the context into R2.
