@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -32,26 +30,42 @@ const (
 // as the other end takes (mptcpsock.DefaultReceiveBuffer).
 const sendBuffer = 8 << 20
 
+// subflowBuffer is what a subflow may hold, in bytes, before the kernel gives it more: of
+// bbr's three windows. The scheduler waits when the subflow on which a byte would linger
+// least is full, and three windows of a near one last 0.1 s: one with a round trip of
+// 0.1 s went without data for a quarter of the time (docs/lab.md, simult 50/1 ms). It is
+// the second number of the same sysctl, and what any TCP socket begins with.
+const subflowBuffer = 256 << 10
+
 // takeSendBuffer makes the send buffers of MPTCP connections in this network namespace
 // wide.
-func takeSendBuffer(j *journal.Journal) error {
+func takeSendBuffer(j *journal.Journal) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("widening the send buffers of MPTCP connections: %w", err)
+		}
+	}()
 	if err := canBoundUnsent(); err != nil {
-		return fmt.Errorf("widening the send buffers of MPTCP connections: they would hold too much that was not sent: %w", err)
+		return fmt.Errorf("they would hold too much that was not sent: %w", err)
 	}
 	before, err := readSysctl(writeMemory)
 	if err != nil {
-		return fmt.Errorf("widening the send buffers of MPTCP connections: %w", err)
+		return err
 	}
-	least, rest, _ := strings.Cut(before, " ")
-	if n, err := strconv.Atoi(least); err != nil {
-		return fmt.Errorf("widening the send buffers of MPTCP connections: %s is %q, not three numbers", writeMemory, before)
-	} else if n >= sendBuffer {
-		return nil
+	after, err := widened(before)
+	if err != nil || after == before {
+		return err
 	}
-	if err := changeSysctl(j, sendBufferKey, writeMemory, before, fmt.Sprint(sendBuffer, " ", rest)); err != nil {
-		return fmt.Errorf("widening the send buffers of MPTCP connections: %w", err)
+	return changeSysctl(j, sendBufferKey, writeMemory, before, after)
+}
+
+// widened returns the least, first and most that a socket may hold, made wide enough.
+func widened(before string) (string, error) {
+	var least, first, most int
+	if _, err := fmt.Sscan(before, &least, &first, &most); err != nil {
+		return "", fmt.Errorf("%s is %q, not three numbers", writeMemory, before)
 	}
-	return nil
+	return fmt.Sprint(max(least, sendBuffer), " ", max(first, min(subflowBuffer, most)), " ", most), nil
 }
 
 // canBoundUnsent finds out whether the kernel knows TCP_NOTSENT_LOWAT of MPTCP sockets,
