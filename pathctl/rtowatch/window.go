@@ -18,12 +18,18 @@ import (
 // SetFirstRate has told, and windowRate where nobody knows one. A slower path gets a
 // queue of that one window, which bbr spreads over a third of a round trip. Where a
 // connection has several subflows on a path, what it carries is not there for each, and
-// their first windows together overflowed it: they begin with ten segments.
+// their first windows together overflowed it: they begin with ten segments, and hold little.
 const (
 	windowRate  = 500_000 // bytes a second: 34 segments in 100 ms
 	windowLeast = 10      // segments, RFC 6928
 	windowMost  = 48
 )
+
+// modestUnsent is what one of several subflows on a path may hold unsent until its first
+// round trip with data is known, in bytes. The scheduler takes it for as fast as its first
+// window; what it holds when it turns out to starve keeps the others waiting, seconds for
+// the whole of its buffer.
+const modestUnsent = 16 << 10
 
 // setFirstWindow is TCP_BPF_IW of include/uapi/linux/bpf.h: the congestion window of a
 // connection that has sent nothing yet.
@@ -68,7 +74,12 @@ func (p program) firstWindow() asm.Instructions {
 	ins = append(ins,
 		asm.JEq.Imm(asm.R0, 0, "alone"),
 		asm.LoadMem(asm.R1, asm.R0, limitsModest, asm.Word),
-		asm.JNE.Imm(asm.R1, 0, "exit"),
+		asm.JEq.Imm(asm.R1, 0, "alone"),
+		asm.StoreImm(asm.RFP, -4, modestUnsent, asm.Word),
+	)
+	ins = append(ins, setOption(unix.SOL_TCP, unix.TCP_NOTSENT_LOWAT)...)
+	ins = append(ins,
+		asm.Ja.Label("exit"),
 		asm.LoadMem(asm.R1, asm.R6, ctxOp, asm.Word).WithSymbol("alone"),
 		asm.JEq.Imm(asm.R1, opPassiveEstablished, "asked for"),
 	)
