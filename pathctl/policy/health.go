@@ -184,9 +184,9 @@ const quietTime = 150 * time.Millisecond
 // stallLimit is how long a healthy subflow may leave data in flight
 // unacknowledged. Where loss has blown up round trips before, the least one
 // rules; where none was measured, because the SYN had to be repeated (RFC 6298
-// section 3), that of the path. Where round trips vary by a quarter a silence says
-// less: then two more must pass, for the answers to a tail loss probe, which leaves
-// after two (RFC 8985 section 7.2), or to the timer behind it.
+// section 3), that of the path. Where round trips vary a silence says less: by a
+// quarter, and two more must pass, for the answers to a tail loss probe, which leaves
+// after two (RFC 8985 section 7.2), or to the timer behind it; by an eighth, none.
 func (v *view) stallLimit(s *sub) time.Duration {
 	rtt, spread := s.RTT, 4*s.RTTVar
 	switch {
@@ -198,9 +198,7 @@ func (v *view) stallLimit(s *sub) time.Duration {
 		least := max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(s.MinRTT)))
 		return min(least+trialSpread, max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(rtt))+spread))
 	}
-	if 4*s.RTTVar >= rtt {
-		spread += 2 * rtt
-	}
+	spread += 2 * min(rtt, max(0, 8*s.RTTVar-rtt))
 	return max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(rtt))+spread)
 }
 
