@@ -30,8 +30,8 @@ const (
 // as the other end takes (mptcpsock.DefaultReceiveBuffer).
 const sendBuffer = 8 << 20
 
-// subflowBuffer is what a subflow may hold, in bytes, before the kernel gives it more: of
-// bbr's three windows. The scheduler waits when the subflow on which a byte would linger
+// subflowBuffer is what a subflow may hold at least, in bytes. The kernel would let it
+// hold three of its windows with bbr. The scheduler waits when the subflow on which a byte would linger
 // least is full, and three windows of a near one last 0.1 s: one with a round trip of
 // 0.1 s went without data for a quarter of the time (docs/lab.md, simult 50/1 ms). It is
 // the second number of the same sysctl, and what any TCP socket begins with.
@@ -65,7 +65,7 @@ func widened(before string) (string, error) {
 	if _, err := fmt.Sscan(before, &least, &first, &most); err != nil {
 		return "", fmt.Errorf("%s is %q, not three numbers", writeMemory, before)
 	}
-	return fmt.Sprint(max(least, sendBuffer), " ", max(first, min(subflowBuffer, most)), " ", most), nil
+	return fmt.Sprintf("%d %d %d", max(least, sendBuffer), max(first, min(subflowBuffer, most)), most), nil
 }
 
 // canBoundUnsent finds out whether the kernel knows TCP_NOTSENT_LOWAT of MPTCP sockets,

@@ -3,6 +3,7 @@ package netpath
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
 
@@ -42,11 +43,11 @@ func gateways(paths []Path) (all []neighbour) {
 // subflow, say, fails up to three seconds later, and what was sent after the path
 // came back fails with it: "no route to host" for a join that the kernel's own
 // path manager never tries again (net/core/neighbour.c, Linux 6.18).
-func (s *session) ask(gateways []neighbour) error {
+func (s *session) ask(log *slog.Logger, gateways []neighbour) error {
 	if len(gateways) == 0 {
 		return nil
 	}
-	silent, err := s.readUnresolved()
+	silent, err := s.readUnresolved(log)
 	if err != nil {
 		return err
 	}
@@ -59,32 +60,24 @@ func (s *session) ask(gateways []neighbour) error {
 	return errors.Join(errs...)
 }
 
-func (s *session) readUnresolved() ([]neighbour, error) {
+func (s *session) readUnresolved(log *slog.Logger) ([]neighbour, error) {
 	request, err := (&rtnetlink.NeighMessage{}).MarshalBinary()
 	if err != nil {
 		return nil, fmt.Errorf("encode dump of neighbours: %w", err)
 	}
 	msgs, err := s.dump("neighbours", unix.RTM_GETNEIGH, request)
-	if err != nil {
-		return nil, err
-	}
 	var all []neighbour
-	for _, m := range msgs {
-		if n, state, ok := decodeNeighbour(m.Data); ok && state&unresolved != 0 {
-			all = append(all, n)
+	for _, m := range decodeAll(log, msgs, unix.RTM_NEWNEIGH, decodeNeighbour) {
+		if m.State&unresolved != 0 && m.Attributes != nil {
+			all = append(all, neighbour{int(m.Index), toAddr(m.Attributes.Address)})
 		}
 	}
-	return all, nil
+	return all, err
 }
 
-// decodeNeighbour reads an entry; false when it is none of an address.
-func decodeNeighbour(b []byte) (n neighbour, state uint16, ok bool) {
-	var m rtnetlink.NeighMessage
-	if m.UnmarshalBinary(b) != nil || m.Attributes == nil {
-		return neighbour{}, 0, false
-	}
-	n = neighbour{int(m.Index), toAddr(m.Attributes.Address)}
-	return n, m.State, n.addr.IsValid()
+func decodeNeighbour(b []byte) (m rtnetlink.NeighMessage, err error) {
+	err = m.UnmarshalBinary(b)
+	return m, err
 }
 
 // forget removes an entry; one that is gone already is no error.

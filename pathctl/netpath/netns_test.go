@@ -236,7 +236,7 @@ func (ns *testNS) unresolved() []neighbour {
 	s, err := openSession(context.Background(), ns.fd)
 	ns.must("open session", err)
 	defer s.close()
-	all, err := s.readUnresolved()
+	all, err := s.readUnresolved(testLog(ns.t))
 	ns.must("read neighbours", err)
 	slices.SortFunc(all, func(a, b neighbour) int { return a.addr.Compare(b.addr) })
 	return all

@@ -119,7 +119,7 @@ func (r *runner) refresh(ctx context.Context) (again time.Duration, err error) {
 	paths, ups := discover(sys, r.m.cfg.Selectors, r.names)
 	again = r.router.update(s, paths, ups, plan{rules: sys.ownRules, routes: sys.ownRoutes})
 	if r.router.on { // else the capability is missing for this, too, or nothing is to be changed
-		if err := s.ask(returned(r.last, paths)); err != nil {
+		if err := s.ask(r.log, returned(r.last, paths)); err != nil {
 			r.log.Debug("a path that came up may need seconds until its gateway is found", "error", err)
 		}
 	}

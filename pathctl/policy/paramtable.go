@@ -213,7 +213,7 @@ var (
 // paramTable describes every field of Params, in the order of the reference
 // configuration.
 var paramTable = []Param{
-	{"stall_timeout", Duration, "20ms", "1m", "A subflow has failed when data in flight was not acknowledged for this long, or for stall_rtts round trips and four times their variation, if that is longer; two round trips more where they vary by a quarter.", nil, func(p *Params) any { return &p.StallTimeout }},
+	{"stall_timeout", Duration, "20ms", "1m", "A subflow has failed when data in flight was not acknowledged for this long, or for stall_rtts round trips and four times their variation, if that is longer; up to two round trips more where they vary by an eighth to a quarter.", nil, func(p *Params) any { return &p.StallTimeout }},
 	{"stall_rtts", Ratio, "1", "20", "Round trips without an acknowledgement that make a stall.", nil, func(p *Params) any { return &p.StallRTTs }},
 	{"stall_burst", Count, "1", "100", "Segments in flight whose silence counts before the retransmission timer has expired.", nil, func(p *Params) any { return &p.StallBurst }},
 	{"stall_proof", Count, "1", "20", "Transmissions without an answer, retransmissions included, that prove a failure once the timer has expired.", nil, func(p *Params) any { return &p.StallProof }},

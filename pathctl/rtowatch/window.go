@@ -61,8 +61,8 @@ func pathKey(a netip.Addr) uint32 {
 	return word(0) ^ word(1) ^ word(3) // the third one is what makes IPv4 mapped
 }
 
-// firstWindow widens the window when a subflow begins; one whose SYN was repeated
-// keeps the single segment that the kernel gives it.
+// firstWindow widens the window when a subflow begins, or bounds what one of several
+// holds; one whose SYN was repeated keeps the single segment that the kernel gives it.
 func (p program) firstWindow() asm.Instructions {
 	ins := asm.Instructions{
 		asm.LoadMem(asm.R1, asm.R6, ctxCwnd, asm.Word),
