@@ -52,7 +52,7 @@ const paceGain = 3
 // what it knows on the same acknowledgement. What was delivered says little while
 // the program has little to send, so a rate that is plausible is left alone.
 
-// begin bounds the rate of a subflow that begins, and sets its window.
+// begin bounds what a subflow that begins holds, and its rate, and sets its window.
 func (p program) begin() asm.Instructions {
 	if p.pacing == nil || !p.backlog || p.filter != nil {
 		return nil
@@ -60,10 +60,14 @@ func (p program) begin() asm.Instructions {
 	ins := asm.Instructions{
 		asm.LoadMem(asm.R2, asm.R6, ctxOp, asm.Word),
 		asm.JEq.Imm(asm.R2, opConnect, "exit"),
+	}
+	ins = append(ins, p.holdLittle()...)
+	ins = append(
+		ins,
 		asm.Mov.Reg(asm.R1, asm.R9),
 		asm.FnSkcToTcpSock.Call(),
 		asm.JEq.Imm(asm.R0, 0, "exit"),
-	}
+	)
 	ins = append(ins, p.onlyBBR("exit")...)
 	ins = append(ins, asm.StoreImm(asm.RFP, -4, firstPace, asm.Word))
 	ins = append(ins, boundPace()...)

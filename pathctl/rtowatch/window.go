@@ -61,28 +61,32 @@ func pathKey(a netip.Addr) uint32 {
 	return word(0) ^ word(1) ^ word(3) // the third one is what makes IPv4 mapped
 }
 
-// firstWindow widens the window when a subflow begins, or bounds what one of several
-// holds; one whose SYN was repeated keeps the single segment that the kernel gives it.
+// holdLittle bounds what one of several subflows on a path holds, and leaves in R8 whether
+// this is one.
+func (p program) holdLittle() asm.Instructions {
+	ins := append(asm.Instructions{asm.Mov.Imm(asm.R8, 0)}, p.findLimits()...)
+	ins = append(ins,
+		asm.JEq.Imm(asm.R0, 0, "bounded"),
+		asm.LoadMem(asm.R8, asm.R0, limitsModest, asm.Word),
+		asm.JEq.Imm(asm.R8, 0, "bounded"),
+		asm.StoreImm(asm.RFP, -4, modestUnsent, asm.Word),
+	)
+	ins = append(ins, setOption(unix.SOL_TCP, unix.TCP_NOTSENT_LOWAT)...)
+	return append(ins, asm.Mov.Imm(asm.R0, 0).WithSymbol("bounded"))
+}
+
+// firstWindow widens the window of a subflow that begins, unless it is to hold little; one
+// whose SYN was repeated keeps the single segment that the kernel gives it.
 func (p program) firstWindow() asm.Instructions {
 	ins := asm.Instructions{
+		asm.JNE.Imm(asm.R8, 0, "exit"), // holdLittle
 		asm.LoadMem(asm.R1, asm.R6, ctxCwnd, asm.Word),
 		asm.JLT.Imm(asm.R1, windowLeast, "exit"),
 		asm.LoadMem(asm.R8, asm.R6, ctxMSS, asm.Word),
 		asm.JEq.Imm(asm.R8, 0, "exit"),
-	}
-	ins = append(ins, p.findLimits()...)
-	ins = append(ins,
-		asm.JEq.Imm(asm.R0, 0, "alone"),
-		asm.LoadMem(asm.R1, asm.R0, limitsModest, asm.Word),
-		asm.JEq.Imm(asm.R1, 0, "alone"),
-		asm.StoreImm(asm.RFP, -4, modestUnsent, asm.Word),
-	)
-	ins = append(ins, setOption(unix.SOL_TCP, unix.TCP_NOTSENT_LOWAT)...)
-	ins = append(ins,
-		asm.Ja.Label("exit"),
-		asm.LoadMem(asm.R1, asm.R6, ctxOp, asm.Word).WithSymbol("alone"),
+		asm.LoadMem(asm.R1, asm.R6, ctxOp, asm.Word),
 		asm.JEq.Imm(asm.R1, opPassiveEstablished, "asked for"),
-	)
+	}
 	ins = append(ins, keyOf(ctxLocal4, ctxLocal6)...)
 	ins = append(ins, asm.Ja.Label("path"), asm.Mov.Imm(asm.R0, 0).WithSymbol("asked for"))
 	ins = append(ins, keyOf(ctxRemote4, ctxRemote6)...)
