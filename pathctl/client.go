@@ -154,6 +154,10 @@ func (c *Client) Describe(ctx context.Context, token uapi.Token, d Description) 
 	describe(ctx, c.steering.Load(), token, d)
 }
 
+// Begun says that the first data was sent on a connection that was registered so that
+// it begins.
+func (c *Client) Begun() { begun(c.steering.Load()) }
+
 // Unregister ends what Register began.
 func (c *Client) Unregister(ctx context.Context, token uapi.Token) {
 	unregister(ctx, c.steering.Load(), token)

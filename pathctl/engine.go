@@ -70,6 +70,7 @@ type engine struct {
 	paths []netpath.Path
 	upAt  map[string]time.Time
 	awake time.Time // the end of the last standstill
+	first *firstPlan
 	// ids gives each local address an MPTCP address id that stays the same
 	// while the program runs.
 	ids     map[netip.Addr]uapi.AddrID
@@ -375,7 +376,7 @@ func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
 		// The event has told all that there is to know, and reading would only
 		// delay the second subflow (SMAPP section 4.5).
 		c.looked = true
-		e.act(ctx, c, now)
+		e.carryOut(ctx, c, e.planFirst(c, now), now)
 		e.boundFirst(c)
 		e.queue.sooner(c, now.Add(lookBusy))
 		return
@@ -404,18 +405,37 @@ func (e *engine) examine(ctx context.Context, c *connection, now time.Time) {
 
 // act asks a connection's policy and carries out what it says.
 func (e *engine) act(ctx context.Context, c *connection, now time.Time) {
-	conn, paths, before := c.view(e.awake, now), e.pathsFor(c, now), c.memory
+	e.carryOut(ctx, c, e.consider(c, now), now)
+}
+
+// verdict is what a policy says of a connection, and upon what.
+type verdict struct {
+	look   Look // without its outcomes
+	memory policy.Memory
+	steps  []Step
+}
+
+// consider asks a connection's policy.
+func (e *engine) consider(c *connection, now time.Time) verdict {
+	conn := c.view(e.awake, now)
 	if !c.taught {
 		c.taught = true
 		e.teach(c, conn, now)
-		before = c.memory
 	}
-	plan, memory := policy.Decide(conn, paths, before)
-	c.memory = memory
-	e.learn(conn, before, memory, now)
-	outcomes := e.reconcile(ctx, c, Steps(conn, memory, plan), now)
+	v := verdict{look: Look{When: now, Conn: conn, Paths: e.pathsFor(c, now), Memory: c.memory}}
+	v.look.Plan, v.memory = policy.Decide(conn, v.look.Paths, c.memory)
+	v.steps = Steps(conn, v.memory, v.look.Plan)
+	return v
+}
+
+// carryOut does what a policy has said.
+func (e *engine) carryOut(ctx context.Context, c *connection, v verdict, now time.Time) {
+	plan := v.look.Plan
+	c.memory = v.memory
+	e.learn(v.look.Conn, v.look.Memory, v.memory, now)
+	v.look.Outcomes = e.reconcile(ctx, c, v.steps, now)
 	e.probe(ctx, c, plan.Probe, now)
-	e.record(c, Look{When: now, Conn: conn, Paths: paths, Memory: before, Plan: plan, Outcomes: outcomes})
+	e.record(c, v.look)
 	e.queue.schedule(c, now.Add(c.nextLook(plan)))
 }
 
@@ -550,6 +570,7 @@ func (e *engine) pathFailed(path string, f failure, since, now time.Time) {
 
 // publish tells the data path which paths new connections should not start on.
 func (e *engine) publish(now time.Time) {
+	e.first = nil
 	out := make(map[string]time.Time)
 	for name, h := range e.health {
 		if h.failures > 0 && h.upSince.IsZero() {

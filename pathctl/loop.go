@@ -51,6 +51,7 @@ func (e *engine) run(ctx context.Context) error {
 		}
 		switch {
 		case err == nil:
+			e.takePosts()
 			e.onEvent(ctx, ev, now)
 		case errors.Is(err, os.ErrDeadlineExceeded):
 		case errors.Is(err, mptcppm.ErrEventsLost):
@@ -72,6 +73,15 @@ func (e *engine) post(ctx context.Context, f func(now time.Time)) {
 		e.wake()
 	case <-e.ended:
 	case <-ctx.Done():
+	}
+}
+
+// leave is post for what has time until something else happens.
+func (e *engine) leave(ctx context.Context, f func(now time.Time)) {
+	select {
+	case e.inbox <- f:
+	default:
+		e.post(ctx, f)
 	}
 }
 

@@ -19,6 +19,9 @@ type Registration struct {
 	// nothing.
 	Manual bool
 	Reader Reader
+	// Begins says that its first data is about to be sent, of which Begun tells: there
+	// is nothing to do before.
+	Begins bool
 }
 
 // Description says to people what a connection carries. Nothing is decided by it,

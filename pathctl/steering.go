@@ -92,7 +92,20 @@ func register(ctx context.Context, s *steering, reg Registration) {
 		return
 	}
 	s.watch.Add(source{reg})
+	if reg.Begins {
+		s.engine.leave(ctx, s.engine.register(reg))
+		return
+	}
 	s.engine.post(ctx, s.engine.register(reg))
+}
+
+// begun has the engine wait for the kernel to tell of a connection that begins. Whoever
+// sent its first data is about to wait for the answer, and the engine takes its place
+// at once; woken by the kernel alone, it often waits for its turn.
+func begun(s *steering) {
+	if s != nil {
+		s.engine.wake()
+	}
 }
 
 func describe(ctx context.Context, s *steering, token uapi.Token, d Description) {

@@ -74,6 +74,9 @@ type UpstreamConfig struct {
 	FellBack func(path string)
 	// Observer is told of each leg as soon as it is connected; may be nil.
 	Observer Observer
+	// Begun is called when the first data of a leg was sent, with whose acknowledgement
+	// the kernel begins to take further subflows; may be nil.
+	Begun func()
 	// IdleLegs is how many legs are kept for another stream when theirs has
 	// ended, where the concentrator agrees; 0: none.
 	IdleLegs int
@@ -270,6 +273,7 @@ func (u *Upstream) exchange(ctx context.Context, leg *Leg, opening []byte, read 
 	if u.cfg.TLS != nil {
 		rec := relay.NewRecordConn(leg.Conn)
 		rec.Hold()
+		rec.OnSent(u.cfg.Begun)
 		defer rec.Release() // nothing is held any more once read has waited
 		tc := tls.Client(rec, u.cfg.TLS)
 		if err := tc.HandshakeContext(context.WithoutCancel(ctx)); err != nil {
@@ -279,6 +283,9 @@ func (u *Upstream) exchange(ctx context.Context, leg *Leg, opening []byte, read 
 	}
 	if _, err := leg.below.Write(opening); err != nil {
 		return fmt.Errorf("sending the request to the concentrator: %w", err)
+	}
+	if u.cfg.TLS == nil && u.cfg.Begun != nil {
+		u.cfg.Begun()
 	}
 	if err := read(leg); err != nil {
 		return err

@@ -64,6 +64,7 @@ func (c runCmd) Run() error {
 	up.Paths, up.Log = candidates{controller}, log
 	up.FellBack = func(string) { front.Table().Totals.FellBack.Add(1) }
 	up.Observer = steer.Observer{Controller: controller, Role: policy.Client, Modes: conf.Modes}
+	up.Begun = controller.Begun
 	up.Credentials = whileSteering(controller, conf.Link, up.Credentials)
 	up.BeginAnywhere = func(mode string) bool {
 		base := policy.Mode(baseOf(conf.Modes, mode))

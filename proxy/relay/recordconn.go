@@ -43,7 +43,8 @@ type RecordConn struct {
 	aheadLevel int     // buffer level to read ahead with
 	dontWait   bool    // Read returns errNotReady instead of waiting
 	onInput    func(fd uintptr) bool
-	holding    bool // writes wait until Read has to
+	holding    bool   // writes wait until Read has to
+	onSent     func() // nil: nobody waits for it
 
 	w            recordWriter
 	keepDeadline atomic.Bool // SetWriteDeadline does nothing
@@ -83,6 +84,10 @@ func (c *RecordConn) Read(p []byte) (int, error) {
 		if c.holding {
 			if err := c.w.send(); err != nil {
 				return 0, err
+			}
+			if c.onSent != nil {
+				c.onSent()
+				c.onSent = nil
 			}
 		}
 		if err := c.readAhead(); err != nil {
@@ -181,6 +186,9 @@ func (c *RecordConn) Hold() {
 	c.holding = true
 	c.w.cork(level16K)
 }
+
+// OnSent has f called once, when Read has sent the first of what is held.
+func (c *RecordConn) OnSent(f func()) { c.onSent = f }
 
 // Release sends what is held and ends the holding.
 func (c *RecordConn) Release() error {

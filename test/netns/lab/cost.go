@@ -23,12 +23,12 @@ import (
 // path manager is a program. The capture in the client's namespace has the
 // kernel's time stamps of what was on the wire.
 var costExperiment = experiment{
-	name: "cost", title: "§4.5 cost of user space: from SYN(MP_CAPABLE) to SYN(MP_JOIN), 1000 fetches of 512 KB over fast links",
+	name: "cost", title: "§4.5 cost of user space: from SYN(MP_CAPABLE) to SYN(MP_JOIN), 2000 fetches of 512 KB over fast links",
 	takes: 2 * time.Minute, run: cost,
 }
 
 const (
-	costFetches = 1000
+	costFetches = 2000
 	costSize    = 512_000
 	// costPart is how many fetches are made with one path manager before it is
 	// the other one's turn: whatever happens on the machine happens to both.
