@@ -175,7 +175,7 @@ const youngLook = 15 * time.Millisecond
 // had been sent again was lost, too, while newer segments got through: then their
 // answers, or that to the next attempt, come within a round trip.
 func (v *view) quiet(s *sub) bool {
-	return s.Timeouts > 2 || s.Stalled >= max(min(v.p.StallTimeout, quietTime), s.RTT+4*s.RTTVar)
+	return s.Timeouts > 2 || s.Stalled >= max(min(v.p.StallTimeout, quietTime), s.RTT+4*s.RTTVar+patience(s.RTT, s.RTTVar))
 }
 
 // quietTime is for modes that judge by the timer alone, and have the longest limit.
@@ -184,9 +184,7 @@ const quietTime = 150 * time.Millisecond
 // stallLimit is how long a healthy subflow may leave data in flight
 // unacknowledged. Where loss has blown up round trips before, the least one
 // rules; where none was measured, because the SYN had to be repeated (RFC 6298
-// section 3), that of the path. Where round trips vary a silence says less: by a
-// quarter, and two more must pass, for the answers to a tail loss probe, which leaves
-// after two (RFC 8985 section 7.2), or to the timer behind it; by an eighth, none.
+// section 3), that of the path.
 func (v *view) stallLimit(s *sub) time.Duration {
 	rtt, spread := s.RTT, 4*s.RTTVar
 	switch {
@@ -198,8 +196,15 @@ func (v *view) stallLimit(s *sub) time.Duration {
 		least := max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(s.MinRTT)))
 		return min(least+trialSpread, max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(rtt))+spread))
 	}
-	spread += 2 * min(rtt, max(0, 8*s.RTTVar-rtt))
+	spread += patience(rtt, s.RTTVar)
 	return max(v.p.StallTimeout, time.Duration(v.p.StallRTTs*float64(rtt))+spread)
+}
+
+// patience is for how much longer a path may be silent whose round trips vary: by a
+// quarter, and two more must pass, for the answers to a tail loss probe, which leaves
+// after two (RFC 8985 section 7.2), or to the timer behind it; by an eighth, none.
+func patience(rtt, rttVar time.Duration) time.Duration {
+	return 2 * min(rtt, max(0, 8*rttVar-rtt))
 }
 
 // trialPassed is how long a subflow must be well for its path's past not to be held

@@ -42,10 +42,10 @@ func TestFailure(t *testing.T) {
 		{name: "timer expired once while newer segments got through", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.Timeouts, s.RTO = 20*ms, 111, 1, 832*ms }), want: fine},
 		{name: "timer expired three times", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.Timeouts, s.RTO = 20*ms, 111, 3, 3320*ms }), want: gone, why: "RTO 3.32 s"},
 		{name: "timer of a path whose round trips vary, and no answer to the next attempt yet", subs: with(func(s *Subflow) {
-			s.RTT, s.RTTVar, s.Stalled, s.Unacked, s.Timeouts, s.RTO = 130*ms, 70*ms, 300*ms, 20, 1, 820*ms
+			s.RTT, s.RTTVar, s.Stalled, s.Unacked, s.Timeouts, s.RTO = 130*ms, 70*ms, 640*ms, 20, 1, 820*ms
 		}), want: fine},
 		{name: "nor later", subs: with(func(s *Subflow) {
-			s.RTT, s.RTTVar, s.Stalled, s.Unacked, s.Timeouts, s.RTO = 130*ms, 70*ms, 420*ms, 20, 1, 820*ms
+			s.RTT, s.RTTVar, s.Stalled, s.Unacked, s.Timeouts, s.RTO = 130*ms, 70*ms, 690*ms, 20, 1, 820*ms
 		}), want: gone, why: "RTO 820 ms"},
 		{name: "one packet lost, and more sent just now", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.Young = 260*ms, 10, 9 }), want: fine},
 		{name: "five of them a while ago", subs: with(func(s *Subflow) { s.Stalled, s.Unacked, s.Young = 260*ms, 10, 5 }), want: gone, why: "no progress for 260 ms"},
