@@ -18,7 +18,7 @@ func TestGracefulStop(t *testing.T) {
 	for _, which := range programs {
 		t.Run(which.name, func(t *testing.T) {
 			t.Parallel()
-			p, d := askedToStop(t, which)
+			p, d := askedToStop(t, which, someMegabytes)
 			listensNoMore(t, p, which.port)
 			d.finish(t)
 			if err := ended(t, p); err != nil {
@@ -72,7 +72,7 @@ func TestSecondSignal(t *testing.T) {
 	for _, which := range programs {
 		t.Run(which.name, func(t *testing.T) {
 			t.Parallel()
-			p, d := askedToStop(t, which)
+			p, d := askedToStop(t, which, manyMegabytes)
 			saw(t, p, "waiting for connections to end")
 			terminate(t, p)
 			if err := ended(t, p); err != nil {
@@ -107,12 +107,16 @@ func TestDrainTimeout(t *testing.T) {
 	}
 }
 
-// askedToStop returns a program that got its first SIGTERM in the middle of a
-// download, which it has an hour to let finish.
-func askedToStop(t *testing.T, which stoppable) (*netns.Process, *download) {
+// manyMegabytes do not fit into all the buffers on the way, of which the application's
+// alone may grow to net.ipv4.tcp_rmem's 32 MiB: a download that stands still is not over.
+const manyMegabytes = 100_000_000
+
+// askedToStop returns a program that got its first SIGTERM early in a download of so
+// many bytes, which it has an hour to let finish.
+func askedToStop(t *testing.T, which stoppable, size int64) (*netns.Process, *download) {
 	t.Helper()
 	r := start(t, which.config(`"1h"`))
-	d := startDownload(t, r, newGate(t, someMegabytes/2), someMegabytes)
+	d := startDownload(t, r, newGate(t, someMegabytes/2), size)
 	d.gate.wait(t)
 	p := which.process(r)
 	terminate(t, p)
