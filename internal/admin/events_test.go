@@ -1,9 +1,13 @@
 package admin
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
+	"net"
+	"net/http"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -193,6 +197,38 @@ func TestEventsGoOn(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"0", "1"}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestEventsCutOff: a program that ends in the middle of an event has stopped, and the
+// event is asked for again by who follows. To others the list is not complete.
+func TestEventsCutOff(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for range 2 {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = http.ReadRequest(bufio.NewReader(c))
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n5\r\n{\"a\"\r\n")
+			_ = c.Close()
+		}
+	}()
+	defer l.Close()
+	for _, follow := range []bool{true, false} {
+		var got []string
+		s := stream{target: client(socket), follow: follow, f: func(raw json.RawMessage) error { got = append(got, string(raw)); return nil }}
+		if err := s.read(t.Context()); (err == nil) != follow {
+			t.Errorf("following: %t: read = %v", follow, err)
+		}
+		if diff := cmp.Diff([]string{"{}"}, got); diff != "" || s.next != 1 {
+			t.Errorf("following: %t: next is %d\n%s", follow, s.next, diff)
+		}
 	}
 }
 
