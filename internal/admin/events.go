@@ -2,7 +2,6 @@ package admin
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -165,30 +164,26 @@ func (s *stream) read(ctx context.Context) error {
 	if run := resp.Header.Get(runHeader); run != s.run {
 		s.run, s.next = run, 0
 	}
-	return s.lines(resp.Body)
-}
-
-// lines takes event after event until the program ends the stream, or itself: what has
-// no end of line then was cut off, and is not taken.
-func (s *stream) lines(body io.Reader) error {
-	lines := bufio.NewReader(body)
-	for {
-		line, err := lines.ReadBytes('\n')
-		switch {
-		case err == nil:
-		case err == io.EOF:
-			return nil
-		case !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.ECONNRESET):
-			return err
-		case s.follow:
-			return nil // it may come back
-		default:
-			return fmt.Errorf("%s has stopped while its events were read: %w", s.target.Program, err)
-		}
-		if s.failed = s.take(bytes.TrimSuffix(line, []byte("\n"))); s.failed != nil {
+	lines := bufio.NewScanner(resp.Body)
+	lines.Split(wholeLines)
+	for lines.Scan() {
+		if s.failed = s.take(lines.Bytes()); s.failed != nil {
 			return s.failed
 		}
 	}
+	err = lines.Err()
+	if !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.ECONNRESET) {
+		return err
+	}
+	if s.follow {
+		return nil // it has stopped, and may come back
+	}
+	return fmt.Errorf("%s has stopped while its events were read: %w", s.target.Program, err)
+}
+
+// wholeLines is bufio.ScanLines without a last line that was cut off.
+func wholeLines(data []byte, _ bool) (advance int, token []byte, err error) {
+	return bufio.ScanLines(data, false)
 }
 
 // take counts an event and hands it on.
