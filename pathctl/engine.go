@@ -69,8 +69,8 @@ type engine struct {
 	queue queue
 	paths []netpath.Path
 	upAt  map[string]time.Time
-	awake time.Time // the end of the last standstill
-	first *firstPlan
+	awake time.Time  // the end of the last standstill
+	first *firstPlan // nil: none, or what is known of the paths has changed
 	// ids gives each local address an MPTCP address id that stays the same
 	// while the program runs.
 	ids     map[netip.Addr]uapi.AddrID

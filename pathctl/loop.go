@@ -51,7 +51,7 @@ func (e *engine) run(ctx context.Context) error {
 		}
 		switch {
 		case err == nil:
-			e.takePosts()
+			e.takePosts() // what was left may be the registration of its connection
 			e.onEvent(ctx, ev, now)
 		case errors.Is(err, os.ErrDeadlineExceeded):
 		case errors.Is(err, mptcppm.ErrEventsLost):

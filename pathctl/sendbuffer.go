@@ -31,10 +31,10 @@ const (
 const sendBuffer = 8 << 20
 
 // subflowBuffer is what a subflow may hold at least, in bytes. The kernel would let it
-// hold three of its windows with bbr. The scheduler waits when the subflow on which a byte would linger
-// least is full, and three windows of a near one last 0.1 s: one with a round trip of
-// 0.1 s went without data for a quarter of the time (docs/lab.md, simult 50/1 ms). It is
-// the second number of the same sysctl, and what any TCP socket begins with.
+// hold three of its windows with bbr. The scheduler waits when the subflow on which a
+// byte would linger least is full, and three windows of a near one last 0.1 s: one with
+// a round trip of 0.1 s went without data for a quarter of the time (docs/lab.md, simult
+// 50/1 ms). It is the second number of the same sysctl, and what any TCP socket begins with.
 const subflowBuffer = 256 << 10
 
 // takeSendBuffer makes the send buffers of MPTCP connections in this network namespace
