@@ -13,6 +13,7 @@ import (
 type arm struct {
 	label   string
 	manager string // of both programs
+	server  string // the concentrator's, where that is another
 	mode    string // that the application asks for
 	client  []string
 	modes   string // tables for both configurations
@@ -32,7 +33,11 @@ func (a arm) config(links ...netns.LinkConfig) rig.Config {
 	if a.modes != "" {
 		edit = measure.Edits(edit, measure.Append(a.modes))
 	}
-	return rig.Config{Links: links, EditServer: edit, EditClient: edit, ClientArgs: a.client}
+	server := edit
+	if a.server != "" {
+		server = measure.Edits(edit, measure.Manager(a.server))
+	}
+	return rig.Config{Links: links, EditServer: server, EditClient: edit, ClientArgs: a.client}
 }
 
 // slow returns the links of SMAPP sections 4.2 and 4.3: 5 Mbit/s, 10 ms one
