@@ -13,6 +13,7 @@ import (
 
 	"mpproxy/mptcpsock"
 	"mpproxy/mptcpsock/uapi"
+	"mpproxy/proxy/relay"
 )
 
 // onKept runs f over legs that are kept.
@@ -103,6 +104,43 @@ func TestLegIsReused(t *testing.T) {
 	})
 }
 
+// TestHeldEndIsSettled: a destination that ends first hears of the application's end
+// soon, though no request follows that it could go with, and when the client stops.
+func TestHeldEndIsSettled(t *testing.T) {
+	ends := make(chan error, 1)
+	dest := startDestination(t, func(c *net.TCPConn) {
+		_, _ = c.Write([]byte("answer"))
+		_ = c.CloseWrite()
+		_, err := io.Copy(io.Discard, c)
+		ends <- err
+	})
+	onKept(t, func(t *testing.T, l leg) {
+		conc, at := startConcentrator(t, l.conc)
+		up := upstreamTo(at.addr, l.up)
+		front, f := startFront(t, up, nil)
+		for _, stop := range []bool{false, true} {
+			app := dialPlain(t, f.addr)
+			_, err := app.Write(join(greetUser("x+handover", ""), connectAddr(dest)))
+			must(t, err)
+			if r := readAnswer(t, app, []byte{5, 2, 1, 0}); r != ReplySucceeded {
+				t.Fatal(r)
+			}
+			if got, err := io.ReadAll(app); string(got) != "answer" || err != nil {
+				t.Fatalf("got %q, %v", got, err)
+			}
+			must(t, app.Close())
+			if stop {
+				eventually(t, "the leg waits", func() bool { return front.Table().Len() == 0 })
+				f.stop()
+			}
+			if err := await(t, "the destination has seen the end", ends); err != nil {
+				t.Error(err)
+			}
+		}
+		eventually(t, "nothing is left", func() bool { return conc.Table().Len() == 0 && len(conc.resters) == 0 })
+	})
+}
+
 // TestKeptLegDied: a leg that the concentrator has closed meanwhile costs a
 // stream nothing but a new leg.
 func TestKeptLegDied(t *testing.T) {
@@ -136,7 +174,8 @@ func TestKeptLegLeadsNowhere(t *testing.T) {
 	s := Stream{Destination: to(dest), Choice: Choice{Mode: "handover"}}
 	// A peer that takes no byte more: its buffer is full, and it does not read.
 	stuck := dialStuck(t)
-	up.idle.put(&Leg{Stream: stuck, below: stuck, Conn: stuck, key: keyOf(up.credentials(s.Mode), s.Choice)})
+	framed := relay.NewFramed(stuck)
+	up.idle.put(&Leg{Stream: framed, below: stuck, framed: framed, Conn: stuck, key: keyOf(up.credentials(s.Mode), s.Choice)})
 	leg, err := up.Open(within(t), s)
 	must(t, err)
 	defer leg.Close()

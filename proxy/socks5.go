@@ -428,10 +428,10 @@ func (c credentials) readGreeting(r io.Reader) (framed bool, err error) {
 	return framed, nil
 }
 
-// readReply reads the answer to a request; the address is BND.ADDR when the
-// concentrator sent one in numbers.
-func readReply(r io.Reader) (Reply, netip.AddrPort, error) {
-	ar := &answerReader{r: r, ours: shortestReplySize}
+// readReply reads the answer to a request, which has at least so many bytes; the
+// address is BND.ADDR when the concentrator sent one in numbers.
+func readReply(r io.Reader, least int) (Reply, netip.AddrPort, error) {
+	ar := &answerReader{r: r, ours: least}
 	rep, err := statute.ParseReply(ar)
 	if err != nil {
 		return 0, netip.AddrPort{}, ar.explain("reply", err)
@@ -443,12 +443,13 @@ func readReply(r io.Reader) (Reply, netip.AddrPort, error) {
 	return Reply(rep.Response), netip.AddrPortFrom(addr.Unmap(), uint16(rep.BndAddr.Port)), nil
 }
 
-// Sizes of answers in bytes: RFC 1928 §3 and §6 (an empty name as BND.ADDR),
-// RFC 1929 §2.
+// Sizes of answers in bytes: RFC 1928 §3 and §6 (an empty name as BND.ADDR, an IPv4
+// address), RFC 1929 §2. Whoever agreed on methodFramed answers with addresses.
 const (
 	methodReplySize   = 2
 	userPassReplySize = 2
 	shortestReplySize = 7
+	numericReplySize  = 10
 )
 
 // answerReader reads several small answers at once, but never beyond them: what
@@ -456,7 +457,7 @@ const (
 type answerReader struct {
 	r    io.Reader
 	ours int // bytes that certainly belong to the answers and are not read yet
-	buf  [shortestReplySize]byte
+	buf  [numericReplySize]byte
 	rest []byte // of buf, unread
 	err  error  // of the last read of r
 	// starved: err was met, and is why there is no answer.

@@ -346,7 +346,7 @@ func TestReadReply(t *testing.T) {
 				in = append(bytes.Clone(in), "data"...)
 			}
 			r := bytes.NewReader(in)
-			reply, bound, err := readReply(piece(r))
+			reply, bound, err := readReply(piece(r), shortestReplySize)
 			if reply != tt.reply || bound != tt.bound || !errors.Is(err, tt.err) || (err == nil) != (tt.err == nil) {
 				t.Errorf("%s, %s: got %v %v %v", tt.name, name, reply, bound, err)
 			}
@@ -362,7 +362,7 @@ func TestReadReply(t *testing.T) {
 func TestReplyTimeout(t *testing.T) {
 	for n := range 9 {
 		c := &scriptConn{in: bytes.NewReader([]byte{5, 0, 0, 1, 0, 0, 0, 0, 0}[:n]), err: os.ErrDeadlineExceeded}
-		_, _, err := readReply(c)
+		_, _, err := readReply(c, shortestReplySize)
 		if !errors.Is(err, os.ErrDeadlineExceeded) || replyFor(err) != ReplyTTLExpired {
 			t.Errorf("after %d bytes: %v, %v", n, err, replyFor(err))
 		}

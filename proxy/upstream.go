@@ -130,6 +130,7 @@ type Leg struct {
 
 // Close ends the leg, whatever has become of its stream.
 func (l *Leg) Close() {
+	_ = l.settle()
 	_ = l.Stream.Close()
 	l.observed.end()
 }
@@ -160,11 +161,16 @@ func (u *Upstream) Open(ctx context.Context, s Stream) (*Leg, error) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := leg.readAnswer(); err != nil {
+		least := shortestReplySize
+		if framed {
+			least = numericReplySize
+		}
+		if err := leg.readAnswer(least); err != nil {
 			return err
 		}
 		if framed {
 			leg.key, leg.framed = key, relay.NewFramed(leg.below)
+			leg.framed.HoldEnd = true
 			leg.Stream = leg.framed
 		}
 		return nil
@@ -233,9 +239,9 @@ func (u *Upstream) converse(ctx context.Context, stream *Stream, opening []byte,
 	return leg, nil
 }
 
-// readAnswer reads what the concentrator says to a request.
-func (l *Leg) readAnswer() error {
-	reply, bound, err := readReply(l.below)
+// readAnswer reads what the concentrator says to a request, in at least so many bytes.
+func (l *Leg) readAnswer(least int) error {
+	reply, bound, err := readReply(l.below, least)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,8 @@ import (
 // A sender puts the last mark once it has sent FramedLimit bytes: a long stream
 // gains nothing from keeping the connection, and is moved faster without frames.
 // When both directions have ended with 0x0000 the connection is free for another
-// stream, which the client begins.
+// stream, which the client begins. It may send the last 0x0000 together with that:
+// see Framed.HoldEnd.
 const (
 	frameHeader = 2
 	markEnd     = 0x0000
@@ -119,8 +120,11 @@ func (f *framer) frame(p []byte) {
 // end returns the mark of the end.
 func (f *framer) end() []byte {
 	f.state = framesDone
-	return []byte{0, 0} // markEnd
+	return endMark[:]
 }
+
+// endMark is markEnd as it is sent.
+var endMark [frameHeader]byte
 
 // Framed is a Stream on a connection that outlives it. Reading, writing and
 // CloseWrite are those of the stream; Close is the connection's. It is made for
@@ -128,8 +132,15 @@ func (f *framer) end() []byte {
 // ends within frames, and says so in Result.Kept.
 type Framed struct {
 	Stream
+	// HoldEnd has the mark of an end that comes after the peer's wait for what is
+	// written next, the next stream's request: sent alone it is a packet, and wakes
+	// the peer, for nothing but a close. Whoever sets it calls Settle when nothing
+	// follows soon.
+	HoldEnd bool
+
 	in     deframer
 	out    framer
+	owed   bool   // an end was marked, and the mark is held
 	behind []byte // read from the connection behind the end of the stream
 }
 
@@ -156,8 +167,28 @@ func (f *Framed) Early() bool {
 	return len(f.behind) > 0 || rec != nil && rec.ahead != nil
 }
 
+// Owes reports whether the end of the last stream is held.
+func (f *Framed) Owes() bool { return f.owed }
+
+// Settle sends the end that is held, if there is one.
+func (f *Framed) Settle() error {
+	if !f.owed {
+		return nil
+	}
+	f.owed = false
+	_, err := f.Stream.Write(endMark[:])
+	return err
+}
+
+// holds decides about an end that is about to be marked; ended says that the peer's
+// has been read.
+func (f *Framed) holds(ended bool) bool {
+	f.owed = f.HoldEnd && ended
+	return f.owed
+}
+
 // Between is the connection as it is between two streams: what is read there is
-// behind the end of the last one.
+// behind the end of the last one, and what is written follows an end that is held.
 func (f *Framed) Between() net.Conn { return between{f.Stream, f} }
 
 type between struct {
@@ -174,6 +205,15 @@ func (b between) Read(p []byte) (int, error) {
 		b.f.behind = nil
 	}
 	return n, nil
+}
+
+func (b between) Write(p []byte) (int, error) {
+	if !b.f.owed {
+		return b.Conn.Write(p)
+	}
+	b.f.owed = false
+	n, err := b.Conn.Write(append(endMark[:len(endMark):len(endMark)], p...))
+	return max(n-len(endMark), 0), err
 }
 
 // Read reads bytes of the stream; io.EOF is its end.
@@ -214,11 +254,15 @@ func (f *Framed) Write(p []byte) (written int, err error) {
 	return written, nil
 }
 
-// CloseWrite ends the stream's sending direction.
+// CloseWrite ends the stream's sending direction. The end may be held: see HoldEnd.
 func (f *Framed) CloseWrite() error {
 	if f.out.state == framesRest {
 		return f.Stream.CloseWrite()
 	}
-	_, err := f.Stream.Write(f.out.end())
+	mark := f.out.end()
+	if f.holds(f.in.state == framesDone) {
+		return nil
+	}
+	_, err := f.Stream.Write(mark)
 	return err
 }

@@ -75,11 +75,16 @@ func (d *direction) drainFramed() error {
 	return nil
 }
 
-// endFramed marks the end, unless the last chunk has.
+// endFramed marks the end, unless the last chunk has. The other direction's state is
+// read only when it has ended: it belongs to another goroutine before.
 func (d *direction) endFramed() error {
 	if d.framer.state == framesDone {
 		return nil
 	}
-	_, err := d.dst.stream.Write(d.framer.end())
+	mark, f := d.framer.end(), d.dst.framed
+	if d.s.isHalf() && f.holds(f.in.state == framesDone) {
+		return nil
+	}
+	_, err := d.dst.stream.Write(mark)
 	return err
 }
