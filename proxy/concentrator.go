@@ -102,31 +102,40 @@ func (s *Concentrator) handle(leg *mptcpsock.Conn, full bool, release func()) {
 		s.table.Totals.FellBack.Add(1)
 	}
 	p.observed = observe(s.cfg.Observer, leg, c.carried(p.id))
-	s.begin(p, c, dest)
+	go s.carry(p, c, dest)
 }
 
-// begin relays, in a goroutine of its own: see relay.Run.
-func (s *Concentrator) begin(p *peer, c *Connection, dest *net.TCPConn) {
+// carry relays the streams of a leg, one after the other. The first one has a
+// goroutine of its own, as relay.Run wants it; those that follow stay in it, though
+// their requests have grown its stack: another one for each would cost more.
+func (s *Concentrator) carry(p *peer, c *Connection, dest *net.TCPConn) {
+	for s.relay(p, c, dest) {
+		if !s.rest(p, c) {
+			s.table.wake(c)
+			_ = p.carrier().Close()
+			break
+		}
+		var err error
+		last := c
+		c, dest, err = s.again(p)
+		s.table.wake(last) // not before it is found under its next name
+		if err != nil {
+			s.drop(p, c, err)
+			return
+		}
+	}
+	p.end()
+}
+
+// relay relays one stream, and reports whether another one may follow.
+func (s *Concentrator) relay(p *peer, c *Connection, dest *net.TCPConn) (kept bool) {
 	s.table.add(c)
 	s.log.Debug("connection opened", "id", c.ID, "user", c.User, "destination", c.Destination, "mode", c.Mode, "peer", c.Peer)
-	go s.pump(p, c, dest)
-}
-
-func (s *Concentrator) pump(p *peer, c *Connection, dest *net.TCPConn) {
 	result := relay.Run(p.ctx, p.carrier(), dest, s.cfg.Relay, &c.Counters)
 	s.table.remove(c)
 	logClosed(s.log, c, result)
 	s.table.leave(c)
-	switch {
-	case !result.Kept:
-		p.end()
-	case s.rest(p, c):
-		go s.again(p, c)
-	default:
-		s.table.wake(c)
-		_ = p.carrier().Close()
-		p.end()
-	}
+	return result.Kept
 }
 
 // drop ends a leg that is not relayed.

@@ -107,8 +107,13 @@ func (f *Front) handle(app *net.TCPConn, full bool, release func()) {
 	c.stop = stop
 	f.table.add(c)
 	f.log.Debug("connection opened", "id", c.ID, "destination", c.Destination, "mode", c.Mode, "rule", c.Rule, "path", c.Path)
-	// A goroutine of its own: the handshake has grown this one's stack, and an
-	// idle connection should not hold it.
+	if leg.Reused {
+		f.pump(ctx, c, app, leg, release)
+		return
+	}
+	// A goroutine of its own: the handshake has grown this one's stack, and an idle
+	// connection should not hold it. One that follows another is likely to be as
+	// short, and a new goroutine would cost it more.
 	go f.pump(ctx, c, app, leg, release)
 }
 

@@ -86,20 +86,17 @@ func awaitInput(conn *net.TCPConn) bool {
 	return err == nil && n > 0
 }
 
-// again serves the next stream of a leg that has rested after last.
-func (s *Concentrator) again(p *peer, last *Connection) {
+// again takes the next stream of a leg that has rested.
+func (s *Concentrator) again(p *peer) (*Connection, *net.TCPConn, error) {
 	full, release := s.claim()
 	p.release()
 	p.release = release
 	c, dest, err := s.reopen(p, full)
-	s.table.wake(last) // not before it is found under its next name
-	if err != nil {
-		s.drop(p, c, err)
-		return
+	if err == nil {
+		s.table.Totals.Reused.Add(1)
+		p.observed.next(c.carried(p.id))
 	}
-	s.table.Totals.Reused.Add(1)
-	p.observed.next(c.carried(p.id))
-	s.begin(p, c, dest)
+	return c, dest, err
 }
 
 // reopen is open for a leg that is secure and whose user is known.
