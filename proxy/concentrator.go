@@ -92,7 +92,7 @@ func (s *Concentrator) Run(ctx context.Context) error {
 // handle serves one leg from its handshake to the start of the relay.
 func (s *Concentrator) handle(leg *mptcpsock.Conn, full bool, release func()) {
 	p := &peer{conn: leg, release: release}
-	p.ctx, p.stop = context.WithCancel(s.conns)
+	p.ctx, p.cancel = context.WithCancelCause(s.conns)
 	c, dest, err := s.open(p, full)
 	if err != nil {
 		s.drop(p, c, err)
@@ -184,7 +184,7 @@ func (s *Concentrator) serveRequest(p *peer, req *request, full bool) (*Connecti
 		Opened: time.Now(), User: req.User, Mode: req.Mode, Destination: req.to,
 		Peer: addrPort(p.conn.RemoteAddr()), Leg: p.conn, stop: p.stop,
 	}
-	dest, err := s.reach(p.ctx, c, req, full)
+	dest, err := s.reach(p, c, req, full)
 	if err != nil {
 		_ = req.answer(p.stream, replyFor(err), netip.AddrPort{})
 		_ = p.stream.CloseWrite()
@@ -229,7 +229,7 @@ func release(stream relay.Stream) error {
 
 // reach checks the limits and connects to the destination, for as long as the
 // client waits.
-func (s *Concentrator) reach(ctx context.Context, c *Connection, req *request, full bool) (*net.TCPConn, error) {
+func (s *Concentrator) reach(p *peer, c *Connection, req *request, full bool) (*net.TCPConn, error) {
 	if full {
 		return nil, errFull(cap(s.limit))
 	}
@@ -238,20 +238,24 @@ func (s *Concentrator) reach(ctx context.Context, c *Connection, req *request, f
 		s.table.Totals.Refused.Add(1)
 		return nil, &replyError{ReplyNotAllowed, fmt.Errorf("user %q has reached the limit of %d connections", c.User, limit)}
 	}
-	dialCtx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	unwatch := watchPeer(c.Leg.TCPConn, len(req.early) > 0, func() { cancel(errPeerGone) })
-	dest, err := s.dests.dial(dialCtx, c.Destination)
+	unwatch := watchPeer(c.Leg.TCPConn, len(req.early) > 0, func() { p.cancel(errPeerGone) })
+	dest, err := s.dests.dial(p.ctx, c.Destination)
 	unwatch()
 	_ = c.Leg.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
-	if err != nil {
-		s.table.leave(c)
-		if cause := context.Cause(dialCtx); errors.Is(cause, errPeerGone) {
-			return nil, cause
-		}
+	gone := errors.Is(context.Cause(p.ctx), errPeerGone)
+	switch {
+	case gone && err == nil:
+		_ = dest.Close()
+		err = errPeerGone
+	case gone:
+		err = errPeerGone
+	case err == nil:
+		return dest, nil
+	default:
 		s.table.Totals.Failed.Add(1)
 	}
-	return dest, err
+	s.table.leave(c)
+	return nil, err
 }
 
 func (s *Concentrator) userLimit(user string) int {

@@ -95,16 +95,16 @@ func listenError(addr netip.AddrPort, err error) error {
 
 // handle serves one application from its handshake to the start of the relay.
 func (f *Front) handle(app *net.TCPConn, full bool, release func()) {
-	ctx, stop := context.WithCancel(f.conns)
-	c, leg, err := f.open(ctx, app, full)
+	ctx, cancel := context.WithCancelCause(f.conns)
+	c, leg, err := f.open(ctx, cancel, app, full)
 	if err != nil {
-		stop()
+		cancel(nil)
 		_ = app.Close()
 		release()
 		f.report(app, c, err)
 		return
 	}
-	c.stop = stop
+	c.stop = func() { cancel(nil) }
 	f.table.add(c)
 	f.log.Debug("connection opened", "id", c.ID, "destination", c.Destination, "mode", c.Mode, "rule", c.Rule, "path", c.Path)
 	if leg.Reused {
@@ -126,9 +126,10 @@ func (f *Front) pump(ctx context.Context, c *Connection, app *net.TCPConn, leg *
 	logClosed(f.log, c, result)
 }
 
-// open shakes hands with the application and opens its leg. The returned
-// Connection is nil as long as the application has not said where it wants.
-func (f *Front) open(ctx context.Context, app *net.TCPConn, full bool) (*Connection, *Leg, error) {
+// open shakes hands with the application and opens its leg, and cancels ctx when the
+// application leaves meanwhile. The returned Connection is nil as long as the
+// application has not said where it wants.
+func (f *Front) open(ctx context.Context, cancel context.CancelCauseFunc, app *net.TCPConn, full bool) (*Connection, *Leg, error) {
 	_ = app.SetDeadline(time.Now().Add(f.cfg.HandshakeTimeout))
 	abort := context.AfterFunc(ctx, func() { _ = app.SetDeadline(time.Unix(1, 0)) })
 	defer abort()
@@ -148,13 +149,14 @@ func (f *Front) open(ctx context.Context, app *net.TCPConn, full bool) (*Connect
 		_ = req.answer(app, ReplyGeneralFailure, netip.AddrPort{})
 		return c, nil, errFull(cap(f.limit))
 	}
-	dialCtx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	unwatch := watchPeer(app, len(req.early) > 0, func() { cancel(errPeerGone) })
-	leg, err := f.cfg.Upstream.Open(dialCtx, Stream{req.to, req.User, choice})
+	leg, err := f.cfg.Upstream.Open(ctx, Stream{req.to, req.User, choice})
 	unwatch()
-	if cause := context.Cause(dialCtx); err != nil && errors.Is(cause, errPeerGone) {
-		return c, nil, cause
+	if errors.Is(context.Cause(ctx), errPeerGone) {
+		if err == nil {
+			leg.Close()
+		}
+		return c, nil, errPeerGone
 	}
 	if err != nil {
 		f.table.Totals.Failed.Add(1)

@@ -209,15 +209,15 @@ func (u *Upstream) finished(l *Leg, keep bool) {
 	l.Close()
 }
 
-// reopen asks for a stream on a leg that was kept. It returns nil, and no error,
-// if there is none that works.
-func (u *Upstream) reopen(ctx context.Context, key legKey, s Stream) (*Leg, error) {
+// reopen asks for a stream on a leg that was kept, until the deadline. It returns nil,
+// and no error, if there is none that works.
+func (u *Upstream) reopen(ctx context.Context, deadline time.Time, key legKey, s Stream) (*Leg, error) {
 	for l := u.idle.take(key); l != nil; l = u.idle.take(key) {
 		if !u.fit(l, s.Choice) || !quiet(l.Conn) {
 			l.Close()
 			continue
 		}
-		err := l.ask(ctx, s.Destination)
+		err := l.ask(ctx, earlier(ctx, deadline), s.Destination)
 		if err == nil {
 			u.health.ok()
 			l.Reused = true
@@ -246,10 +246,8 @@ func (u *Upstream) fit(l *Leg, c Choice) bool {
 	return len(cands) == 0 || slices.ContainsFunc(cands, func(a Candidate) bool { return a.Path == l.Path && !a.Troubled })
 }
 
-// ask sends a request on a kept leg and reads the answer. Its deadline is that of
-// ctx, which has one.
-func (l *Leg) ask(ctx context.Context, to Destination) error {
-	deadline, _ := ctx.Deadline()
+// ask sends a request on a kept leg and reads the answer, until the deadline.
+func (l *Leg) ask(ctx context.Context, deadline time.Time, to Destination) error {
 	_ = l.Conn.SetDeadline(deadline)
 	wake := func() { _ = l.Conn.SetDeadline(time.Unix(1, 0)) }
 	stop := context.AfterFunc(ctx, wake)

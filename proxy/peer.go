@@ -24,10 +24,13 @@ type peer struct {
 	framed   *relay.Framed // on stream; nil: it carries one stream
 	id       Identity
 	ctx      context.Context // ends with the leg
-	stop     context.CancelFunc
+	cancel   context.CancelCauseFunc
 	observed *observed
 	release  func() // gives the place among the connections back
 }
+
+// stop ends the leg and what it carries.
+func (p *peer) stop() { p.cancel(nil) }
 
 // end forgets the leg, which is closed.
 func (p *peer) end() {

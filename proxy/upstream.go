@@ -141,13 +141,14 @@ func (l *Leg) Close() {
 // ErrNotMultipath.
 func (u *Upstream) Open(ctx context.Context, s Stream) (*Leg, error) {
 	cred := u.credentials(s.Mode)
-	ctx, cancel := context.WithTimeout(ctx, u.cfg.AnswerTimeout)
-	defer cancel()
 	key := keyOf(cred, s.Choice)
-	if leg, err := u.reopen(ctx, key, s); leg != nil || err != nil {
+	deadline := time.Now().Add(u.cfg.AnswerTimeout)
+	if leg, err := u.reopen(ctx, deadline, key, s); leg != nil || err != nil {
 		u.note(ctx, err)
 		return leg, err
 	}
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
 	leg, err := u.converse(ctx, &s, cred.flight(s.Destination), func(leg *Leg) error {
 		framed, err := cred.readGreeting(leg.below)
 		if err != nil {
@@ -155,9 +156,7 @@ func (u *Upstream) Open(ctx context.Context, s Stream) (*Leg, error) {
 		}
 		u.health.ok()
 		// From here on it is the destination that takes its time.
-		if deadline, ok := ctx.Deadline(); ok {
-			_ = leg.Conn.SetDeadline(deadline)
-		}
+		_ = leg.Conn.SetDeadline(earlier(ctx, deadline))
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -269,11 +268,7 @@ func (u *Upstream) exchange(ctx context.Context, leg *Leg, opening []byte, read 
 	if err := u.checkMultipath(leg); err != nil {
 		return err
 	}
-	deadline := time.Now().Add(u.cfg.ConnectTimeout)
-	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
-		deadline = d
-	}
-	_ = leg.Conn.SetDeadline(deadline)
+	_ = leg.Conn.SetDeadline(earlier(ctx, time.Now().Add(u.cfg.ConnectTimeout)))
 	stop := context.AfterFunc(ctx, func() { _ = leg.Conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if u.cfg.TLS != nil {
@@ -300,6 +295,14 @@ func (u *Upstream) exchange(ctx context.Context, leg *Leg, opening []byte, read 
 		return context.Cause(ctx)
 	}
 	return leg.Conn.SetDeadline(time.Time{})
+}
+
+// earlier returns ctx's deadline or d, whichever comes first.
+func earlier(ctx context.Context, d time.Time) time.Time {
+	if of, ok := ctx.Deadline(); ok && of.Before(d) {
+		return of
+	}
+	return d
 }
 
 // checkMultipath makes a fall-back to plain TCP visible, and an error where
