@@ -36,7 +36,8 @@ var keepAlive = net.KeepAliveConfig{
 // limit, and the goroutines that a stop waits for.
 type service struct {
 	log     *slog.Logger
-	noise   *noise
+	noise   *noise // about what went wrong
+	ends    *noise // about connections that went well
 	table   *Table
 	limit   chan struct{} // one element a connection, from accept to end
 	refusal chan struct{}
@@ -59,7 +60,10 @@ func newService(log *slog.Logger, limit int, drain time.Duration) *service {
 	conns, abort := context.WithCancel(context.Background())
 	resting, endRest := context.WithCancel(conns)
 	return &service{
-		log: log, noise: newNoise(log), table: NewTable(), drain: drain,
+		log:   log,
+		noise: newNoise(log, noisePerSecond, noiseBurst),
+		ends:  newNoise(log, endsPerSecond, endsBurst),
+		table: NewTable(), drain: drain,
 		limit:   make(chan struct{}, limit),
 		refusal: make(chan struct{}, refusalSlots),
 		ready:   make(chan struct{}),

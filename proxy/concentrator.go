@@ -133,7 +133,7 @@ func (s *Concentrator) relay(p *peer, c *Connection, dest *net.TCPConn) (kept bo
 	s.log.Debug("connection opened", "id", c.ID, "user", c.User, "destination", c.Destination, "mode", c.Mode, "peer", c.Peer)
 	result := relay.Run(p.ctx, p.carrier(), dest, s.cfg.Relay, &c.Counters)
 	s.table.remove(c)
-	logClosed(s.log, c, result)
+	s.logClosed(c, result)
 	s.table.leave(c)
 	return result.Kept
 }

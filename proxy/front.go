@@ -123,7 +123,7 @@ func (f *Front) pump(ctx context.Context, c *Connection, app *net.TCPConn, leg *
 	result := relay.Run(ctx, app, leg.Stream, f.cfg.Relay, &c.Counters)
 	f.cfg.Upstream.finished(leg, result.Kept)
 	f.table.remove(c)
-	logClosed(f.log, c, result)
+	f.logClosed(c, result)
 }
 
 // open shakes hands with the application and opens its leg, and cancels ctx when the
@@ -207,9 +207,17 @@ func (f *Front) report(app *net.TCPConn, c *Connection, err error) {
 	}
 }
 
-// logClosed says in one line what became of a connection. It is said of each, so
+// logClosed says in one line what became of a connection. It is said of many, so
 // nothing is left to fmt.
-func logClosed(log *slog.Logger, c *Connection, r relay.Result) {
+func (s *service) logClosed(c *Connection, r relay.Result) {
+	lines := s.ends
+	if r.Err != nil {
+		lines = s.noise
+	}
+	leftOut, ok := lines.allow(slog.LevelInfo)
+	if !ok {
+		return
+	}
 	attrs := make([]slog.Attr, 0, 12)
 	attrs = append(
 		attrs,
@@ -226,7 +234,10 @@ func logClosed(log *slog.Logger, c *Connection, r relay.Result) {
 	if r.Err != nil {
 		attrs = append(attrs, slog.Any("error", r.Err))
 	}
-	log.LogAttrs(context.Background(), slog.LevelInfo, "connection closed", attrs...)
+	if leftOut > 0 {
+		attrs = append(attrs, slog.Uint64(leftOutKey, leftOut))
+	}
+	s.log.LogAttrs(context.Background(), slog.LevelInfo, "connection closed", attrs...)
 }
 
 func errFull(limit int) error {
