@@ -78,9 +78,7 @@ func (d *direction) pump() {
 		}
 		d.release()
 		if err == io.EOF {
-			if d.end() {
-				d.watch()
-			}
+			d.end()
 			return
 		}
 		if err != nil {
@@ -261,8 +259,8 @@ func (d *direction) drop() {
 	d.release()
 }
 
-// end passes the end of data on. It says whether the other direction goes on.
-func (d *direction) end() (half bool) {
+// end passes the end of data on.
+func (d *direction) end() {
 	var err error
 	switch {
 	case d.framer != nil:
@@ -276,9 +274,9 @@ func (d *direction) end() (half bool) {
 	}
 	if err != nil {
 		d.fail("close write", d.dst, err)
-		return false
+		return
 	}
-	return d.s.directionEnded()
+	d.s.directionEnded(d)
 }
 
 // fail reports what went wrong on e.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 )
 
 // A framed connection carries one stream after the other. Each direction of a
@@ -140,8 +141,9 @@ type Framed struct {
 
 	in     deframer
 	out    framer
-	owed   bool   // an end was marked, and the mark is held
-	behind []byte // read from the connection behind the end of the stream
+	ended  atomic.Bool // the peer's end was read; in belongs to whoever reads
+	owed   bool        // an end was marked, and the mark is held
+	behind []byte      // read from the connection behind the end of the stream
 }
 
 // NewFramed begins a stream on a connection, at both of whose ends there must be
@@ -154,6 +156,7 @@ func (f *Framed) Next() error {
 		return errNotOver
 	}
 	f.in, f.out = deframer{}, framer{}
+	f.ended.Store(false)
 	return nil
 }
 
@@ -180,11 +183,20 @@ func (f *Framed) Settle() error {
 	return err
 }
 
-// holds decides about an end that is about to be marked; ended says that the peer's
-// has been read.
-func (f *Framed) holds(ended bool) bool {
-	f.owed = f.HoldEnd && ended
+// holds decides about an end that is about to be marked.
+func (f *Framed) holds() bool {
+	f.owed = f.HoldEnd && f.ended.Load()
 	return f.owed
+}
+
+// strip takes the frames off what was read: see deframer.strip.
+func (f *Framed) strip(b []byte) (n int) {
+	n, behind := f.in.strip(b)
+	f.behind = bytes.Clone(behind)
+	if f.in.state == framesDone {
+		f.ended.Store(true)
+	}
+	return n
 }
 
 // Between is the connection as it is between two streams: what is read there is
@@ -220,8 +232,7 @@ func (b between) Write(p []byte) (int, error) {
 func (f *Framed) Read(p []byte) (int, error) {
 	for f.in.state != framesDone && len(p) > 0 {
 		n, err := f.Stream.Read(p)
-		n, behind := f.in.strip(p[:n])
-		f.behind = bytes.Clone(behind)
+		n = f.strip(p[:n])
 		if err == io.EOF {
 			err = f.in.atEnd()
 		}
@@ -260,7 +271,7 @@ func (f *Framed) CloseWrite() error {
 		return f.Stream.CloseWrite()
 	}
 	mark := f.out.end()
-	if f.holds(f.in.state == framesDone) {
+	if f.holds() {
 		return nil
 	}
 	_, err := f.Stream.Write(mark)

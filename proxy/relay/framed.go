@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bytes"
 	"io"
 
 	"golang.org/x/sys/unix"
@@ -11,8 +10,7 @@ import (
 // has met.
 func (d *direction) deframe(err error) error {
 	if d.buf != nil {
-		n, behind := d.deframer.strip(d.room()[:d.n])
-		d.n, d.src.framed.behind = n, bytes.Clone(behind)
+		d.n = d.src.framed.strip(d.room()[:d.n])
 	}
 	switch {
 	case d.deframer.state == framesDone:
@@ -75,14 +73,13 @@ func (d *direction) drainFramed() error {
 	return nil
 }
 
-// endFramed marks the end, unless the last chunk has. The other direction's state is
-// read only when it has ended: it belongs to another goroutine before.
+// endFramed marks the end, unless the last chunk has.
 func (d *direction) endFramed() error {
 	if d.framer.state == framesDone {
 		return nil
 	}
-	mark, f := d.framer.end(), d.dst.framed
-	if d.s.isHalf() && f.holds(f.in.state == framesDone) {
+	mark := d.framer.end()
+	if d.dst.framed.holds() {
 		return nil
 	}
 	_, err := d.dst.stream.Write(mark)

@@ -51,15 +51,17 @@ type session struct {
 	counters *Counters
 	start    int64 // stamp
 
-	revEnded sync.WaitGroup
+	others sync.WaitGroup // the goroutines beside the caller's
 
-	mu     sync.Mutex // guards what follows
-	ended  int        // directions that ended cleanly
-	halfAt int64      // stamp of the first end
-	reason Reason     // 0 while nothing has gone wrong
-	err    error
-	timer  *time.Timer
-	over   bool // both pumps are done, the timer is not needed any more
+	mu      sync.Mutex // guards what follows
+	ended   int        // directions that ended cleanly
+	first   *direction // that ended
+	halfAt  int64      // stamp of its end
+	watched bool       // a goroutine is in first.watch
+	reason  Reason     // 0 while nothing has gone wrong
+	err     error
+	timer   *time.Timer
+	over    bool // both pumps are done, the timer is not needed any more
 }
 
 func (s *session) run(ctx context.Context) Result {
@@ -71,10 +73,10 @@ func (s *session) run(ctx context.Context) Result {
 	}
 	s.armTimer()
 
-	s.revEnded.Add(1)
+	s.others.Add(1)
 	go s.pumpReverse()
 	s.fwd.pump()
-	s.revEnded.Wait()
+	s.others.Wait()
 
 	stop()
 	return s.finish()
@@ -82,7 +84,7 @@ func (s *session) run(ctx context.Context) Result {
 
 // pumpReverse is the second goroutine: b to a.
 func (s *session) pumpReverse() {
-	defer s.revEnded.Done()
+	defer s.others.Done()
 	s.rev.pump()
 }
 
@@ -127,21 +129,19 @@ func (s *session) setDeadlines(t time.Time) {
 	_ = s.b.stream.SetDeadline(t)
 }
 
-// directionEnded notes that one direction has delivered its end of data. It
-// says whether the other one goes on.
-func (s *session) directionEnded() (half bool) {
+// directionEnded notes that one direction has delivered its end of data.
+func (s *session) directionEnded(d *direction) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended++
 	if s.ended == 1 {
-		s.halfAt = stamp()
+		s.first, s.halfAt = d, stamp()
 		s.rearm(s.halfAt)
-		return s.reason == 0
+		return
 	}
-	// The first one may be in watch.
-	_ = s.a.stream.SetReadDeadline(past)
-	_ = s.b.stream.SetReadDeadline(past)
-	return false
+	if s.watched {
+		_ = s.first.src.stream.SetReadDeadline(past)
+	}
 }
 
 // isHalf reports whether one direction has ended.
@@ -162,11 +162,28 @@ func (s *session) armTimer() {
 // when the next one may be. There is no timer work for each byte moved.
 func (s *session) onTimer() {
 	s.mu.Lock()
-	r, limit := s.rearm(stamp())
+	now := stamp()
+	if s.toWatch() && now >= s.halfAt+int64(watchDelay) {
+		s.watched = true
+		s.others.Add(1)
+		go s.watchFirst()
+	}
+	r, limit := s.rearm(now)
 	s.mu.Unlock()
 	if r != 0 {
 		s.abort(r, fmt.Errorf("relay: %v after %v: %w", r, limit, os.ErrDeadlineExceeded))
 	}
+}
+
+// toWatch reports whether a direction goes on alone, and nobody watches the other
+// one's source. s.mu is held.
+func (s *session) toWatch() bool {
+	return s.ended == 1 && !s.watched && s.reason == 0 && s.first.src.raw != nil
+}
+
+func (s *session) watchFirst() {
+	defer s.others.Done()
+	s.first.watch()
 }
 
 // rearm sets the timer to the next time at which a limit may be reached, or
@@ -176,11 +193,13 @@ func (s *session) rearm(now int64) (Reason, time.Duration) {
 		return 0, 0
 	}
 	next, r, limit := s.nextLimit()
-	if r == 0 {
-		return 0, 0
-	}
-	if now >= next {
+	switch {
+	case r != 0 && now >= next:
 		return r, limit
+	case s.toWatch() && (r == 0 || s.halfAt+int64(watchDelay) < next):
+		next = s.halfAt + int64(watchDelay)
+	case r == 0:
+		return 0, 0
 	}
 	d := time.Duration(next - now)
 	if s.timer == nil {
