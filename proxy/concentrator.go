@@ -130,7 +130,9 @@ func (s *Concentrator) carry(p *peer, c *Connection, dest *net.TCPConn) {
 // relay relays one stream, and reports whether another one may follow.
 func (s *Concentrator) relay(p *peer, c *Connection, dest *net.TCPConn) (kept bool) {
 	s.table.add(c)
-	s.log.Debug("connection opened", "id", c.ID, "user", c.User, "destination", c.Destination, "mode", c.Mode, "peer", c.Peer)
+	if s.log.Enabled(p.ctx, slog.LevelDebug) {
+		s.log.Debug("connection opened", "id", c.ID, "user", c.User, "destination", c.Destination, "mode", c.Mode, "peer", c.Peer)
+	}
 	result := relay.Run(p.ctx, p.carrier(), dest, s.cfg.Relay, &c.Counters)
 	s.table.remove(c)
 	s.logClosed(c, result)
@@ -274,13 +276,12 @@ func (s *Concentrator) answer(p *peer, req *request, dest *net.TCPConn) error {
 		if _, err := dest.Write(req.early); err != nil {
 			return fmt.Errorf("forwarding early data: %w", err)
 		}
-		_ = dest.SetWriteDeadline(time.Time{})
 	}
 	err := req.answer(p.stream, ReplySucceeded, addrPort(dest.LocalAddr()))
 	if err := errors.Join(err, release(p.stream)); err != nil {
 		return fmt.Errorf("answering the client: %w", err)
 	}
-	return p.conn.SetDeadline(time.Time{})
+	return nil // the relay lifts the deadlines
 }
 
 // report logs why a leg was not relayed, at the level that it deserves.

@@ -106,7 +106,9 @@ func (f *Front) handle(app *net.TCPConn, full bool, release func()) {
 	}
 	c.stop = func() { cancel(nil) }
 	f.table.add(c)
-	f.log.Debug("connection opened", "id", c.ID, "destination", c.Destination, "mode", c.Mode, "rule", c.Rule, "path", c.Path)
+	if f.log.Enabled(ctx, slog.LevelDebug) {
+		f.log.Debug("connection opened", "id", c.ID, "destination", c.Destination, "mode", c.Mode, "rule", c.Rule, "path", c.Path)
+	}
 	if leg.Reused {
 		f.pump(ctx, c, app, leg, release)
 		return
@@ -186,9 +188,8 @@ func (f *Front) begin(app *net.TCPConn, req *request, leg *Leg) error {
 		if _, err := leg.Stream.Write(req.early); err != nil {
 			return fmt.Errorf("forwarding early data: %w", err)
 		}
-		_ = leg.Conn.SetWriteDeadline(time.Time{})
 	}
-	return app.SetDeadline(time.Time{})
+	return nil // the relay lifts the deadlines
 }
 
 // report logs why a connection was not relayed, at the level that it deserves.

@@ -46,9 +46,19 @@ type end struct {
 }
 
 func (e *end) init(s Stream) {
-	if f, ok := s.(*Framed); ok {
-		e.framed, s = f, f.Stream
+	f, ok := s.(*Framed)
+	if !ok {
+		e.initStream(s)
+		return
 	}
+	if f.below.stream == nil { // the same for all streams that the connection carries
+		f.below.initStream(f.Stream)
+	}
+	*e = f.below
+	e.framed = f
+}
+
+func (e *end) initStream(s Stream) {
 	e.stream = s
 	tc, ok := s.(*tls.Conn)
 	if !ok {

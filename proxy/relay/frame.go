@@ -144,6 +144,7 @@ type Framed struct {
 	ended  atomic.Bool // the peer's end was read; in belongs to whoever reads
 	owed   bool        // an end was marked, and the mark is held
 	behind []byte      // read from the connection behind the end of the stream
+	below  end         // Stream, once Run has looked at it
 }
 
 // NewFramed begins a stream on a connection, at both of whose ends there must be
