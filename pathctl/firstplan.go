@@ -26,7 +26,6 @@ const firstPlanKept = 2 * lookBusy
 // planFirst returns the first plan for a connection.
 func (e *engine) planFirst(c *connection, now time.Time) verdict {
 	path, plain := c.plain()
-	plain = plain && len(e.lessons) == 0
 	p := e.first
 	if p != nil && plain && now.Sub(p.look.When) < firstPlanKept && path == p.path && c.remote0.Addr() == p.remote &&
 		slices.Equal(c.reg.Paths, p.prefer) && c.reg.Mode == p.mode {

@@ -35,6 +35,7 @@ func (e *engine) learn(conn policy.Conn, before, memory policy.Memory, now time.
 		}
 		if len(e.lessons) < lessonsMost {
 			e.lessons[n.Path] = lesson{n, now.Add(n.Until - conn.Age)}
+			e.first = nil
 		}
 	}
 }
