@@ -51,14 +51,14 @@ const (
 // lossCount measures what share of its segments a subflow has to send again.
 type lossCount struct {
 	at    time.Time // begin of the window
-	info  uapi.TCPInfo
+	from  segmentCount
 	rate  float64 // 0 to 1, of the last window
 	known bool    // enough was sent in it
 
 	floor       [stretches]float64 // of the last stretches, in no order
 	stretches   int                // how many of them there are
 	stretchAt   time.Time
-	stretchInfo uapi.TCPInfo
+	stretchFrom segmentCount
 	mended      time.Time // when what an overflow has cost is sent again, at the latest
 
 	flowAt   time.Time // when data began to flow
@@ -101,12 +101,12 @@ func (l *lossCount) add(t uapi.TCPInfo, best float64, now time.Time) {
 
 func (l *lossCount) restart(t uapi.TCPInfo, now time.Time) {
 	l.known, l.rate = false, 0
-	l.at, l.info = now, t
+	l.at, l.from = now, countOf(t)
 }
 
 // restartStretches forgets the stretches so far.
 func (l *lossCount) restartStretches(t uapi.TCPInfo, now time.Time) {
-	l.stretches, l.stretchAt, l.stretchInfo = 0, now, t
+	l.stretches, l.stretchAt, l.stretchFrom = 0, now, countOf(t)
 }
 
 // follow finds out whether the subflow still looks for its rate.
@@ -128,9 +128,9 @@ func (l *lossCount) closeStretch(t uapi.TCPInfo, best float64, now time.Time) {
 		return
 	}
 	if l.stretchAt.IsZero() {
-		l.stretchAt, l.stretchInfo = l.at, l.info
+		l.stretchAt, l.stretchFrom = l.at, l.from
 	}
-	rate, segments := lossOf(l.stretchInfo, t)
+	rate, segments := lossOf(l.stretchFrom, countOf(t))
 	age := now.Sub(l.stretchAt)
 	switch {
 	case age < stretch, segments < stretchSample && age < stretchLongest:
@@ -143,12 +143,12 @@ func (l *lossCount) closeStretch(t uapi.TCPInfo, best float64, now time.Time) {
 		l.floor[l.stretches%stretches] = rate
 		l.stretches++
 	}
-	l.stretchAt, l.stretchInfo = now, t
+	l.stretchAt, l.stretchFrom = now, countOf(t)
 }
 
 // overflows reports whether the stretch that ends was one of a full queue.
 func (l *lossCount) overflows(t uapi.TCPInfo, best float64, age time.Duration) bool {
-	through := float64(t.Delivered-l.stretchInfo.Delivered) / age.Seconds() // modulo 2³²
+	through := float64(t.Delivered-l.stretchFrom.delivered) / age.Seconds() // modulo 2³²
 	return best > 0 && through >= overflowShare*best && 2*t.RTT >= 3*t.MinRTT
 }
 
@@ -175,14 +175,24 @@ func (l *lossCount) least() (rate float64, known bool) {
 
 // since returns the loss in the window that is open, and how many segments were
 // sent in it.
-func (l *lossCount) since(t uapi.TCPInfo) (rate float64, segments int) { return lossOf(l.info, t) }
+func (l *lossCount) since(t uapi.TCPInfo) (rate float64, segments int) {
+	return lossOf(l.from, countOf(t))
+}
+
+// segmentCount is what of a reading tells of loss, all modulo 2³². A connection with
+// thousands beside it keeps no more than it needs.
+type segmentCount struct{ sent, again, needless, delivered uint32 }
+
+func countOf(t uapi.TCPInfo) segmentCount {
+	return segmentCount{t.DataSegsOut, t.TotalRetrans, t.DsackDups, t.Delivered}
+}
 
 // lossOf returns the loss between two readings, and how many segments were sent.
 // What the peer reports as sent needlessly (DSACK, RFC 2883) was not lost:
 // reordering looks like loss at first.
-func lossOf(from, to uapi.TCPInfo) (rate float64, segments int) {
-	sent := to.DataSegsOut - from.DataSegsOut // modulo 2³²
-	again := int64(to.TotalRetrans-from.TotalRetrans) - int64(to.DsackDups-from.DsackDups)
+func lossOf(from, to segmentCount) (rate float64, segments int) {
+	sent := to.sent - from.sent
+	again := int64(to.again-from.again) - int64(to.needless-from.needless)
 	if sent == 0 || again <= 0 {
 		return 0, int(sent)
 	}

@@ -24,13 +24,18 @@ type observation struct {
 	nflights   int
 
 	windowAt   time.Time // begin of the window
-	windowInfo uapi.TCPInfo
+	windowFrom byteCount
 	loss       lossCount
 	pace       pace
 	delivery   uint64
 	arrival    uint64
 	busy       bool
 }
+
+// byteCount is what of a reading tells of rates.
+type byteCount struct{ sent, acked, received uint64 }
+
+func bytesOf(t uapi.TCPInfo) byteCount { return byteCount{t.BytesSent, t.BytesAcked, t.BytesReceived} }
 
 // flight is how many segments were on their way at a reading: neither acknowledged
 // nor given up. A few are kept: readings are close together only where something is
@@ -97,20 +102,20 @@ func (o *observation) begin(t uapi.TCPInfo, now time.Time) {
 	}
 	*o = observation{
 		known: true, fresh: true, last: t, at: now, inFlightAt: now, timeouts: timeouts,
-		windowAt: now, windowInfo: t, loss: lossCount{at: now, info: t},
+		windowAt: now, windowFrom: bytesOf(t), loss: lossCount{at: now, from: countOf(t)},
 	}
 	o.fly(t, now)
 }
 
 func (o *observation) closeWindow(t uapi.TCPInfo, now time.Time) {
-	sent := t.BytesSent - o.windowInfo.BytesSent
+	sent := t.BytesSent - o.windowFrom.sent
 	dt := now.Sub(o.windowAt).Seconds()
-	o.delivery = uint64(float64(t.BytesAcked-o.windowInfo.BytesAcked) / dt)
-	if in := t.BytesReceived - o.windowInfo.BytesReceived; in > 0 {
+	o.delivery = uint64(float64(t.BytesAcked-o.windowFrom.acked) / dt)
+	if in := t.BytesReceived - o.windowFrom.received; in > 0 {
 		o.arrival = uint64(float64(in) / dt)
 	}
-	o.busy = sent > 0 || t.BytesReceived > o.windowInfo.BytesReceived
-	o.windowAt, o.windowInfo = now, t
+	o.busy = sent > 0 || t.BytesReceived > o.windowFrom.received
+	o.windowAt, o.windowFrom = now, bytesOf(t)
 }
 
 // timeout notes an event of the retransmission timer, which comes before the
