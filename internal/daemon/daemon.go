@@ -65,6 +65,10 @@ func run(ctx context.Context, cfg Config, signals <-chan os.Signal, tasks []Task
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return inOrder(ctx, cfg.Log, g, tasks) })
+	g.Go(func() error {
+		tendHeap(ctx)
+		return nil
+	})
 	err := g.Wait()
 	close(done)
 	<-watching
