@@ -244,20 +244,19 @@ func (s *Concentrator) reach(p *peer, c *Connection, req *request, full bool) (*
 	dest, err := s.dests.dial(p.ctx, c.Destination)
 	unwatch()
 	_ = c.Leg.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
-	gone := errors.Is(context.Cause(p.ctx), errPeerGone)
-	switch {
-	case gone && err == nil:
-		_ = dest.Close()
+	if errors.Is(context.Cause(p.ctx), errPeerGone) {
+		if err == nil {
+			_ = dest.Close()
+		}
 		err = errPeerGone
-	case gone:
-		err = errPeerGone
-	case err == nil:
-		return dest, nil
-	default:
+	} else if err != nil {
 		s.table.Totals.Failed.Add(1)
 	}
-	s.table.leave(c)
-	return nil, err
+	if err != nil {
+		s.table.leave(c)
+		return nil, err
+	}
+	return dest, nil
 }
 
 func (s *Concentrator) userLimit(user string) int {

@@ -26,7 +26,7 @@ func tendHeap(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(heapDefault))
+	defer debug.SetGCPercent(heapDefault)
 	tick := time.NewTicker(heapEvery)
 	defer tick.Stop()
 	percent := heapDefault

@@ -78,10 +78,5 @@ func (d *direction) endFramed() error {
 	if d.framer.state == framesDone {
 		return nil
 	}
-	mark := d.framer.end()
-	if d.dst.framed.holds() {
-		return nil
-	}
-	_, err := d.dst.stream.Write(mark)
-	return err
+	return d.dst.framed.CloseWrite()
 }

@@ -13,7 +13,8 @@ import (
 // may read, write, close them or set their deadlines; they are closed when it
 // returns, but for a [Framed] one that another stream can follow. c may be nil.
 //
-// Run uses the caller's goroutine and one other. A goroutine that has done a
+// Run uses the caller's goroutine and one other, and a third where one direction goes
+// on alone for longer than a moment. A goroutine that has done a
 // TLS handshake or parsed a request has grown its stack, which the runtime
 // gives back only at garbage collections: call Run from a fresh goroutine, or
 // do the handshake in one, where thousands of connections wait.
