@@ -30,6 +30,7 @@ type runCmd struct {
 }
 
 func (c runCmd) Run() error {
+	daemon.WidenTimerSlack()
 	conf, err := c.merged()
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ type runCmd struct {
 }
 
 func (c runCmd) Run() error {
+	daemon.WidenTimerSlack()
 	conf, err := config.LoadServer(c.Config)
 	if err != nil {
 		return err
