@@ -71,6 +71,12 @@ func (s *Concentrator) String() string { return "concentrator" }
 // Run listens, serves until ctx is done, then drains. It returns an error if
 // a listener cannot be bound.
 func (s *Concentrator) Run(ctx context.Context) error {
+	lot, err := relay.NewLot()
+	if err != nil {
+		return err
+	}
+	defer lot.Close()
+	s.cfg.Relay.Lot = lot
 	var closers []io.Closer
 	var loops []func(context.Context) error
 	for _, addr := range s.cfg.Listen {
@@ -107,37 +113,52 @@ func (s *Concentrator) handle(leg *mptcpsock.Conn, full bool, release func()) {
 
 // carry relays the streams of a leg, one after the other. The first one has a
 // goroutine of its own, as relay.Run wants it; those that follow stay in it, though
-// their requests have grown its stack: another one for each would cost more.
+// their requests have grown its stack: another one for each would cost more. It returns
+// when the leg has ended, or when nothing moves: carryOn goes on then.
 func (s *Concentrator) carry(p *peer, c *Connection, dest *net.TCPConn) {
-	for s.relay(p, c, dest) {
-		if !s.rest(p, c) {
-			s.table.wake(c)
-			_ = p.carrier().Close()
-			break
+	for dest != nil {
+		s.table.add(c)
+		if s.log.Enabled(p.ctx, slog.LevelDebug) {
+			s.log.Debug("connection opened", "id", c.ID, "user", c.User, "destination", c.Destination, "mode", c.Mode, "peer", c.Peer)
 		}
-		var err error
-		last := c
-		c, dest, err = s.again(p)
-		s.table.wake(last) // not before it is found under its next name
-		if err != nil {
-			s.drop(p, c, err)
+		result, over := relay.Run(p.ctx, p.carrier(), dest, s.cfg.Relay, &c.Counters, func(r relay.Result) { s.carryOn(p, c, r) })
+		if !over {
 			return
 		}
+		c, dest = s.next(p, c, result)
 	}
-	p.end()
 }
 
-// relay relays one stream, and reports whether another one may follow.
-func (s *Concentrator) relay(p *peer, c *Connection, dest *net.TCPConn) (kept bool) {
-	s.table.add(c)
-	if s.log.Enabled(p.ctx, slog.LevelDebug) {
-		s.log.Debug("connection opened", "id", c.ID, "user", c.User, "destination", c.Destination, "mode", c.Mode, "peer", c.Peer)
+// carryOn goes on with a leg one of whose streams has ended in another goroutine than
+// carry's.
+func (s *Concentrator) carryOn(p *peer, c *Connection, r relay.Result) {
+	c, dest := s.next(p, c, r)
+	s.carry(p, c, dest)
+}
+
+// next notes the end of a stream, and waits for the one that follows on its leg. There
+// is no dest when the leg has ended.
+func (s *Concentrator) next(p *peer, last *Connection, r relay.Result) (c *Connection, dest *net.TCPConn) {
+	s.table.remove(last)
+	s.logClosed(last, r)
+	s.table.leave(last)
+	if !r.Kept {
+		p.end()
+		return nil, nil
 	}
-	result := relay.Run(p.ctx, p.carrier(), dest, s.cfg.Relay, &c.Counters)
-	s.table.remove(c)
-	s.logClosed(c, result)
-	s.table.leave(c)
-	return result.Kept
+	if !s.rest(p, last) {
+		s.table.wake(last)
+		_ = p.carrier().Close()
+		p.end()
+		return nil, nil
+	}
+	c, dest, err := s.again(p)
+	s.table.wake(last) // not before it is found under its next name
+	if err != nil {
+		s.drop(p, c, err)
+		return nil, nil
+	}
+	return c, dest
 }
 
 // drop ends a leg that is not relayed.

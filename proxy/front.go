@@ -50,6 +50,12 @@ func (f *Front) String() string { return "SOCKS5 front" }
 // Run listens, serves until ctx is done, then drains. It returns an error if
 // a listener cannot be bound.
 func (f *Front) Run(ctx context.Context) error {
+	lot, err := relay.NewLot()
+	if err != nil {
+		return err
+	}
+	defer lot.Close()
+	f.cfg.Relay.Lot = lot
 	var closers []io.Closer
 	var loops []func(context.Context) error
 	for _, addr := range f.cfg.Listen {
@@ -120,12 +126,16 @@ func (f *Front) handle(app *net.TCPConn, full bool, release func()) {
 }
 
 func (f *Front) pump(ctx context.Context, c *Connection, app *net.TCPConn, leg *Leg, release func()) {
-	defer release()
-	defer c.stop()
-	result := relay.Run(ctx, app, leg.Stream, f.cfg.Relay, &c.Counters)
-	f.cfg.Upstream.finished(leg, result.Kept)
-	f.table.remove(c)
-	f.logClosed(c, result)
+	end := func(result relay.Result) {
+		f.cfg.Upstream.finished(leg, result.Kept)
+		f.table.remove(c)
+		f.logClosed(c, result)
+		c.stop()
+		release()
+	}
+	if result, over := relay.Run(ctx, app, leg.Stream, f.cfg.Relay, &c.Counters, end); over {
+		end(result)
+	}
 }
 
 // open shakes hands with the application and opens its leg, and cancels ctx when the

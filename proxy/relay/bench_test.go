@@ -76,7 +76,7 @@ func benchmarkRelay(b *testing.B, src, dst link, set func(*direction)) {
 		set(&s.fwd)
 		b.StartTimer()
 		before := cpuTime(b)
-		res := s.run(context.Background())
+		res, _ := s.run(context.Background())
 		cpu += cpuTime(b) - before
 		if res.Reason != BothEnded || res.AToB != benchBytes {
 			b.Fatalf("%d bytes, %v, %v", res.AToB, res.Reason, res.Err)
@@ -199,8 +199,8 @@ func BenchmarkChain(b *testing.B) {
 				b.StartTimer()
 				before := cpuTime(b)
 				first := make(chan Result, 1)
-				go func() { first <- Run(context.Background(), app, out, Config{}, nil) }()
-				second := Run(context.Background(), in, dest, Config{}, nil)
+				go func() { first <- runToEnd(context.Background(), app, out, Config{}, nil) }()
+				second := runToEnd(context.Background(), in, dest, Config{}, nil)
 				if res := <-first; res.AToB != benchBytes || second.AToB != benchBytes {
 					b.Fatal(res, second)
 				}

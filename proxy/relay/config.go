@@ -25,6 +25,9 @@ type Config struct {
 	HalfCloseTimeout time.Duration
 	// MaxLifetime counts from Run's begin, used or not.
 	MaxLifetime time.Duration
+	// Lot is where the connection waits without goroutines while nothing moves; nil:
+	// it keeps them.
+	Lot *Lot
 }
 
 // orDefault returns d with the default filled in and 0 for "no limit".

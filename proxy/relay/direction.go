@@ -1,7 +1,9 @@
 package relay
 
 import (
+	"errors"
 	"io"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +38,9 @@ type direction struct {
 	blocked int64 // stamp of the first wait for dst in this chunk, 0: none
 	last    bool  // nothing follows the chunk: it goes with the end of data
 
+	waiting atomic.Bool // for src
+	yielded bool        // the pump has returned in order to be parked; s.mu guards it
+
 	// The callbacks, bound once: a closure for each call would be garbage.
 	onReadable, onWritable func(fd uintptr) bool
 }
@@ -61,10 +66,18 @@ func (d *direction) choose() {
 }
 
 // pump moves chunks until the end of data or an error, which it reports to the
-// session.
+// session, or until the session is to be parked.
 func (d *direction) pump() {
 	for {
+		d.waiting.Store(true)
 		err := d.fill()
+		d.waiting.Store(false)
+		if d.s.parking.Load() || errors.Is(err, os.ErrDeadlineExceeded) {
+			var yield bool
+			if err, yield = d.s.interrupted(d, err); yield {
+				return
+			}
+		}
 		if d.deframer != nil {
 			err = d.deframe(err)
 		}

@@ -51,7 +51,7 @@ func carry(t *testing.T, leg, peer *Framed, text string) Result {
 	near, app := linkTCP.dial(t)
 	_ = app.SetDeadline(time.Now().Add(patience))
 	result := make(chan Result, 1)
-	go func() { result <- Run(context.Background(), near, leg, Config{}, nil) }()
+	go func() { result <- runToEnd(context.Background(), near, leg, Config{}, nil) }()
 	go func() { mustWrite(t, app, text); _ = app.CloseWrite() }()
 	got, err := io.ReadAll(peer)
 	if err != nil || string(got) != text {
@@ -106,7 +106,7 @@ func TestResetBehindData(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
 			result := make(chan Result, 1)
-			go func() { result <- Run(ctx, near, leg, Config{}, nil) }()
+			go func() { result <- runToEnd(ctx, near, leg, Config{}, nil) }()
 			if _, err := io.ReadAll(peer); err == nil {
 				cancel()
 				t.Error("the peer saw a complete stream")
@@ -176,7 +176,7 @@ func TestBytesBehindTheEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 			result := make(chan Result, 1)
-			go func() { result <- Run(context.Background(), app, leg, Config{}, nil) }()
+			go func() { result <- runToEnd(context.Background(), app, leg, Config{}, nil) }()
 			if _, err := io.ReadAll(peer); err != nil {
 				t.Fatal(err)
 			}
@@ -247,7 +247,7 @@ func answerAndEnd(t *testing.T, leg, peer *Framed) {
 	near, app := linkTCP.dial(t)
 	_ = app.SetDeadline(time.Now().Add(patience))
 	result := make(chan Result, 1)
-	go func() { result <- Run(context.Background(), near, leg, Config{}, nil) }()
+	go func() { result <- runToEnd(context.Background(), near, leg, Config{}, nil) }()
 	mustWrite(t, peer, "answer")
 	if err := peer.CloseWrite(); err != nil {
 		t.Fatal(err)

@@ -37,6 +37,15 @@ func TestMain(m *testing.M) {
 // patience bounds every wait in these tests.
 const patience = 20 * time.Second
 
+// runToEnd is Run, with whatever follows when it parks.
+func runToEnd(ctx context.Context, a, b Stream, cfg Config, c *Counters) Result {
+	end := make(chan Result, 1)
+	if res, over := Run(ctx, a, b, cfg, c, func(r Result) { end <- r }); over {
+		return res
+	}
+	return <-end
+}
+
 // link is how the two ends of a test connection are made.
 type link struct {
 	name  string
@@ -177,7 +186,20 @@ type running struct {
 	result   chan Result
 }
 
-// start runs a relay between two fresh connections.
+// hastyLot is one that connections are parked in after a millisecond: whatever a test
+// does meets one that is about to be parked, or is.
+func hastyLot(t testing.TB) *Lot {
+	lot, err := NewLot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lot.after = time.Millisecond
+	t.Cleanup(func() { lot.Close() })
+	return lot
+}
+
+// start runs a relay between two fresh connections, which is parked whenever nothing
+// moves, if cfg names no other lot.
 func start(t testing.TB, la, lb link, cfg Config) *running {
 	t.Helper()
 	a, farA := la.dial(t)
@@ -187,11 +209,19 @@ func start(t testing.TB, la, lb link, cfg Config) *running {
 	deadline := time.Now().Add(patience)
 	farA.SetDeadline(deadline)
 	farB.SetDeadline(deadline)
-	go func() { r.result <- Run(ctx, a, b, cfg, &r.counters) }()
+	if cfg.Lot == nil {
+		cfg.Lot = hastyLot(t)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.result <- runToEnd(ctx, a, b, cfg, &r.counters)
+	}()
 	t.Cleanup(func() {
 		cancel()
 		farA.Close()
 		farB.Close()
+		<-ended
 	})
 	return r
 }

@@ -90,7 +90,7 @@ func relayIdle(wg *sync.WaitGroup, lb link, a, leg *net.TCPConn) {
 		must(0, tc.Handshake())
 		s = tc
 	}
-	wg.Go(func() { Run(context.Background(), a, s, Config{}, nil) })
+	wg.Go(func() { runToEnd(context.Background(), a, s, Config{}, nil) })
 }
 
 func settled() (m runtime.MemStats) {

@@ -15,7 +15,7 @@ import (
 //
 //	tc := tls.Client(relay.NewRecordConn(conn), cfg)
 //	if err := tc.HandshakeContext(ctx); err != nil { … }
-//	relay.Run(ctx, app, tc, relay.Config{}, nil)
+//	relay.Run(ctx, app, tc, relay.Config{}, nil, end)
 //
 // crypto/tls reads twice for each record and writes once for each. RecordConn
 // reads ahead into a large pooled buffer, which it takes only when the socket

@@ -3,23 +3,31 @@ package relay
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Run copies both ways between a and b until both directions have ended, an
 // error, a timeout, or ctx's end. It owns both from the call on: nobody else
-// may read, write, close them or set their deadlines; they are closed when it
-// returns, but for a [Framed] one that another stream can follow. c may be nil.
+// may read, write, close them or set their deadlines; they are closed when the
+// connection is over, but for a [Framed] one that another stream can follow. c may be
+// nil.
 //
 // Run uses the caller's goroutine and one other, and a third where one direction goes
-// on alone for longer than a moment. A goroutine that has done a
-// TLS handshake or parsed a request has grown its stack, which the runtime
-// gives back only at garbage collections: call Run from a fresh goroutine, or
-// do the handshake in one, where thousands of connections wait.
-func Run(ctx context.Context, a, b Stream, cfg Config, c *Counters) Result {
-	return newSession(a, b, cfg, c).run(ctx)
+// on alone for longer than a moment. Where cfg names a [Lot], it returns with over unset
+// when nothing has moved for two seconds; the connection goes on in goroutines of its own
+// once something does, and resumed is called in one of them when it is over.
+//
+// A goroutine that has done a TLS handshake or parsed a request has grown its stack,
+// which the runtime gives back only at garbage collections: call Run from a fresh
+// goroutine, or do the handshake in one, where thousands of connections wait.
+func Run(ctx context.Context, a, b Stream, cfg Config, c *Counters, resumed func(Result)) (res Result, over bool) {
+	s := newSession(a, b, cfg, c)
+	s.resumed = resumed
+	return s.run(ctx)
 }
 
 // newSession sets fields one by one: a composite literal would be built on the
@@ -36,10 +44,16 @@ func newSession(a, b Stream, cfg Config, c *Counters) *session {
 	s.start = stamp()
 	s.a.init(a)
 	s.b.init(b)
+	if s.a.kind != kindOther && s.b.kind != kindOther {
+		s.lot = cfg.Lot
+	}
 	s.fwd.init(s, &s.a, &s.b, &c.AToB)
 	s.rev.init(s, &s.b, &s.a, &c.BToA)
 	return s
 }
+
+// never is the stamp of what is not to come.
+const never = math.MaxInt64
 
 // past is a deadline that wakes whoever waits.
 var past = time.Unix(1, 0)
@@ -50,9 +64,13 @@ type session struct {
 	fwd, rev direction // a to b, b to a
 	cfg      Config    // resolved
 	counters *Counters
-	start    int64 // stamp
+	start    int64        // stamp
+	stop     func() bool  // ends the wait for the context's end
+	resumed  func(Result) // told of the end of one that was parked
+	lot      *Lot         // nil: it is never parked
 
-	others sync.WaitGroup // the goroutines beside the caller's
+	others  sync.WaitGroup // the goroutines beside the first
+	parking atomic.Bool    // pumps are asked to return from their wait; set under mu
 
 	mu      sync.Mutex // guards what follows
 	ended   int        // directions that ended cleanly
@@ -62,25 +80,36 @@ type session struct {
 	reason  Reason     // 0 while nothing has gone wrong
 	err     error
 	timer   *time.Timer
-	over    bool // both pumps are done, the timer is not needed any more
+	over    bool   // both pumps are done, the timer is not needed any more
+	triedAt int64  // stamp of the last attempt to park
+	parked  bool   // it is in the lot, and no goroutine is about
+	lotID   uint64 // its name there
 }
 
-func (s *session) run(ctx context.Context) Result {
+func (s *session) run(ctx context.Context) (Result, bool) {
 	s.counters.last.Store(s.start)
 	s.setDeadlines(time.Time{}) // a handshake's deadline may be left over
-	stop := func() bool { return true }
 	if ctx.Done() != nil {
-		stop = context.AfterFunc(ctx, func() { s.abort(Cancelled, context.Cause(ctx)) })
+		s.stop = context.AfterFunc(ctx, func() { s.abort(Cancelled, context.Cause(ctx)) })
 	}
 	s.armTimer()
+	return s.pump()
+}
 
-	s.others.Add(1)
-	go s.pumpReverse()
-	s.fwd.pump()
-	s.others.Wait()
-
-	stop()
-	return s.finish()
+// pump pumps both directions until the connection is over, or parked.
+func (s *session) pump() (Result, bool) {
+	for {
+		s.others.Add(1)
+		go s.pumpReverse()
+		s.fwd.pump()
+		s.others.Wait()
+		if !s.yielded() {
+			return s.finish(), true
+		}
+		if s.park() {
+			return Result{}, false
+		}
+	}
 }
 
 // pumpReverse is the second goroutine: b to a.
@@ -91,6 +120,9 @@ func (s *session) pumpReverse() {
 
 // finish closes both connections and says what happened.
 func (s *session) finish() Result {
+	if s.stop != nil {
+		s.stop()
+	}
 	s.mu.Lock()
 	s.over = true
 	if s.timer != nil {
@@ -123,6 +155,7 @@ func (s *session) abort(r Reason, err error) {
 	s.reason, s.err = r, err
 	s.mu.Unlock()
 	s.setDeadlines(past)
+	s.wake()
 }
 
 func (s *session) setDeadlines(t time.Time) {
@@ -169,6 +202,9 @@ func (s *session) onTimer() {
 		s.others.Add(1)
 		go s.watchFirst()
 	}
+	if at, ok := s.parkAt(); ok && now >= at {
+		s.tryPark(now)
+	}
 	r, limit := s.rearm(now)
 	s.mu.Unlock()
 	if r != 0 {
@@ -194,12 +230,19 @@ func (s *session) rearm(now int64) (Reason, time.Duration) {
 		return 0, 0
 	}
 	next, r, limit := s.nextLimit()
-	switch {
-	case r != 0 && now >= next:
+	if r != 0 && now >= next {
 		return r, limit
-	case s.toWatch() && (r == 0 || s.halfAt+int64(watchDelay) < next):
-		next = s.halfAt + int64(watchDelay)
-	case r == 0:
+	}
+	if r == 0 {
+		next = never
+	}
+	if s.toWatch() {
+		next = min(next, s.halfAt+int64(watchDelay))
+	}
+	if at, ok := s.parkAt(); ok {
+		next = min(next, at)
+	}
+	if next == never {
 		return 0, 0
 	}
 	d := time.Duration(next - now)

@@ -111,7 +111,7 @@ func TestTimeouts(t *testing.T) {
 				go io.Copy(io.Discard, farB)
 				var c Counters
 				begin := time.Now()
-				res := Run(ctx, a, b, tt.cfg, &c)
+				res := runToEnd(ctx, a, b, tt.cfg, &c)
 				if took := time.Since(begin); res.Reason != tt.want || took != tt.after {
 					t.Errorf("%v after %v, want %v after %v", res.Reason, took, tt.want, tt.after)
 				}
@@ -164,7 +164,7 @@ func TestCancelledBefore(t *testing.T) {
 	b, _ := linkTCP.dial(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if res := Run(ctx, a, b, Config{}, nil); res.Reason != Cancelled {
+	if res := runToEnd(ctx, a, b, Config{}, nil); res.Reason != Cancelled {
 		t.Errorf("result %v", res.Reason)
 	}
 	if _, err := farA.Read(make([]byte, 1)); err == nil {
