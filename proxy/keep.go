@@ -212,8 +212,11 @@ func (u *Upstream) finished(l *Leg, keep bool) {
 // reopen asks for a stream on a leg that was kept, until the deadline. It returns nil,
 // and no error, if there is none that works.
 func (u *Upstream) reopen(ctx context.Context, deadline time.Time, key legKey, s Stream) (*Leg, error) {
+	failed := false
 	for l := u.idle.take(key); l != nil; l = u.idle.take(key) {
-		if !u.fit(l, s.Choice) || !quiet(l.Conn) {
+		// Looking at each leg would cost all for the few that have been closed: only
+		// behind one that was, as all are when the concentrator starts anew.
+		if !u.fit(l, s.Choice) || failed && !quiet(l.Conn) {
 			l.Close()
 			continue
 		}
@@ -230,6 +233,7 @@ func (u *Upstream) reopen(ctx context.Context, deadline time.Time, key legKey, s
 			return nil, withCause(ctx, err)
 		}
 		u.log.Debug("a kept leg was of no use", "path", l.Path, "error", err)
+		failed = true
 	}
 	return nil, nil
 }
