@@ -131,12 +131,22 @@ type stoppable struct {
 	process func(*rig.Rig) *netns.Process
 }
 
+// roomyLinks drop nothing: nobody sends a reset again that met a full queue on each
+// link, and a peer that only receives notices by keep-alive, minutes later.
+func roomyLinks() []netns.LinkConfig {
+	links := clientLinks()
+	for i := range links {
+		links[i].Queue = 64 << 20
+	}
+	return links
+}
+
 var programs = []stoppable{
 	{"client", 1080, func(drain string) rig.Config {
-		return rig.Config{Links: clientLinks(), EditClient: with("limits.drain_timeout = " + drain)}
+		return rig.Config{Links: roomyLinks(), EditClient: with("limits.drain_timeout = " + drain)}
 	}, func(r *rig.Rig) *netns.Process { return r.ClientDaemon }},
 	{"concentrator", rig.Port, func(drain string) rig.Config {
-		return rig.Config{Links: clientLinks(), EditServer: with("limits.drain_timeout = " + drain)}
+		return rig.Config{Links: roomyLinks(), EditServer: with("limits.drain_timeout = " + drain)}
 	}, func(r *rig.Rig) *netns.Process { return r.Server }},
 }
 
