@@ -60,22 +60,23 @@ func idle(b *testing.B, lb link, count, bytes int) {
 		b.Fatal(err)
 	}
 	var wg sync.WaitGroup
+	lot := hastyLot(b)
 	for range count {
 		a := must(lnA.Accept()).(*net.TCPConn)
 		leg := must(lnB.Accept()).(*net.TCPConn)
-		wg.Go(func() { relayIdle(&wg, lb, a, leg) })
+		wg.Go(func() { relayIdle(&wg, lot, lb, a, leg) })
 	}
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "idle\n" {
 		b.Fatal(line, err)
 	}
-	eventually(b, "buffers and pipes given back", func() bool {
-		return buffers.inUse() == 0 && pipes.inUse() == 0
+	eventually(b, "all parked, buffers and pipes given back", func() bool {
+		return lot.len() == count && buffers.inUse() == 0 && pipes.inUse() == 0
 	})
 	rss := resident(b) - rssBefore
 	after := settled()
 	b.ReportMetric(float64(rss)/float64(count), "resident-B/conn")
-	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(count), "heap-B/conn")
-	b.ReportMetric(float64(after.StackInuse-before.StackInuse)/float64(count), "stack-B/conn")
+	b.ReportMetric(float64(int64(after.HeapAlloc-before.HeapAlloc))/float64(count), "heap-B/conn")
+	b.ReportMetric(float64(int64(after.StackInuse-before.StackInuse))/float64(count), "stack-B/conn")
 	in.Close()
 	wg.Wait()
 	_ = cmd.Wait()
@@ -83,14 +84,20 @@ func idle(b *testing.B, lb link, count, bytes int) {
 
 // relayIdle does what callers are advised to: the handshake in a goroutine of
 // its own.
-func relayIdle(wg *sync.WaitGroup, lb link, a, leg *net.TCPConn) {
+func relayIdle(wg *sync.WaitGroup, lot *Lot, lb link, a, leg *net.TCPConn) {
 	s := Stream(leg)
 	if lb.tls {
 		tc := tls.Client(NewRecordConn(leg), clientConfig())
 		must(0, tc.Handshake())
 		s = tc
 	}
-	wg.Go(func() { runToEnd(context.Background(), a, s, Config{}, nil) })
+	wg.Add(1)
+	end := func(Result) { wg.Done() }
+	wg.Go(func() {
+		if res, over := Run(context.Background(), a, s, Config{Lot: lot}, nil, end); over {
+			end(res)
+		}
+	})
 }
 
 func settled() (m runtime.MemStats) {

@@ -24,6 +24,10 @@ var pairs = [][2]link{
 }
 
 func eachPair(t *testing.T, f func(t *testing.T, a, b link)) {
+	eachOf(t, pairs, f)
+}
+
+func eachOf(t *testing.T, pairs [][2]link, f func(t *testing.T, a, b link)) {
 	for _, p := range pairs {
 		t.Run(p[0].name+"-"+p[1].name, func(t *testing.T) { f(t, p[0], p[1]) })
 	}
