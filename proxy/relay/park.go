@@ -42,7 +42,7 @@ func (s *session) setReadDeadlines(t time.Time) {
 func (s *session) interrupted(d *direction, err error) (left error, yield bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.reason != 0 {
+	if s.reason != 0 || s.lot == nil {
 		return err, false
 	}
 	deadline := errors.Is(err, os.ErrDeadlineExceeded) // which only tryPark has set
