@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mpproxy/mptcpsock"
+	"mpproxy/proxy/relay"
 )
 
 // acceptPause bounds how long a listener waits after an accept error such as
@@ -154,8 +155,14 @@ func (s *service) claim() (full bool, release func()) {
 }
 
 // serve runs one accept loop for each listener until ctx is done, then stops
-// accepting and drains.
-func (s *service) serve(ctx context.Context, listeners []io.Closer, loops []func(context.Context) error) error {
+// accepting and drains. It opens the lot in which the connections of cfg are parked.
+func (s *service) serve(ctx context.Context, cfg *relay.Config, listeners []io.Closer, loops []func(context.Context) error) error {
+	lot, err := relay.NewLot()
+	if err != nil {
+		return errors.Join(err, closeAll(listeners))
+	}
+	defer lot.Close()
+	cfg.Lot = lot
 	g, loopCtx := errgroup.WithContext(ctx)
 	for _, loop := range loops {
 		g.Go(func() error { return loop(loopCtx) })
@@ -165,7 +172,7 @@ func (s *service) serve(ctx context.Context, listeners []io.Closer, loops []func
 		return closeAll(listeners)
 	})
 	close(s.ready)
-	err := g.Wait()
+	err = g.Wait()
 	s.finish()
 	return err
 }

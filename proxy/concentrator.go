@@ -71,12 +71,6 @@ func (s *Concentrator) String() string { return "concentrator" }
 // Run listens, serves until ctx is done, then drains. It returns an error if
 // a listener cannot be bound.
 func (s *Concentrator) Run(ctx context.Context) error {
-	lot, err := relay.NewLot()
-	if err != nil {
-		return err
-	}
-	defer lot.Close()
-	s.cfg.Relay.Lot = lot
 	var closers []io.Closer
 	var loops []func(context.Context) error
 	for _, addr := range s.cfg.Listen {
@@ -92,7 +86,7 @@ func (s *Concentrator) Run(ctx context.Context) error {
 		})
 		s.log.Info("concentrator is listening", "address", l.Addr(), "tls", s.cfg.TLS != nil)
 	}
-	return s.serve(ctx, closers, loops)
+	return s.serve(ctx, &s.cfg.Relay, closers, loops)
 }
 
 // handle serves one leg from its handshake to the start of the relay.

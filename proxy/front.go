@@ -50,12 +50,6 @@ func (f *Front) String() string { return "SOCKS5 front" }
 // Run listens, serves until ctx is done, then drains. It returns an error if
 // a listener cannot be bound.
 func (f *Front) Run(ctx context.Context) error {
-	lot, err := relay.NewLot()
-	if err != nil {
-		return err
-	}
-	defer lot.Close()
-	f.cfg.Relay.Lot = lot
 	var closers []io.Closer
 	var loops []func(context.Context) error
 	for _, addr := range f.cfg.Listen {
@@ -85,7 +79,7 @@ func (f *Front) Run(ctx context.Context) error {
 	defer f.cfg.Upstream.idle.close()
 	stop := context.AfterFunc(f.resting, f.cfg.Upstream.idle.close)
 	defer stop()
-	return f.serve(ctx, closers, loops)
+	return f.serve(ctx, &f.cfg.Relay, closers, loops)
 }
 
 func listenError(addr netip.AddrPort, err error) error {

@@ -17,8 +17,8 @@
 // timer, and nothing else: neither buffer nor pipe is taken before there is
 // something to put into it, and both are given back before the next wait for
 // the source. After two seconds without a byte it is parked in a [Lot], where it
-// holds no goroutine either (park.go). What waits for a slow destination keeps what it holds, within
-// limits for the whole process.
+// holds no goroutine either (park.go). What waits for a slow destination keeps
+// what it holds, within limits for the whole process.
 //
 // The package does not dial, accept, authenticate or log, and sets no socket
 // option but SO_LINGER, when it has to reset a connection.

@@ -99,9 +99,7 @@ func TestResetBehindData(t *testing.T) {
 			leg, peer := l.dial(t)
 			_ = peer.SetDeadline(time.Now().Add(patience))
 			mustWrite(t, app, "half of it")
-			var e end
-			e.init(app)
-			e.reset()
+			reset(app)
 			awaitReset(t, near)
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()

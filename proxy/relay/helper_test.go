@@ -237,6 +237,13 @@ func (r *running) wait() Result {
 	}
 }
 
+// reset closes a connection so that its peer sees an error.
+func reset(s Stream) {
+	var e end
+	e.init(s)
+	e.reset()
+}
+
 // sendRandom writes n random bytes in chunks of random sizes, ends the
 // direction and returns the bytes' hash.
 func sendRandom(w Stream, n int, seed uint64) ([sha256.Size]byte, error) {

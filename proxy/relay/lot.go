@@ -3,7 +3,6 @@ package relay
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"sync"
 	"time"
@@ -121,10 +120,7 @@ func (l *Lot) control(e *end, op int, id uint64) error {
 		event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP, Fd: int32(id), Pad: int32(id >> 32)}
 		err = os.NewSyscallError("epoll_ctl", unix.EpollCtl(l.fd, op, int(fd), &event))
 	})
-	if errors.Is(cerr, net.ErrClosed) {
-		return cerr
-	}
-	return err
+	return errors.Join(cerr, err)
 }
 
 // idOf is what add put into an event.

@@ -67,19 +67,14 @@ func TestParked(t *testing.T) {
 
 // TestEndWhileParked: whatever ends a connection ends one that is parked.
 func TestEndWhileParked(t *testing.T) {
-	resets := func(s Stream) {
-		var e end
-		e.init(s)
-		e.reset()
-	}
 	for _, tt := range []struct {
 		name string
 		end  func(*running)
 		cfg  Config
 		want Reason
 	}{
-		{"a is reset", func(r *running) { resets(r.A) }, Config{}, ReadErrorA},
-		{"b is reset", func(r *running) { resets(r.B) }, Config{}, ReadErrorB},
+		{"a is reset", func(r *running) { reset(r.A) }, Config{}, ReadErrorA},
+		{"b is reset", func(r *running) { reset(r.B) }, Config{}, ReadErrorB},
 		{"cancelled", func(r *running) { r.cancel() }, Config{}, Cancelled},
 		{"idle for too long", func(*running) {}, Config{IdleTimeout: 100 * time.Millisecond}, IdleTimeout},
 		{"too old", func(*running) {}, Config{MaxLifetime: 100 * time.Millisecond}, Lifetime},

@@ -75,16 +75,10 @@ func (s *session) callOff() {
 		if d.yielded {
 			d.yielded = false
 			s.others.Add(1)
-			go s.pumpOn(d)
+			go s.pumpBeside(d)
 		}
 	}
 	s.rearm(stamp())
-}
-
-// pumpOn goes on with a direction that had yielded.
-func (s *session) pumpOn(d *direction) {
-	defer s.others.Done()
-	d.pump()
 }
 
 // yielded reports whether both pumps have returned in order to be parked.

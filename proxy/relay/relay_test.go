@@ -131,9 +131,7 @@ func TestReset(t *testing.T) {
 			if _, err := io.ReadFull(far, buf); err != nil {
 				t.Fatal(err)
 			}
-			var e end
-			e.init(near)
-			e.reset()
+			reset(near)
 			if n, err := far.Read(buf); err == nil || errors.Is(err, io.EOF) {
 				t.Errorf("peer got %d bytes and %v instead of a reset", n, err)
 			} else if !errors.Is(err, syscall.ECONNRESET) {

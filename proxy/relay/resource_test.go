@@ -95,9 +95,7 @@ func TestNoDescriptorLeak(t *testing.T) {
 				r.A.CloseWrite()
 				r.B.CloseWrite()
 			case "reset":
-				var e end
-				e.init(r.A)
-				e.reset()
+				reset(r.A)
 			case "cancel":
 				r.cancel()
 			}

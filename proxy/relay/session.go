@@ -100,7 +100,7 @@ func (s *session) run(ctx context.Context) (Result, bool) {
 func (s *session) pump() (Result, bool) {
 	for {
 		s.others.Add(1)
-		go s.pumpReverse()
+		go s.pumpBeside(&s.rev)
 		s.fwd.pump()
 		s.others.Wait()
 		if !s.yielded() {
@@ -112,10 +112,10 @@ func (s *session) pump() (Result, bool) {
 	}
 }
 
-// pumpReverse is the second goroutine: b to a.
-func (s *session) pumpReverse() {
+// pumpBeside pumps one direction in a goroutine beside the first.
+func (s *session) pumpBeside(d *direction) {
 	defer s.others.Done()
-	s.rev.pump()
+	d.pump()
 }
 
 // finish closes both connections and says what happened.

@@ -192,9 +192,7 @@ func TestResetWhileHalfClosed(t *testing.T) {
 			if _, err := far.Read(make([]byte, 1)); err != io.EOF {
 				t.Fatal(err)
 			}
-			var e end
-			e.init(near)
-			e.reset()
+			reset(near)
 			if res := r.wait(); res.Reason != want {
 				t.Errorf("result %v, %v", res.Reason, res.Err)
 			}

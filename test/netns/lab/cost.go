@@ -31,7 +31,11 @@ var costExperiment = experiment{
 }
 
 const (
-	costSize = 512_000
+	// costFetches is how many there are of each case: the tail of the scheduler on an idle
+	// machine moves the mean of 2000 by 10 µs from run to run, of what is to be within 23; on
+	// a busy one it is the kernel's work queue, by milliseconds.
+	costFetches = 6000
+	costSize    = 512_000
 	// costPart is how many fetches are made with one path manager before it is
 	// the other one's turn: whatever happens on the machine happens to both.
 	costPart = 100
@@ -49,23 +53,20 @@ var costArms = [...]arm{
 	{label: "mpproxy at both ends", manager: "userspace", mode: "aggregate"},
 }
 
-// costLoads say how busy the machine is. The tail of the scheduler on an idle one moves
-// the mean of 2000 fetches by 10 µs from run to run, of what is to be within 23; on a busy
-// one it is the kernel's work queue, by milliseconds.
+// costLoads say how busy the machine is.
 var costLoads = [...]struct {
-	name    string
-	fetches int
-	aim     float64 // µs added in the mean, SMAPP's
-}{{"idle", 6000, 23}, {"busy", 6000, 37}}
+	name string
+	aim  float64 // µs added in the mean, SMAPP's
+}{{"idle", 23}, {"busy", 37}}
 
 func cost(ctx context.Context, l *lab) (result, error) {
 	var cases tally[float64]
 	var jobs []job
+	parts := costFetches / costPart
+	if l.runs > 0 {
+		parts = min(l.runs, parts)
+	}
 	for _, load := range costLoads {
-		parts := load.fetches / costPart
-		if l.runs > 0 {
-			parts = min(l.runs, parts)
-		}
 		for range parts {
 			for _, a := range costArms {
 				name := costCase(a, load.name)
