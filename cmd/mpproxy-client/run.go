@@ -30,7 +30,7 @@ type runCmd struct {
 }
 
 func (c runCmd) Run() error {
-	daemon.WidenTimerSlack()
+	daemon.SlowMonitor()
 	conf, err := c.merged()
 	if err != nil {
 		return err

@@ -25,7 +25,7 @@ type runCmd struct {
 }
 
 func (c runCmd) Run() error {
-	daemon.WidenTimerSlack()
+	daemon.SlowMonitor()
 	conf, err := config.LoadServer(c.Config)
 	if err != nil {
 		return err
