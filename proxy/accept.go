@@ -157,7 +157,7 @@ func (s *service) claim() (full bool, release func()) {
 // serve runs one accept loop for each listener until ctx is done, then stops
 // accepting and drains. It opens the lot in which the connections of cfg are parked.
 func (s *service) serve(ctx context.Context, cfg *relay.Config, listeners []io.Closer, loops []func(context.Context) error) error {
-	lot, err := relay.NewLot()
+	lot, err := relay.NewLot(keepAlive)
 	if err != nil {
 		return errors.Join(err, closeAll(listeners))
 	}

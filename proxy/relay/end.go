@@ -129,6 +129,18 @@ func (e *end) reset() {
 	_ = conn.Close()
 }
 
+// keepAlive has the kernel find out when the other side of a plain TCP connection is gone.
+// Connections end before that matters, most of them, and are spared the system calls.
+func (e *end) keepAlive(cfg net.KeepAliveConfig) {
+	conn, ok := e.stream.(*net.TCPConn)
+	if !ok {
+		return // a leg has its own
+	}
+	if local, ok := conn.LocalAddr().(*net.TCPAddr); ok && !local.IP.IsLoopback() {
+		_ = conn.SetKeepAliveConfig(cfg) // fails only on a socket that is dead already
+	}
+}
+
 // finish closes the connection, whose ends of data were delivered to the sockets.
 // One that another stream can follow on is left as it should be for that, with
 // what was read ahead.

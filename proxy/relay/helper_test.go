@@ -189,7 +189,7 @@ type running struct {
 // hastyLot is one that connections are parked in after a millisecond: whatever a test
 // does meets one that is about to be parked, or is.
 func hastyLot(t testing.TB) *Lot {
-	lot, err := NewLot()
+	lot, err := NewLot(net.KeepAliveConfig{Enable: true, Idle: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -14,10 +15,11 @@ import (
 // goroutine waits for all of them, with an epoll descriptor of its own. Create it with
 // NewLot, and close it when no connection is left. It is safe for concurrent use.
 type Lot struct {
-	epoll *os.File // nested in the runtime's own: a goroutine that waits holds no thread
-	fd    int      // of epoll, which Fd would make blocking
-	after time.Duration
-	done  chan struct{}
+	keepAlive net.KeepAliveConfig
+	epoll     *os.File // nested in the runtime's own: a goroutine that waits holds no thread
+	fd        int      // of epoll, which Fd would make blocking
+	after     time.Duration
+	done      chan struct{}
 
 	mu     sync.Mutex
 	nextID uint64
@@ -31,8 +33,10 @@ const parkAfter = 2 * time.Second
 // lotBatch is how many connections are woken at a time.
 const lotBatch = 64
 
-// NewLot opens an empty lot. It fails when descriptors are short.
-func NewLot() (*Lot, error) {
+// NewLot opens an empty lot. It fails when descriptors are short. Before a connection
+// waits there for the first time its plain TCP sockets get keepAlive, but for those on the
+// loopback: nobody vanishes silently there.
+func NewLot(keepAlive net.KeepAliveConfig) (*Lot, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("opening an epoll descriptor for idle connections: %w", err)
@@ -41,7 +45,8 @@ func NewLot() (*Lot, error) {
 		return nil, errors.Join(fmt.Errorf("idle connections: %w", err), unix.Close(fd))
 	}
 	l := &Lot{
-		epoll: os.NewFile(uintptr(fd), "epoll"), fd: fd, after: parkAfter,
+		keepAlive: keepAlive,
+		epoll:     os.NewFile(uintptr(fd), "epoll"), fd: fd, after: parkAfter,
 		done: make(chan struct{}), parked: make(map[uint64]*session),
 	}
 	go l.watch()
