@@ -68,9 +68,9 @@ func (c check) modeName(f field[string], otherwise string, specs []policy.Spec) 
 
 // ModeNamed returns the mode with that exact name.
 func ModeNamed(specs []policy.Spec, name string) (policy.Spec, error) {
-	for _, s := range specs {
-		if s.Name == name {
-			return s, nil
+	for i := range specs { // which are large to copy
+		if specs[i].Name == name {
+			return specs[i], nil
 		}
 	}
 	return policy.Spec{}, fmt.Errorf("unknown mode %q: the modes are %s%s", name, quotedList(specNames(specs)), didYouMean(name, specNames(specs)))

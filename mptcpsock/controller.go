@@ -246,7 +246,7 @@ func (op operation) steer(ctx context.Context, s Steering) error {
 		role = policy.Concentrator
 	}
 	op.ctl.app.Register(ctx, pathctl.Registration{
-		Token: op.rec.token, Role: role, Manual: s.manual(), Mode: s.Mode, Paths: s.Paths,
+		Token: op.rec.token, Role: role, Manual: s.manual(), Mode: &s.Mode, Paths: s.Paths,
 		Description: pathctl.Description{Destination: op.conn.RemoteAddrPort().String()}, Reader: Reader(op.conn),
 	})
 	if err := ctx.Err(); err != nil {

@@ -21,9 +21,9 @@ type connection struct {
 	denyJoin    bool           // the peer's first address takes no further subflows
 	local0      netip.AddrPort // of the first subflow, as the kernel has it
 	remote0     netip.AddrPort
-	announced   map[uapi.AddrID]netip.AddrPort // by the peer
-	subflows    map[subflowKey]*subflow
-	ended       map[subflowKey]ending
+	announced   map[uapi.AddrID]netip.AddrPort // by the peer; nil: nothing yet
+	subflows    []*subflow                     // as they began; no two have the same key
+	ended       map[subflowKey]ending          // nil: nothing yet
 	nextID      policy.SubflowID
 	memory      policy.Memory
 	taught      bool   // what other connections have learned
@@ -71,13 +71,29 @@ type subflow struct {
 	toldRate      uint64 // to subflows that will begin on its path
 }
 
+// noMode is that of a connection that nobody has registered with one.
+var noMode policy.Spec
+
 func newConnection(now time.Time) *connection {
-	return &connection{
-		since: now, index: -1,
-		announced: make(map[uapi.AddrID]netip.AddrPort),
-		subflows:  make(map[subflowKey]*subflow),
-		ended:     make(map[subflowKey]ending),
+	return &connection{since: now, index: -1, reg: Registration{Mode: &noMode}}
+}
+
+func (f *subflow) key() subflowKey { return keyOf(f.local, f.remote) }
+
+// find returns the subflow with these ends, nil if there is none.
+func (c *connection) find(local, remote netip.AddrPort) *subflow {
+	k := keyOf(local, remote)
+	for _, f := range c.subflows {
+		if f.key() == k {
+			return f
+		}
 	}
+	return nil
+}
+
+// forget takes a subflow out. A loop over the subflows may call it.
+func (c *connection) forget(f *subflow) {
+	c.subflows = slices.DeleteFunc(slices.Clone(c.subflows), func(o *subflow) bool { return o == f })
 }
 
 // ending is what is remembered of a subflow that is gone, until the kernel's
@@ -94,29 +110,32 @@ type ending struct {
 const endingKept = 10 * time.Second
 
 // end forgets a subflow but for its ending.
-func (c *connection) end(k subflowKey, f *subflow, ours bool, now time.Time) {
-	delete(c.subflows, k)
+func (c *connection) end(f *subflow, ours bool, now time.Time) {
+	c.forget(f)
+	k := f.key()
 	if k.local.Port() == 0 {
 		return // no event can name it
 	}
 	ours = ours || c.ended[k].ours
+	if c.ended == nil {
+		c.ended = make(map[subflowKey]ending)
+	}
 	c.ended[k] = ending{f.path, f.since, ours, now}
 }
 
 // takeEnded forgets the subflow that the kernel says has ended, and returns its
 // path and when it began; ok is false when it is our doing, or unknown.
 func (c *connection) takeEnded(local, remote netip.AddrPort) (path string, since time.Time, ok bool) {
-	k := keyOf(local, remote)
-	if f := c.subflows[k]; f != nil {
-		delete(c.subflows, k)
-		return f.path, f.since, true
+	f, k := c.find(local, remote), keyOf(local, remote)
+	if f == nil {
+		if e, known := c.ended[k]; known {
+			delete(c.ended, k)
+			return e.path, e.since, !e.ours
+		}
+		f = c.adopt(local, remote)
 	}
-	if e, known := c.ended[k]; known {
-		delete(c.ended, k)
-		return e.path, e.since, !e.ours
-	}
-	if f := c.adopt(local, remote); f != nil {
-		delete(c.subflows, k)
+	if f != nil {
+		c.forget(f)
 		return f.path, f.since, true
 	}
 	return "", time.Time{}, false
@@ -133,39 +152,34 @@ func (c *connection) forgetEndings(now time.Time) {
 
 // addSubflow records a subflow that an event or a reading shows.
 func (c *connection) addSubflow(local, remote netip.AddrPort, path string, now time.Time) *subflow {
-	k := keyOf(local, remote)
-	if f := c.subflows[k]; f != nil {
+	if f := c.find(local, remote); f != nil {
 		return f
 	}
 	c.nextID++
 	f := &subflow{id: c.nextID, path: path, local: local, remote: remote, since: now}
-	c.subflows[k] = f
+	c.subflows = append(c.subflows, f)
 	return f
 }
 
-// pendingOn returns the subflow that is being opened from a local address, if
-// there is one: its port is not known before the kernel says it.
-func (c *connection) pendingOn(local netip.Addr) (subflowKey, *subflow) {
-	for k, f := range c.subflows {
-		if !f.established && f.local.Port() == 0 && k.local.Addr() == local.Unmap() {
-			return k, f
+// pendingOn returns the subflow that is being opened from a local address, nil if
+// there is none: its port is not known before the kernel says it.
+func (c *connection) pendingOn(local netip.Addr) *subflow {
+	for _, f := range c.subflows {
+		if !f.established && f.local.Port() == 0 && f.local.Addr().Unmap() == local.Unmap() {
+			return f
 		}
 	}
-	return subflowKey{}, nil
+	return nil
 }
 
 // adopt gives a pending subflow the ends that the kernel chose.
 func (c *connection) adopt(local, remote netip.AddrPort) *subflow {
-	if f := c.subflows[keyOf(local, remote)]; f != nil {
-		return f
-	}
-	k, f := c.pendingOn(local.Addr())
+	f := c.find(local, remote)
 	if f == nil {
-		return nil
+		if f = c.pendingOn(local.Addr()); f != nil {
+			f.local, f.remote = local, remote
+		}
 	}
-	delete(c.subflows, k)
-	f.local, f.remote = local, remote
-	c.subflows[keyOf(local, remote)] = f
 	return f
 }
 
@@ -187,9 +201,9 @@ func (c *connection) update(r Reading, pathOf func(c *connection, local, remote 
 		f.established = f.established || s.TCP.State == uapi.TCPEstablished
 		f.obs.add(s.TCP, now)
 	}
-	for k, f := range c.subflows {
+	for _, f := range c.subflows {
 		if !f.seen && (f.established || f.local.Port() != 0) {
-			c.end(k, f, false, now)
+			c.end(f, false, now)
 		}
 	}
 	c.learn(r)
@@ -217,7 +231,6 @@ func (c *connection) view(awake, now time.Time) policy.Conn {
 			Established: f.established, Age: now.Sub(f.since), UsedAgo: f.usedAgo(now),
 		}, awake, now))
 	}
-	slices.SortFunc(v.Subflows, func(a, b policy.Subflow) int { return int(a.ID) - int(b.ID) })
 	return v
 }
 
@@ -237,14 +250,14 @@ func (c *connection) worksOn(path string) bool {
 	return false
 }
 
-// byID finds a subflow by the id that the policy knows.
-func (c *connection) byID(id policy.SubflowID) (subflowKey, *subflow) {
-	for k, f := range c.subflows {
+// byID finds a subflow by the id that the policy knows, nil if there is none.
+func (c *connection) byID(id policy.SubflowID) *subflow {
+	for _, f := range c.subflows {
 		if f.id == id {
-			return k, f
+			return f
 		}
 	}
-	return subflowKey{}, nil
+	return nil
 }
 
 // remoteFor returns the peer's address to join from a local address: the
@@ -279,6 +292,9 @@ func (c *connection) applyEvent(ev mptcppm.Event) {
 		c.denyJoin = ev.DenyJoinID0()
 		c.established = c.established || ev.Kind == mptcppm.EventEstablished
 	case mptcppm.EventAnnounced:
+		if c.announced == nil {
+			c.announced = make(map[uapi.AddrID]netip.AddrPort)
+		}
 		c.announced[ev.RemoteID] = ev.Remote
 	case mptcppm.EventRemoved:
 		delete(c.announced, ev.RemoteID)

@@ -70,9 +70,9 @@ func TestConnectionUpdate(t *testing.T) {
 			if diff := cmp.Diff(tt.want, c.ends()); diff != "" {
 				t.Error(diff)
 			}
-			for k, f := range c.subflows {
-				if k != keyOf(f.local, f.remote) {
-					t.Errorf("%v and %v stand under the key %v", f.local, f.remote, k)
+			for _, f := range c.subflows {
+				if other := c.find(f.local, f.remote); other != f {
+					t.Errorf("%v to %v is there twice", f.local, f.remote)
 				}
 			}
 		})
@@ -84,7 +84,7 @@ func TestConnectionAdoptKeepsWhatIsKnown(t *testing.T) {
 	f := c.addSubflow(ap("10.0.1.1:0"), ap("192.0.2.1:443"), "lte0", start)
 	f.backup, f.addrID = true, 7
 	c.update(Reading{Subflows: []SubflowReading{reading("10.0.1.1:5", "192.0.2.1:443", synSent)}}, anyPath, start.Add(1))
-	got := c.subflows[keyOf(ap("10.0.1.1:5"), ap("192.0.2.1:443"))]
+	got := c.find(ap("10.0.1.1:5"), ap("192.0.2.1:443"))
 	if got != f || !f.backup || f.addrID != 7 || f.path != "lte0" || f.since != start {
 		t.Errorf("got %+v", got)
 	}
@@ -105,7 +105,7 @@ func TestConnectionPendingOn(t *testing.T) {
 	for addr, want := range map[string]bool{
 		"10.0.0.1": true, "::ffff:10.0.0.1": true, "10.0.0.2": false, "10.0.0.3": false, "2001:db8::1": false,
 	} {
-		if _, f := c.pendingOn(netip.MustParseAddr(addr)); (f != nil) != want {
+		if f := c.pendingOn(netip.MustParseAddr(addr)); (f != nil) != want {
 			t.Errorf("%s: found %t, want %t", addr, f != nil, want)
 		}
 	}
@@ -208,16 +208,16 @@ func TestConnectionRemembersEndings(t *testing.T) {
 		}, "p", nil},
 		{"we destroyed it", func(c *connection) {
 			f := c.addSubflow(local, remote, "p", start)
-			c.end(keyOf(local, remote), f, true, start)
+			c.end(f, true, start)
 		}, "", nil},
 		{"we destroyed it, and a new one is being opened", func(c *connection) {
 			f := c.addSubflow(local, remote, "p", start)
-			c.end(keyOf(local, remote), f, true, start)
+			c.end(f, true, start)
 			c.addSubflow(ap("10.0.0.1:0"), remote, "p", start)
 		}, "", []string{"10.0.0.1:0 192.0.2.1:443 pending"}},
 		{"we destroyed it, and a late event brought it back", func(c *connection) {
 			f := c.addSubflow(local, remote, "p", start)
-			c.end(keyOf(local, remote), f, true, start)
+			c.end(f, true, start)
 			c.addSubflow(local, remote, "p", start)
 			c.update(Reading{}, anyPath, start)
 		}, "", nil},

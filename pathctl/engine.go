@@ -122,8 +122,8 @@ func (e *engine) postStatus(ctx context.Context, answer chan<- map[uapi.Token]Co
 				continue
 			}
 			st := ConnectionStatus{Last: c.last, backup: make(map[subflowKey]bool)}
-			for k, f := range c.subflows {
-				st.backup[k] = f.backup || f.peerBackup
+			for _, f := range c.subflows {
+				st.backup[f.key()] = f.backup || f.peerBackup
 			}
 			m[token] = st
 		}
@@ -141,6 +141,9 @@ func (e *engine) lookAtAll(now time.Time) {
 func (e *engine) register(reg Registration) func(time.Time) {
 	return func(now time.Time) {
 		c := e.connection(reg.Token, now)
+		if reg.Mode == nil {
+			reg.Mode = &noMode
+		}
 		c.reg, c.ours = reg, true
 		e.beginBounds(c)
 		for _, f := range c.subflows { // they may have begun before its role was known
@@ -274,7 +277,7 @@ func (e *engine) onEvent(ctx context.Context, ev mptcppm.Event, now time.Time) {
 			e.addressRemoved(ctx, c, ev.RemoteID, now)
 		}
 	case mptcppm.EventSubflowPriority:
-		if f := c.subflows[keyOf(ev.Local, ev.Remote)]; f != nil {
+		if f := c.find(ev.Local, ev.Remote); f != nil {
 			f.peerBackup = ev.Backup
 		}
 	}
@@ -354,7 +357,7 @@ func (e *engine) onTimeout(ev rtowatch.Event, now time.Time) {
 	}
 	switch ev.Kind {
 	case rtowatch.Timeout:
-		if f := c.subflows[keyOf(ev.Local, ev.Remote)]; f != nil {
+		if f := c.find(ev.Local, ev.Remote); f != nil {
 			f.obs.timeout(ev.Retransmits)
 		}
 		c.urgent = true

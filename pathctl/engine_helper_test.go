@@ -168,7 +168,7 @@ func (b *bench) begun(t *testing.T) {
 func registration(r Reader, mode policy.Mode) Registration {
 	return Registration{
 		Token: testToken, Reader: r, Description: Description{Destination: "somewhere"},
-		Mode: policy.Spec{Name: string(mode), Base: mode, Params: policy.DefaultParams(mode)},
+		Mode: &policy.Spec{Name: string(mode), Base: mode, Params: policy.DefaultParams(mode)},
 	}
 }
 

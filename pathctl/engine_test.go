@@ -45,7 +45,7 @@ func TestEngineRegistration(t *testing.T) {
 			if diff := cmp.Diff(want, c.ends()); diff != "" {
 				t.Error(diff)
 			}
-			if _, f := c.byID(1); !f.initial || f.path != "dsl0" {
+			if f := c.byID(1); !f.initial || f.path != "dsl0" {
 				t.Errorf("first subflow: %+v", f)
 			}
 			b.pass(t, time.Second)
@@ -63,7 +63,7 @@ func (b *bench) withSecond(t *testing.T, c *connection, r *fakeReader) {
 	r.reading = onFirst(SubflowReading{Local: second, Remote: server, TCP: established})
 	b.pass(t, 0)
 	wantDid(t, b.kernel)
-	if f := c.subflows[keyOf(second, server)]; f == nil || !f.established || f.path != "lte0" || len(c.subflows) != 2 {
+	if f := c.find(second, server); f == nil || !f.established || f.path != "lte0" || len(c.subflows) != 2 {
 		t.Fatalf("subflows: %v", c.ends())
 	}
 }
@@ -112,7 +112,7 @@ func TestEnginePeerClosesOneOfSeveral(t *testing.T) {
 			c, _ := b.steered(t, policy.Ndiffports)
 			b.subflowUp(c, mptcppm.Event{Token: testToken, Local: second, Remote: server, LocalID: 160}, b.now)
 			b.subflowUp(c, mptcppm.Event{Token: testToken, Local: ap("10.0.1.1:2001"), Remote: server, LocalID: 160}, b.now)
-			c.subflows[keyOf(ap("10.0.1.1:2001"), server)].obs.busy = tt.busy
+			c.find(ap("10.0.1.1:2001"), server).obs.busy = tt.busy
 			b.now = b.now.Add(tt.lived)
 			b.event(t, mptcppm.Event{Kind: mptcppm.EventSubflowClosed, Local: second, Remote: server})
 			if left := b.healthOf("lte0").retry(b.now); left > 0 != tt.alone {
@@ -128,7 +128,7 @@ func TestEngineOwnDestroyIsNoFailure(t *testing.T) {
 	b := newBench(t, policy.Client)
 	c, r := b.steered(t, policy.Aggregate)
 	b.withSecond(t, c, r)
-	f := c.subflows[keyOf(second, server)]
+	f := c.find(second, server)
 	b.reconcile(t.Context(), c, policy.Plan{
 		Create: []policy.Create{{Path: "lte0"}}, Drop: []policy.Drop{{ID: f.id, Path: "lte0", Cause: policy.Replaced}},
 	}, b.now)
@@ -137,7 +137,7 @@ func TestEngineOwnDestroyIsNoFailure(t *testing.T) {
 	if got := b.healthOf("lte0").retry(b.now); got != 0 {
 		t.Errorf("path left alone for %v", got)
 	}
-	if _, pending := c.pendingOn(second.Addr()); pending == nil {
+	if pending := c.pendingOn(second.Addr()); pending == nil {
 		t.Errorf("the new subflow was forgotten: %v", c.ends())
 	}
 }
@@ -250,7 +250,7 @@ func TestEngineTimeoutIsLookedAt(t *testing.T) {
 			t.Errorf("%v: looked at in %v, want %v", kind, got, want)
 		}
 	}
-	if _, f := c.byID(1); f.obs.timeouts != 2 {
+	if f := c.byID(1); f.obs.timeouts != 2 {
 		t.Errorf("%d timeouts", f.obs.timeouts)
 	}
 	b.onTimeout(rtowatch.Event{Kind: rtowatch.Timeout, Token: testToken + 1}, b.now)
@@ -263,7 +263,7 @@ func TestEnginePathsChange(t *testing.T) {
 	b := newBench(t, policy.Client)
 	b.setPaths(nil)(b.now)
 	c, _ := b.steered(t, policy.Aggregate)
-	_, f := c.byID(1)
+	f := c.byID(1)
 	if f.path != "10.0.0.1" {
 		t.Fatalf("path %q", f.path)
 	}

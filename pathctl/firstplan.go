@@ -12,7 +12,7 @@ import (
 // after: a browser opens a dozen at once. Their second subflows wait for nothing then but
 // the kernel (SMAPP section 4.5).
 type firstPlan struct {
-	mode   policy.Spec
+	mode   *policy.Spec
 	prefer []string
 	path   string     // of the first subflow
 	remote netip.Addr // and its other end
@@ -28,7 +28,7 @@ func (e *engine) planFirst(c *connection, now time.Time) verdict {
 	path, plain := c.plain()
 	p := e.first
 	if p != nil && plain && now.Sub(p.look.When) < firstPlanKept && path == p.path && c.remote0.Addr() == p.remote &&
-		slices.Equal(c.reg.Paths, p.prefer) && c.reg.Mode == p.mode {
+		slices.Equal(c.reg.Paths, p.prefer) && *c.reg.Mode == *p.mode {
 		c.taught = true
 		v := p.verdict
 		v.look.When = now

@@ -33,7 +33,7 @@ func TestLessons(t *testing.T) {
 		{"another mode", policy.Handover, "192.0.2.2", 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := &connection{subflows: map[subflowKey]*subflow{{}: {path: tt.path}}}
+			c := &connection{subflows: []*subflow{{path: tt.path}}}
 			next := conn
 			next.Mode, next.Age = tt.mode, time.Second
 			e.teach(c, next, now.Add(tt.later))

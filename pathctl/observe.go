@@ -20,8 +20,7 @@ type observation struct {
 	fresh      bool      // the last reading showed progress: its RTT is new
 	progressAt time.Time // when the peer last acknowledged something new
 	timeouts   int
-	flights    [flights]flight // since there was progress, the oldest first
-	nflights   int
+	flights    []flight // since there was progress, the oldest first; few at most
 
 	windowAt   time.Time // begin of the window
 	windowFrom byteCount
@@ -45,7 +44,7 @@ type flight struct {
 	segments uint32
 }
 
-const flights = 6
+const mostFlights = 6
 
 // add takes a reading into account.
 func (o *observation) add(t uapi.TCPInfo, now time.Time) {
@@ -125,14 +124,13 @@ func (o *observation) timeout(retransmits int) { o.timeouts = max(o.timeouts, re
 // fly notes how many segments are on their way.
 func (o *observation) fly(t uapi.TCPInfo, now time.Time) {
 	if o.fresh || t.Unacked == 0 {
-		o.nflights = 0
+		o.flights = o.flights[:0]
 	}
-	if o.nflights == len(o.flights) { // the one before the last says least
-		o.nflights--
+	if len(o.flights) == mostFlights { // the one before the last says least
+		o.flights = o.flights[:mostFlights-1]
 	}
 	given := min(t.Sacked+t.Lost, t.Unacked+t.Retrans)
-	o.flights[o.nflights] = flight{now, t.Unacked + t.Retrans - given}
-	o.nflights++
+	o.flights = append(o.flights, flight{now, t.Unacked + t.Retrans - given})
 }
 
 // young is how many of the segments in flight, and of the attempts of the timer, are
@@ -140,7 +138,7 @@ func (o *observation) fly(t uapi.TCPInfo, now time.Time) {
 func (o *observation) young(age time.Duration, now time.Time) int {
 	recent := o.last.LastDataSent+now.Sub(o.at) < age
 	old := uint32(1)
-	for _, f := range o.flights[:o.nflights] {
+	for _, f := range o.flights {
 		if !recent || now.Sub(f.at) >= age {
 			old = max(old, f.segments)
 		}

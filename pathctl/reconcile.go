@@ -67,7 +67,7 @@ func (e *engine) create(ctx context.Context, c *connection, w Step, now time.Tim
 }
 
 func (e *engine) setPriority(ctx context.Context, c *connection, s Step, now time.Time) {
-	_, f := c.byID(s.ID)
+	f := c.byID(s.ID)
 	if f == nil {
 		return
 	}
@@ -88,7 +88,7 @@ func (e *engine) setPriority(ctx context.Context, c *connection, s Step, now tim
 }
 
 func (e *engine) drop(ctx context.Context, c *connection, d Step, now time.Time) {
-	k, f := c.byID(d.ID)
+	f := c.byID(d.ID)
 	if f == nil {
 		return
 	}
@@ -96,7 +96,7 @@ func (e *engine) drop(ctx context.Context, c *connection, d Step, now time.Time)
 	if c.reg.Role == policy.Client && (d.Cause == policy.PathDown || d.Cause == policy.Failed) {
 		gone = e.takeBack
 	}
-	if !gone(ctx, c, k, f, d.Reason, d.Why, now) {
+	if !gone(ctx, c, f, d.Reason, d.Why, now) {
 		return
 	}
 	switch {
@@ -110,7 +110,7 @@ func (e *engine) drop(ctx context.Context, c *connection, d Step, now time.Time)
 
 // destroy closes a subflow, so that the kernel sends again on the others what
 // was under way on it. It reports whether the subflow is gone.
-func (e *engine) destroy(ctx context.Context, c *connection, k subflowKey, f *subflow, reason Reason, why string, now time.Time) bool {
+func (e *engine) destroy(ctx context.Context, c *connection, f *subflow, reason Reason, why string, now time.Time) bool {
 	if f.local.Port() != 0 {
 		err := e.onSubflow(f, func(local, remote netip.AddrPort) error {
 			return e.cmds.DestroySubflow(ctx, c.reg.Token, local, remote)
@@ -120,7 +120,7 @@ func (e *engine) destroy(ctx context.Context, c *connection, k subflowKey, f *su
 			return false
 		}
 	}
-	c.end(k, f, true, now)
+	c.end(f, true, now)
 	e.decide(c, ActionDestroy, f.path, reason, why)
 	return true
 }
@@ -139,9 +139,9 @@ func (e *engine) addressRemoved(ctx context.Context, c *connection, id uapi.Addr
 	if others == 0 {
 		return
 	}
-	for k, f := range c.subflows {
+	for _, f := range c.subflows {
 		if f.established && f.remoteID == id {
-			e.destroy(ctx, c, k, f, ReasonAddressGone, "the peer took this address back", now)
+			e.destroy(ctx, c, f, ReasonAddressGone, "the peer took this address back", now)
 		}
 	}
 }

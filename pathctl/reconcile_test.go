@@ -38,7 +38,7 @@ func TestReconcileCreatesBeforeItDrops(t *testing.T) {
 	if diff := cmp.Diff([]string{"10.0.1.1:0 192.0.2.1:443 pending"}, c.ends()); diff != "" {
 		t.Error(diff)
 	}
-	f := c.subflows[keyOf(ap("10.0.1.1:0"), server)]
+	f := c.find(ap("10.0.1.1:0"), server)
 	if !f.backup || f.addrID != 160 || f.path != "lte0" {
 		t.Errorf("pending: %+v", f)
 	}
@@ -118,7 +118,7 @@ func TestReconcilePriority(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, policy.Client)
 			c, _ := b.steered(t, policy.Aggregate)
-			_, f := c.byID(1)
+			f := c.byID(1)
 			f.backup, f.established = tt.is, tt.established
 			b.kernel.errs["priority"] = tt.err
 			b.reconcile(t.Context(), c, policy.Plan{Keep: []policy.Keep{{ID: 1, Backup: tt.want}, {ID: 99}}}, b.now)
@@ -156,7 +156,7 @@ func TestReconcileDrop(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, policy.Client)
 			c, _ := b.steered(t, policy.Aggregate)
-			if _, f := c.byID(1); tt.edit != nil {
+			if f := c.byID(1); tt.edit != nil {
 				tt.edit(f)
 			}
 			b.kernel.errs["destroy"] = tt.err
@@ -178,7 +178,7 @@ func TestReconcileOtherForm(t *testing.T) {
 	for _, known := range []string{plainFirst, mappedFirst} {
 		b := newBench(t, policy.Client)
 		c, _ := b.steered(t, policy.Aggregate)
-		_, f := c.byID(1)
+		f := c.byID(1)
 		for form, err := range map[string]error{plainFirst: mptcppm.ErrNotFound, mappedFirst: mptcppm.ErrNotFound} {
 			if form != known {
 				b.kernel.errs["priority "+form+" true"] = err

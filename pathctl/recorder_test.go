@@ -85,7 +85,7 @@ func TestSnapshot(t *testing.T) {
 	c, r := b.steered(t, policy.Aggregate)
 	b.withSecond(t, c, r)
 	b.healthOf("dsl0").sample(30*time.Millisecond, b.now)
-	_, f := c.byID(2)
+	f := c.byID(2)
 	f.backup = true
 	b.pathFailed("lte0", failedTimeout, b.now, b.now)
 	b.onEvent(t.Context(), mptcppm.Event{Kind: mptcppm.EventCreated, Token: uapi.Token(77), Local: mapped10, Remote: far10}, b.now)

@@ -12,7 +12,7 @@ import (
 type Registration struct {
 	Token uapi.Token
 	Role  policy.Role
-	Mode  policy.Spec
+	Mode  *policy.Spec // shared by many, and never changed; nil only where Manual is set
 	Description
 	Paths []string // the only paths that it may use; nil: all
 	// Manual leaves its subflows to the program that it belongs to: Mode means

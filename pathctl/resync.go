@@ -12,7 +12,7 @@ func (c *connection) learn(r Reading) {
 		return
 	}
 	for _, s := range r.Subflows { // in the kernel's order: the first one first
-		f := c.subflows[keyOf(s.Local, s.Remote)]
+		f := c.find(s.Local, s.Remote)
 		if f == nil || s.TCP.State != uapi.TCPEstablished || s.TCP.BytesReceived == 0 {
 			continue
 		}

@@ -32,7 +32,7 @@ func TestEventsOfTheBeginningAreLost(t *testing.T) {
 			b.lookAtAll(b.now)
 			b.pass(t, 0)
 			wantDid(t, b.kernel, createSecond)
-			if _, f := b.conns[testToken].byID(1); !f.initial {
+			if f := b.conns[testToken].byID(1); !f.initial {
 				t.Error("the first subflow is not known as such")
 			}
 			b.pass(t, time.Second)

@@ -19,7 +19,7 @@ import (
 // its id 0 can be taken back then. The id of a later one goes with it: it is
 // announced once more, to be taken back. Where others share the id (several
 // subflows on one path), nothing is said: the peer would destroy them all.
-func (e *engine) takeBack(ctx context.Context, c *connection, k subflowKey, f *subflow, reason Reason, why string, now time.Time) bool {
+func (e *engine) takeBack(ctx context.Context, c *connection, f *subflow, reason Reason, why string, now time.Time) bool {
 	token, id := c.reg.Token, f.addrID
 	// Id 0 is the first subflow's; that of another one is 0 when no event has told it.
 	known := f.established && (id != 0 || f.initial) && !c.sharesID(f)
@@ -27,7 +27,7 @@ func (e *engine) takeBack(ctx context.Context, c *connection, k subflowKey, f *s
 	if known && !f.initial && !lastWord {
 		_ = e.cmds.Remove(ctx, token, id)
 	}
-	if !e.destroy(ctx, c, k, f, reason, why, now) {
+	if !e.destroy(ctx, c, f, reason, why, now) {
 		return false
 	}
 	if lastWord && e.cmds.Announce(ctx, token, mptcppm.Endpoint{ID: id, Addr: f.local.Addr().Unmap()}) != nil {

@@ -62,11 +62,11 @@ func (o Observer) Closed(token uapi.Token) {
 	o.Controller.Unregister(ctx, token)
 }
 
-func (o Observer) mode(name string) policy.Spec {
-	for _, m := range o.Modes {
-		if m.Name == name {
+func (o Observer) mode(name string) *policy.Spec {
+	for i := range o.Modes {
+		if m := &o.Modes[i]; m.Name == name {
 			return m
 		}
 	}
-	return o.Modes[0]
+	return &o.Modes[0]
 }
