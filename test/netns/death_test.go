@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"mpproxy/test/netns/link"
@@ -95,5 +96,32 @@ func TestSweep(t *testing.T) {
 		if _, err := os.Stat(d.Path); !os.IsNotExist(err) {
 			t.Errorf("after remove: %v", err)
 		}
+	}
+}
+
+// TestTempDirsAtOnce: programs that start at the same time do not sweep each other's
+// directories away.
+func TestTempDirsAtOnce(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	var g errgroup.Group
+	for range 32 {
+		g.Go(func() error {
+			for range 100 {
+				d, err := NewTempDir(tempPrefix)
+				if err != nil {
+					return err
+				}
+				if _, err := os.Stat(d.Path); err != nil {
+					return err
+				}
+				if err := d.Remove(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Error(err)
 	}
 }

@@ -24,36 +24,28 @@ type TempDir struct {
 // removes those of that prefix that nobody uses any more.
 func NewTempDir(prefix string) (*TempDir, error) {
 	sweep(os.TempDir(), prefix)
-	var errs []error
-	for range 3 {
-		d, err := tryTempDir(prefix)
-		if err == nil {
-			return d, nil
-		}
-		errs = append(errs, err)
-	}
-	return nil, errors.Join(errs...)
-}
-
-// tryTempDir fails when another program sweeps between the making of the lock
-// and its taking.
-func tryTempDir(prefix string) (*TempDir, error) {
 	path, err := os.MkdirTemp("", prefix)
 	if err != nil {
 		return nil, err
 	}
-	d := &TempDir{Path: path}
-	name := filepath.Join(path, "lock")
-	if d.lock, err = unix.Open(name, unix.O_CREAT|unix.O_WRONLY|unix.O_CLOEXEC, 0o600); err == nil {
-		err = unix.Flock(d.lock, unix.LOCK_EX|unix.LOCK_NB)
-	}
-	if err == nil {
-		_, err = os.Stat(name)
-	}
-	if err != nil {
+	d := &TempDir{Path: path, lock: -1}
+	if err := d.takeLock(); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), d.Remove())
 	}
 	return d, nil
+}
+
+// takeLock makes a lock file that is locked before it has its name: another program
+// that sweeps at that moment would take it for a dead one's.
+func (d *TempDir) takeLock() (err error) {
+	nameless, name := filepath.Join(d.Path, "unlocked"), filepath.Join(d.Path, "lock")
+	if d.lock, err = unix.Open(nameless, unix.O_CREAT|unix.O_WRONLY|unix.O_CLOEXEC, 0o600); err != nil {
+		return err
+	}
+	if err := unix.Flock(d.lock, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return err
+	}
+	return os.Rename(nameless, name)
 }
 
 // Remove removes the directory with what is in it. Doing it twice is fine.
