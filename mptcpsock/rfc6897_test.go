@@ -255,7 +255,7 @@ func (w *world) hisToken(t *testing.T) (token uapi.Token) {
 // goes on, and checks every byte. It returns the longest silence after the call.
 func transferMeanwhile(t *testing.T, from, to *Conn, f func() error) (silence time.Duration) {
 	t.Helper()
-	const size = 64 << 20
+	const size = 32 << 20
 	sent, done := make(chan error, 1), make(chan error, 1)
 	go send(from, size, sent)
 	want, got := pattern(1<<20), make([]byte, 1<<20)
