@@ -38,7 +38,7 @@ func SlowMonitor() {
 	}
 	runtime.LockOSThread() // the slack is a thread's, and exec keeps this one's
 	defer runtime.UnlockOSThread()
-	if getTimerSlack() > usualSlack {
+	if getTimerSlack() != usualSlack {
 		return // somebody's choice, such as systemd's TimerSlackNSec=
 	}
 	if setTimerSlack(monitorSlack) != nil || getTimerSlack() != monitorSlack {
@@ -79,11 +79,8 @@ func setTimerSlack(d time.Duration) error {
 	return unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(d), 0, 0, 0)
 }
 
-// getTimerSlack returns that of the calling thread.
+// getTimerSlack returns that of the calling thread, and 0 if the kernel does not tell.
 func getTimerSlack() time.Duration {
-	n, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
-	if err != nil {
-		return monitorSlack // leave it alone
-	}
+	n, _ := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
 	return time.Duration(n)
 }
