@@ -175,7 +175,7 @@ func sysctl(t testing.TB, name, value string) {
 
 // connectNamespaces lays a veth pair between two namespaces, slow enough for what the
 // kernel gets right: at several Gbit/s Linux 6.18 now and then resets a subflow that has
-// just joined a connection under load (DSSNotMatching in nstat), one transfer in two hundred.
+// just joined a connection under load (docs/kernel.md).
 func connectNamespaces(t testing.TB, a, b namespace, name string) {
 	t.Helper()
 	a.do(t, func() {

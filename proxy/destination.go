@@ -86,6 +86,7 @@ type destinationDialer struct {
 
 func newDestinationDialer(rules DestinationRules, resolver *net.Resolver, timeout time.Duration) *destinationDialer {
 	d := &destinationDialer{rules: rules}
+	// The relay sees to keep-alive.
 	d.dialer = net.Dialer{Timeout: timeout, Resolver: resolver, ControlContext: d.control, KeepAlive: -1}
 	d.dialer.SetMultipathTCP(false)
 	return d

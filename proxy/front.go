@@ -55,7 +55,7 @@ func (f *Front) Run(ctx context.Context) error {
 	for _, addr := range f.cfg.Listen {
 		// Applications on the loopback speak plain TCP: no MPTCP here (Go
 		// would switch it on by default since 1.24).
-		lc := net.ListenConfig{KeepAlive: -1} // the relay's lot sees to it
+		lc := net.ListenConfig{KeepAlive: -1} // the relay sees to it
 		lc.SetMultipathTCP(false)
 		network := "tcp6"
 		if addr.Addr().Unmap().Is4() {

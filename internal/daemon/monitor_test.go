@@ -44,7 +44,7 @@ func TestSlowMonitor(t *testing.T) {
 	if len(lines) < len(want) || !slices.Equal(lines[:len(want)], want) {
 		t.Fatalf("the program said\n%s\nwant first\n%s", out, strings.Join(want, "\n"))
 	}
-	if os.Getuid() != 0 || usesCgo() { // with cgo a second thread never runs goroutines
+	if os.Getuid() != 0 || usesCgo() { // with cgo threads are started by one that keeps the wide slack
 		return
 	}
 	slacks := make(map[string]int)

@@ -21,5 +21,5 @@
 // what it holds, within limits for the whole process.
 //
 // The package does not dial, accept, authenticate or log, and sets no socket
-// option but SO_LINGER, when it has to reset a connection.
+// option but SO_LINGER, when it has to reset a connection, and keep-alive.
 package relay

@@ -130,7 +130,7 @@ func (e *end) reset() {
 }
 
 // keepAlive has the kernel find out when the other side of a plain TCP connection is gone.
-// Connections end before that matters, most of them, and are spared the system calls.
+// On the loopback nobody vanishes silently.
 func (e *end) keepAlive(cfg net.KeepAliveConfig) {
 	conn, ok := e.stream.(*net.TCPConn)
 	if !ok {

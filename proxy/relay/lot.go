@@ -33,9 +33,9 @@ const parkAfter = 2 * time.Second
 // lotBatch is how many connections are woken at a time.
 const lotBatch = 64
 
-// NewLot opens an empty lot. It fails when descriptors are short. Before a connection
-// waits there for the first time its plain TCP sockets get keepAlive, but for those on the
-// loopback: nobody vanishes silently there.
+// NewLot opens an empty lot. It fails when descriptors are short. Connections that may
+// wait there and last for two seconds, or for a moment with one direction ended, get
+// keepAlive for their plain TCP sockets, those on the loopback excepted.
 func NewLot(keepAlive net.KeepAliveConfig) (*Lot, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {

@@ -22,10 +22,6 @@ func (s *session) parkAt() (at int64, ok bool) {
 // its destination may do so for long, and the other must not be stopped for that. s.mu is
 // held.
 func (s *session) tryPark(now int64) {
-	if s.triedAt == 0 {
-		s.a.keepAlive(s.lot.keepAlive)
-		s.b.keepAlive(s.lot.keepAlive)
-	}
 	s.triedAt = now
 	s.parking.Store(true) // first: a pump that stops waiting looks at it then
 	if !s.fwd.waiting.Load() || !s.rev.waiting.Load() {

@@ -82,6 +82,7 @@ type session struct {
 	timer   *time.Timer
 	over    bool   // both pumps are done, the timer is not needed any more
 	triedAt int64  // stamp of the last attempt to park
+	probing bool   // keepAlive has been here
 	parked  bool   // it is in the lot, and no goroutine is about
 	lotID   uint64 // its name there
 }
@@ -196,6 +197,7 @@ func (s *session) armTimer() {
 // when the next one may be. There is no timer work for each byte moved.
 func (s *session) onTimer() {
 	s.mu.Lock()
+	s.keepAlive()
 	now := stamp()
 	if s.toWatch() && now >= s.halfAt+int64(watchDelay) {
 		s.watched = true
@@ -209,6 +211,16 @@ func (s *session) onTimer() {
 	s.mu.Unlock()
 	if r != 0 {
 		s.abort(r, fmt.Errorf("relay: %v after %v: %w", r, limit, os.ErrDeadlineExceeded))
+	}
+}
+
+// keepAlive has the kernel look after both connections. Most sessions are over before the
+// timer first fires, and are spared the system calls. s.mu is held.
+func (s *session) keepAlive() {
+	if s.lot != nil && !s.probing {
+		s.probing = true
+		s.a.keepAlive(s.lot.keepAlive)
+		s.b.keepAlive(s.lot.keepAlive)
 	}
 }
 

@@ -3,10 +3,13 @@ package scenarios
 import (
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
 
+	"mpproxy/test/netns"
+	"mpproxy/test/netns/apps"
 	"mpproxy/test/netns/rig"
 )
 
@@ -15,15 +18,41 @@ import (
 func TestKeepAlive(t *testing.T) {
 	t.Parallel()
 	r := start(t, rig.Config{})
-	c, reply := ask(t, r, credentials{}, cmdConnect, r.Destination4.String(), 7)
-	if reply != repSucceeded {
-		t.Fatalf("reply %d", reply)
-	}
-	echo(t, c)
-	to := r.Destination4.As4()
-	remote := fmt.Sprintf("%08X:%04X", binary.NativeEndian.Uint32(to[:]), 7)
+	t.Run("quiet", func(t *testing.T) {
+		c, reply := ask(t, r, credentials{}, cmdConnect, r.Destination4.String(), 7)
+		if reply != repSucceeded {
+			t.Fatalf("reply %d", reply)
+		}
+		echo(t, c)
+		awaitKeepAlive(t, r.Server, netip.AddrPortFrom(r.Destination4, 7))
+		echo(t, c)
+	})
+	t.Run("half-closed", func(t *testing.T) {
+		const port = 9
+		l, err := apps.Listen(t.Context(), r.Destination, port) // nobody accepts, let alone answers
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		c, reply := ask(t, r, credentials{}, cmdConnect, r.Destination4.String(), port)
+		if reply != repSucceeded {
+			t.Fatalf("reply %d", reply)
+		}
+		if err := c.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		awaitKeepAlive(t, r.Server, netip.AddrPortFrom(r.Destination4, port))
+	})
+}
+
+// awaitKeepAlive waits until a program's socket to an IPv4 destination has a keep-alive
+// timer.
+func awaitKeepAlive(t *testing.T, p *netns.Process, to netip.AddrPort) {
+	t.Helper()
+	addr := to.Addr().As4()
+	remote := fmt.Sprintf("%08X:%04X", binary.NativeEndian.Uint32(addr[:]), to.Port())
 	eventually(t, "the socket to the destination has a keep-alive timer", func() string {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", r.Server.Pid()))
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", p.Pid()))
 		if err != nil {
 			return err.Error()
 		}
@@ -36,5 +65,4 @@ func TestKeepAlive(t *testing.T) {
 		}
 		return "none in\n" + string(b)
 	})
-	echo(t, c)
 }
