@@ -20,7 +20,7 @@ build: ## build both programs into bin/
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 demo: ## show the whole system over two emulated links, live
-	@$(GO) run ./test/netns/demo
+	@$(GO) run ./test/demo
 
 test: ## run all tests, and say what was left out (about 4 minutes)
 	@$(GO) test -timeout 15m -json ./... | $(GO) run ./test/report
@@ -36,11 +36,11 @@ race: ## all tests but the scenarios with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m $$($(GO) list ./... | grep -v /scenarios)
 
 bench: ## figures of the whole system, and micro-benchmarks of the hot paths
-	$(GO) run ./test/netns/bench
+	$(GO) run ./test/bench
 	$(GO) test -run '^$$' -bench . -benchtime 200ms ./mptcpsock/... ./proxy/... ./pathctl/...
 
 lab: ## repeat the founding experiments, stock kernel beside ours (EXP=name: one); writes docs/lab*
-	$(GO) run ./test/netns/lab -exp '$(EXP)'
+	$(GO) run ./test/lab -exp '$(EXP)'
 
 clean: ## remove what build made
 	rm -rf bin

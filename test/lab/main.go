@@ -3,9 +3,9 @@
 // links that harm each other) with the built programs over emulated links, the
 // stock kernel's path manager and ours side by side in one run.
 //
-//	go run ./test/netns/lab                  all experiments
-//	go run ./test/netns/lab -exp streaming   one of them
-//	go run ./test/netns/lab -runs 2          fewer runs, to try it out
+//	go run ./test/lab                  all experiments
+//	go run ./test/lab -exp streaming   one of them
+//	go run ./test/lab -runs 2          fewer runs, to try it out
 //
 // Samples go to docs/lab/*.csv, plots to docs/lab/*.svg, the table with both
 // columns to docs/lab.md. Progress is shown on standard error. It needs root or

@@ -1,6 +1,6 @@
 // Package scenarios runs the built binaries in network namespaces, over
 // emulated links, with real applications. It asserts what must hold on any
-// machine; figures are those of test/netns/bench. Each rig is a network of its
+// machine; figures are those of test/bench. Each rig is a network of its
 // own, so that tests run in parallel; what is shared by subtests is used by one
 // after the other.
 package scenarios

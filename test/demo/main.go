@@ -3,7 +3,7 @@
 // Command demo shows mpproxy at work on one machine, without anything to set
 // up: `make demo`, or
 //
-//	go run ./test/netns/demo
+//	go run ./test/demo
 //
 // It builds both programs, lays two emulated links between network namespaces,
 // starts the programs with what `mpproxy-server init` printed, and downloads
@@ -12,7 +12,7 @@
 // ends by itself within showTimeout after the build and leaves nothing behind.
 //
 // It is no benchmark and no test: it fails when something does not work, never
-// because it was slow. For numbers there is test/netns/bench.
+// because it was slow. For numbers there is test/bench.
 package main
 
 import (
