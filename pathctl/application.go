@@ -17,7 +17,7 @@ import (
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
 	"mpproxy/pathctl/policy"
-	"mpproxy/pathctl/rtowatch"
+	"mpproxy/pathctl/subflowbpf"
 )
 
 // ApplicationConfig describes the controller of a program that steers its own
@@ -45,7 +45,7 @@ type Application struct {
 	log     *slog.Logger
 	client  *mptcppm.Client
 	events  *mptcppm.Events
-	watch   *rtowatch.Watcher
+	watch   *subflowbpf.Watcher
 	engine  *engine
 	monitor *netpath.Monitor
 
@@ -82,7 +82,7 @@ func OpenApplication(cfg ApplicationConfig, log *slog.Logger) (_ *Application, e
 	if a.events, err = mptcppm.DialEvents(eventsWanted()); err != nil {
 		return nil, fmt.Errorf("listening to the kernel's MPTCP events: %w", err)
 	}
-	if a.watch, err = rtowatch.Open(rtowatch.Config{TimeoutsOnly: true, Backlog: true}, log); err != nil {
+	if a.watch, err = subflowbpf.Open(subflowbpf.Config{TimeoutsOnly: true, Backlog: true}, log); err != nil {
 		return nil, fmt.Errorf("watching for timeouts: %w", err)
 	}
 	a.engine = newEngine(policy.Client, a.client, a.events, a.watch, nil, log)

@@ -5,7 +5,7 @@ import (
 
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/policy"
-	"mpproxy/pathctl/rtowatch"
+	"mpproxy/pathctl/subflowbpf"
 )
 
 // What a path leaves behind when it dies waits behind what the others have in
@@ -88,7 +88,7 @@ func (e *engine) boundLinger(c *connection, d time.Duration) {
 	if e.watch == nil || d > c.linger*7/8 && d < c.linger*9/8 {
 		return
 	}
-	if err := e.watch.SetLimits(c.reg.Token, rtowatch.Limits{Linger: d, Modest: c.several()}); err != nil {
+	if err := e.watch.SetLimits(c.reg.Token, subflowbpf.Limits{Linger: d, Modest: c.several()}); err != nil {
 		e.log.Debug("cannot bound the queues of a connection", "error", err)
 		return
 	}

@@ -16,7 +16,7 @@ import (
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
 	"mpproxy/pathctl/policy"
-	"mpproxy/pathctl/rtowatch"
+	"mpproxy/pathctl/subflowbpf"
 )
 
 // How often a connection is looked at: often while data moves, seldom while
@@ -58,7 +58,7 @@ type engine struct {
 	role  policy.Role
 	log   *slog.Logger
 	cmds  commands
-	watch *rtowatch.Watcher
+	watch *subflowbpf.Watcher
 	wide  bool // takeSendBuffer has worked
 
 	events events
@@ -95,7 +95,7 @@ type engine struct {
 	lost        atomic.Uint64                        // gaps in the events
 }
 
-func newEngine(role policy.Role, cmds commands, events events, watch *rtowatch.Watcher, announce []netip.Addr, log *slog.Logger) *engine {
+func newEngine(role policy.Role, cmds commands, events events, watch *subflowbpf.Watcher, announce []netip.Addr, log *slog.Logger) *engine {
 	e := &engine{
 		role: role, log: log, cmds: cmds, watch: watch, announce: announce,
 		events:  events,
@@ -350,19 +350,19 @@ func (e *engine) subflowDown(c *connection, ev mptcppm.Event, now time.Time) {
 
 // onTimeout takes an expired retransmission timer into account: the connection
 // is looked at now, not at its next turn.
-func (e *engine) onTimeout(ev rtowatch.Event, now time.Time) {
+func (e *engine) onTimeout(ev subflowbpf.Event, now time.Time) {
 	c := e.conns[ev.Token]
 	if c == nil || !c.ours {
 		return
 	}
 	switch ev.Kind {
-	case rtowatch.Timeout:
+	case subflowbpf.Timeout:
 		if f := c.find(ev.Local, ev.Remote); f != nil {
 			f.obs.timeout(ev.Retransmits)
 		}
 		c.urgent = true
 		e.queue.sooner(c, now)
-	case rtowatch.Retransmit:
+	case subflowbpf.Retransmit:
 		c.urgent = true
 		e.queue.sooner(c, now.Add(lookUrgent))
 	}

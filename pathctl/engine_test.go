@@ -16,7 +16,7 @@ import (
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
 	"mpproxy/pathctl/policy"
-	"mpproxy/pathctl/rtowatch"
+	"mpproxy/pathctl/subflowbpf"
 )
 
 // TestEngineRegistration: the data path registers a connection before or after
@@ -243,9 +243,9 @@ func TestEngineTimeoutIsLookedAt(t *testing.T) {
 	c, r := b.steered(t, policy.Single)
 	b.pass(t, time.Minute)
 	r.reading.Subflows[0].TCP.Unacked = 4
-	for kind, want := range map[rtowatch.Kind]time.Duration{rtowatch.Timeout: 0, rtowatch.Retransmit: lookUrgent} {
+	for kind, want := range map[subflowbpf.Kind]time.Duration{subflowbpf.Timeout: 0, subflowbpf.Retransmit: lookUrgent} {
 		b.queue.schedule(c, b.now.Add(time.Hour))
-		b.onTimeout(rtowatch.Event{Kind: kind, Token: testToken, Local: first10, Remote: server, Retransmits: 2}, b.now)
+		b.onTimeout(subflowbpf.Event{Kind: kind, Token: testToken, Local: first10, Remote: server, Retransmits: 2}, b.now)
 		if got := c.look.Sub(b.now); got != want {
 			t.Errorf("%v: looked at in %v, want %v", kind, got, want)
 		}
@@ -253,7 +253,7 @@ func TestEngineTimeoutIsLookedAt(t *testing.T) {
 	if f := c.byID(1); f.obs.timeouts != 2 {
 		t.Errorf("%d timeouts", f.obs.timeouts)
 	}
-	b.onTimeout(rtowatch.Event{Kind: rtowatch.Timeout, Token: testToken + 1}, b.now)
+	b.onTimeout(subflowbpf.Event{Kind: subflowbpf.Timeout, Token: testToken + 1}, b.now)
 	if len(b.conns) != 1 {
 		t.Error("a connection was made up")
 	}

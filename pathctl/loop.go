@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"mpproxy/pathctl/mptcppm"
-	"mpproxy/pathctl/rtowatch"
+	"mpproxy/pathctl/subflowbpf"
 )
 
 // inboxSize is how much may wait for the engine's goroutine. Who posts more waits.
@@ -122,7 +122,7 @@ func (e *engine) receiveTimeouts(ctx context.Context) error {
 		switch {
 		case err == nil:
 			e.post(ctx, func(now time.Time) { e.onTimeout(ev, now) })
-		case errors.Is(err, rtowatch.ErrEventsLost):
+		case errors.Is(err, subflowbpf.ErrEventsLost):
 			e.lost.Add(1)
 			e.post(ctx, e.lookAtAll)
 		case ctx.Err() != nil:

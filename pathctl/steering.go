@@ -13,7 +13,7 @@ import (
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/policy"
-	"mpproxy/pathctl/rtowatch"
+	"mpproxy/pathctl/subflowbpf"
 )
 
 // steering is the controller in user space with what it has taken from the
@@ -21,7 +21,7 @@ import (
 type steering struct {
 	engine  *engine
 	events  *mptcppm.Events
-	watch   *rtowatch.Watcher
+	watch   *subflowbpf.Watcher
 	journal *journal.Journal
 	found   bool // the path manager was in user space already
 }
@@ -44,7 +44,7 @@ func startSteering(role policy.Role, k *kernel, announce []netip.Addr, log *slog
 	if s.events, err = mptcppm.DialEvents(eventsWanted()); err != nil {
 		return s, fmt.Errorf("listening to the kernel's MPTCP events: %w", err)
 	}
-	if s.watch, err = rtowatch.Open(rtowatch.Config{TimeoutsOnly: true, Backlog: true}, log); err != nil {
+	if s.watch, err = subflowbpf.Open(subflowbpf.Config{TimeoutsOnly: true, Backlog: true}, log); err != nil {
 		return s, fmt.Errorf("watching for timeouts: %w", err)
 	}
 	before, err := takePathManager(k.journal)
@@ -80,7 +80,7 @@ func (k *kernel) steer(wanted bool, role policy.Role, announce []netip.Addr) *st
 	}
 	how := s.watch.Mechanism()
 	st := KernelStatus{Active: true, UserSpace: true, Timeouts: how.String()}
-	if how.Kind == rtowatch.Polling {
+	if how.Kind == subflowbpf.Polling {
 		st.NoEBPF = how.Why
 	}
 	k.state.Store(&st)
@@ -122,19 +122,19 @@ func unregister(ctx context.Context, s *steering, token uapi.Token) {
 	s.engine.post(ctx, s.engine.unregister(token))
 }
 
-// source shows a connection to rtowatch.
+// source shows a connection to subflowbpf.
 type source struct{ reg Registration }
 
 func (s source) Token() uapi.Token { return s.reg.Token }
 
-func (s source) Subflows() ([]rtowatch.Subflow, error) {
+func (s source) Subflows() ([]subflowbpf.Subflow, error) {
 	r, err := s.reg.Reader.Read()
 	if err != nil {
 		return nil, err
 	}
-	out := make([]rtowatch.Subflow, 0, len(r.Subflows))
+	out := make([]subflowbpf.Subflow, 0, len(r.Subflows))
 	for _, f := range r.Subflows {
-		out = append(out, rtowatch.Subflow{Local: f.Local, Remote: f.Remote, TCP: f.TCP})
+		out = append(out, subflowbpf.Subflow{Local: f.Local, Remote: f.Remote, TCP: f.TCP})
 	}
 	return out, nil
 }

@@ -10,7 +10,7 @@ import (
 	"mpproxy/mptcpsock"
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/mptcppm"
-	"mpproxy/pathctl/rtowatch"
+	"mpproxy/pathctl/subflowbpf"
 )
 
 // Host is what is known of the host that a program runs on.
@@ -109,7 +109,7 @@ func (h Host) steering() (m status.Missing) {
 // ebpf is about how timeouts are noticed.
 func (h Host) ebpf() (m status.Missing) {
 	err := h.Kernel.NoEBPF
-	if err == nil || errors.Is(err, rtowatch.ErrSwitchedOff) {
+	if err == nil || errors.Is(err, subflowbpf.ErrSwitchedOff) {
 		return m
 	}
 	m = status.Missing{
@@ -118,11 +118,11 @@ func (h Host) ebpf() (m status.Missing) {
 		Advice: "see the reason; all works without",
 	}
 	switch {
-	case errors.Is(err, rtowatch.ErrPrivileges):
+	case errors.Is(err, subflowbpf.ErrPrivileges):
 		m.Advice = h.capability("CAP_NET_ADMIN CAP_BPF CAP_PERFMON", "cap_net_admin,cap_bpf,cap_perfmon") + "; with systemd also Delegate=yes"
-	case errors.Is(err, rtowatch.ErrNoCgroup2):
+	case errors.Is(err, subflowbpf.ErrNoCgroup2):
 		m.Advice = "mount cgroup v2 (all current distributions do), or in a container, give it its own cgroup namespace"
-	case errors.Is(err, rtowatch.ErrNotSupported):
+	case errors.Is(err, subflowbpf.ErrNotSupported):
 		m.Advice = "use a kernel with BPF and its type information (CONFIG_BPF_SYSCALL, CONFIG_CGROUP_BPF, CONFIG_DEBUG_INFO_BTF)"
 	}
 	return m

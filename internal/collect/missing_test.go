@@ -13,7 +13,7 @@ import (
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/policy"
-	"mpproxy/pathctl/rtowatch"
+	"mpproxy/pathctl/subflowbpf"
 )
 
 func TestMissing(t *testing.T) {
@@ -42,11 +42,11 @@ func TestMissing(t *testing.T) {
 		{name: "steering fails otherwise", host: Host{Kernel: pathctl.KernelStatus{CannotSteer: errors.New("odd")}}, what: "rules and modes", advice: `path_manager = "kernel"`},
 		{
 			name: "no CAP_BPF", what: "eBPF", advice: "setcap cap_net_admin,cap_bpf,cap_perfmon+ep mpproxy-x",
-			host: Host{Kernel: pathctl.KernelStatus{UserSpace: true, NoEBPF: fmt.Errorf("%w: eBPF needs CAP_BPF", rtowatch.ErrPrivileges)}},
+			host: Host{Kernel: pathctl.KernelStatus{UserSpace: true, NoEBPF: fmt.Errorf("%w: eBPF needs CAP_BPF", subflowbpf.ErrPrivileges)}},
 		},
-		{name: "no cgroup v2", host: Host{Kernel: pathctl.KernelStatus{NoEBPF: rtowatch.ErrNoCgroup2}}, what: "eBPF", advice: "mount cgroup v2"},
-		{name: "no BPF", host: Host{Kernel: pathctl.KernelStatus{NoEBPF: rtowatch.ErrNotSupported}}, what: "eBPF", advice: "CONFIG_BPF_SYSCALL"},
-		{name: "eBPF switched off", host: Host{Kernel: pathctl.KernelStatus{NoEBPF: rtowatch.ErrSwitchedOff}}},
+		{name: "no cgroup v2", host: Host{Kernel: pathctl.KernelStatus{NoEBPF: subflowbpf.ErrNoCgroup2}}, what: "eBPF", advice: "mount cgroup v2"},
+		{name: "no BPF", host: Host{Kernel: pathctl.KernelStatus{NoEBPF: subflowbpf.ErrNotSupported}}, what: "eBPF", advice: "CONFIG_BPF_SYSCALL"},
+		{name: "eBPF switched off", host: Host{Kernel: pathctl.KernelStatus{NoEBPF: subflowbpf.ErrSwitchedOff}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.host.Program = "mpproxy-x"

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"mpproxy/mptcpsock/subopt"
-	"mpproxy/pathctl/rtowatch"
+	"mpproxy/pathctl/subflowbpf"
 )
 
 // TestBesideOwnCgroup lets another program of this process put it into a cgroup
@@ -16,9 +16,9 @@ func TestBesideOwnCgroup(t *testing.T) {
 	s := open(t, w.server)
 	unspecified := netip.IPv6Unspecified()
 	before := w.listen(t, netip.AddrPortFrom(unspecified, port))
-	watcher, err := rtowatch.Open(rtowatch.Config{OwnCgroupOnly: true}, nil)
+	watcher, err := subflowbpf.Open(subflowbpf.Config{OwnCgroupOnly: true}, nil)
 	must(t, err)
-	if m := watcher.Mechanism(); m.Kind != rtowatch.OwnCgroup {
+	if m := watcher.Mechanism(); m.Kind != subflowbpf.OwnCgroup {
 		must(t, watcher.Close())
 		t.Skip(m)
 	}
