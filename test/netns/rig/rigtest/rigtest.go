@@ -4,7 +4,7 @@
 //
 //	func TestMain(m *testing.M) { rigtest.Main(m, &programs) }
 //
-// It is apart from package rig to keep package testing out of programs.
+// It is apart from package rig to keep goleak, which only tests use, out of programs.
 package rigtest
 
 import (
@@ -15,7 +15,6 @@ import (
 	"os"
 	"runtime"
 	"strconv"
-	"testing"
 	"time"
 
 	"go.uber.org/goleak"
@@ -33,7 +32,7 @@ const buildTimeout = 5 * time.Minute
 // Parallel tests run two on each CPU, unless -parallel says otherwise: in
 // namespaces of their own, over links that are slow, they wait more than they
 // compute.
-func Main(m *testing.M, programs *string, packages ...string) {
+func Main(m interface{ Run() int }, programs *string, packages ...string) {
 	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
 	dir, remove, err := rig.Enter(ctx, packages...)
 	cancel()
