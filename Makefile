@@ -39,8 +39,8 @@ bench: ## figures of the whole system, and micro-benchmarks of the hot paths
 	$(GO) run ./test/bench
 	$(GO) test -run '^$$' -bench . -benchtime 200ms ./mptcpsock/... ./proxy/... ./pathctl/...
 
-lab: ## repeat the founding experiments, stock kernel beside ours (EXP=name: one); writes docs/lab*
+lab: ## repeat the founding experiments, stock kernel beside ours (EXP=name: one); writes docs/lab* and lab-samples/
 	$(GO) run ./test/lab -exp '$(EXP)'
 
-clean: ## remove what build made
-	rm -rf bin
+clean: ## remove what build and lab made
+	rm -rf bin lab-samples

@@ -45,9 +45,9 @@ type result struct {
 
 // options are the command line.
 type options struct {
-	bin, out, only, filter string
-	runs                   int
-	verbose                bool
+	bin, out, samples, only, filter string
+	runs                            int
+	verbose                         bool
 }
 
 // lab is what experiments work with.
@@ -120,10 +120,7 @@ func run(ctx context.Context, o options) error {
 			res.rows[i].Experiment = e.name
 		}
 		printRows(os.Stdout, e, res.rows)
-		if o.filter != "" && o.out == committed {
-			continue
-		}
-		if err := publish(o.out, e.name, res); err != nil {
+		if err := o.keep(e.name, res); err != nil {
 			return fmt.Errorf("%s: %w", e.name, err)
 		}
 	}

@@ -7,8 +7,8 @@
 //	go run ./test/lab -exp streaming   one of them
 //	go run ./test/lab -runs 2          fewer runs, to try it out
 //
-// Samples go to docs/lab/*.csv, plots to docs/lab/*.svg, the table with both
-// columns to docs/lab.md. Progress is shown on standard error. It needs root or
+// Plots go to docs/lab/*.svg, the table with both columns to docs/lab.md, samples
+// to lab-samples/*.csv, which is not in the repository. Progress is shown on standard error. It needs root or
 // a user namespace and touches nothing outside of the namespaces that it makes.
 package main
 
@@ -24,7 +24,8 @@ func main() {
 	var o options
 	flag.StringVar(&o.only, "exp", "", "experiments, separated by commas (default: all): "+strings.Join(names(), ", "))
 	flag.IntVar(&o.runs, "runs", 0, "runs of each case; 0 is each experiment's own number, 10 or more")
-	flag.StringVar(&o.out, "out", committed, "directory of lab.md and of lab/ with CSV and plots")
+	flag.StringVar(&o.out, "out", committed, "directory of lab.md and of lab/ with plots and summary.csv")
+	flag.StringVar(&o.samples, "samples", "lab-samples", "directory of the samples, as CSV")
 	flag.StringVar(&o.filter, "case", "", "only cases whose name contains one of these, separated by '|'; nothing is written to docs then")
 	flag.BoolVar(&o.verbose, "v", false, "show the output of the programs")
 	role := flag.Bool("role", false, "play a role of the load (internal)")

@@ -20,13 +20,23 @@ const (
 	tableEnd   = "<!-- end of the table -->\n"
 )
 
-// publish writes an experiment's samples, figures and rows below a directory.
-func publish(out, name string, res result) error {
-	dir := filepath.Join(out, "lab")
+// keep writes what an experiment has found: its samples always, its figures and
+// rows unless they are those of a part that would go into the documents.
+func (o options) keep(name string, res result) error {
+	if err := writeSamples(o.samples, name, res.samples); err != nil {
+		return err
+	}
+	if o.filter != "" && o.out == committed {
+		return nil
+	}
+	return publish(o.out, name, res)
+}
+
+func writeSamples(dir, name string, sheets []sheet) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	for _, s := range res.samples {
+	for _, s := range sheets {
 		var b bytes.Buffer
 		if err := s.write(&b); err != nil {
 			return err
@@ -34,6 +44,15 @@ func publish(out, name string, res result) error {
 		if err := os.WriteFile(filepath.Join(dir, fileName(name, s.name)+".csv"), b.Bytes(), 0o644); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// publish writes an experiment's figures and rows below a directory.
+func publish(out, name string, res result) error {
+	dir := filepath.Join(out, "lab")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
 	}
 	for _, f := range res.figures {
 		if err := f.save(filepath.Join(dir, fileName(name, f.name)+".svg")); err != nil {

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -80,6 +82,23 @@ func TestBetween(t *testing.T) {
 	}
 	if _, err := between("no marks", "new\n"); err == nil {
 		t.Error("a document without marks was rewritten")
+	}
+}
+
+// TestSamplesStayOutOfTheDocuments: samples are many and differ in each run.
+func TestSamplesStayOutOfTheDocuments(t *testing.T) {
+	docs, samples := t.TempDir(), filepath.Join(t.TempDir(), "samples")
+	res := result{rows: sampleRows()[:1], samples: []sheet{{name: "each", header: []string{"ms"}, rows: [][]string{{"1"}, {"2"}}}}}
+	o := options{out: docs, samples: samples}
+	if err := o.keep("backup", res); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(samples, "backup-each.csv")); err != nil || string(got) != "ms\n1\n2\n" {
+		t.Errorf("samples: %q, %v", got, err)
+	}
+	files, err := filepath.Glob(filepath.Join(docs, "lab", "*"))
+	if want := []string{filepath.Join(docs, "lab", "summary.csv")}; err != nil || !cmp.Equal(want, files) {
+		t.Errorf("documents: %q, %v, want %q", files, err, want)
 	}
 }
 
