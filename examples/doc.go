@@ -1,6 +1,6 @@
-// Package examples holds four small programs that use package mptcpsock: the
-// three of the talk that proposed these calls as socket options, and a chat that
-// survives the loss of a path.
+// Package examples holds four small programs that use packages mptcpsock and
+// control: the three of the talk that proposed these calls as socket options, and
+// a chat that survives the loss of a path.
 //
 //	go run ./examples/chat -listen [::]:7000                    # on a server
 //	go run ./examples/subflows proxy.example:7000               # list the subflows

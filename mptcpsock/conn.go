@@ -1,12 +1,10 @@
 package mptcpsock
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -21,18 +19,12 @@ type Conn struct {
 	*net.TCPConn
 	local    FallbackReason // why there was no MPTCP socket; FallbackNone if there was one
 	accepted bool
-	attached atomic.Pointer[attachment] // nil: no Controller
 	numbers  numbering
-	rules    *subRules // of Dialer.SubOptions; nil: none
 }
 
-// Close closes the connection. Its Controller forgets it.
-func (c *Conn) Close() error {
-	if a := c.attached.Load(); a != nil {
-		a.closing.Do(func() { a.ctl.detach(a.rec) })
-	}
-	return errors.Join(c.TCPConn.Close(), c.rules.remove())
-}
+// Accepted reports whether a Listener accepted the connection; a Dialer opened it
+// otherwise.
+func (c *Conn) Accepted() bool { return c.accepted }
 
 // IsMultipath reports whether the connection is Multipath TCP now. A connection
 // can fall back to plain TCP in the handshake, and later as long as it has one

@@ -7,32 +7,28 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"mpproxy/pathctl/netpath"
 )
 
 // A Dialer opens Multipath TCP connections. The zero value is lenient and lets
-// the kernel choose the source. Methods may be called from several goroutines
-// at once, but for AddAddrs and RemoveAddrs.
+// the kernel choose the source. Its methods may be called from several
+// goroutines at once.
 type Dialer struct {
 	// LocalAddr is the source address of the initial subflow; when invalid,
-	// the kernel chooses, or LocalAddrs say it.
+	// the kernel chooses.
 	LocalAddr netip.Addr
-	// LocalAddrs are the local addresses that the connection may use, with
-	// the port to bind or 0 (TCP_MULTIPATH_ADD of RFC 6897 before the
-	// connection). It begins on the first one that leads to the peer; the
-	// Controller, which more than one address needs, opens a subflow on each
-	// of the others, or leaves that to the mode. With a Controller no other
-	// address is used, and neither is one beside LocalAddr or Interface.
-	LocalAddrs []netip.AddrPort
 	// Interface is the name of the network interface that the initial
-	// subflow is bound to (SO_BINDTODEVICE); when empty, routing decides.
+	// subflow is bound to (SO_BINDTODEVICE); when empty, routing decides. A
+	// subflow that leaves over one path whatever the routing rules say is
+	// bound to both, address and interface.
 	Interface string
+	// Sources, if there are any, stand in for LocalAddr and Interface: the
+	// initial subflow begins at the first one that leads to the peer. They are
+	// tried in their order, as Race does.
+	Sources []Source
 	// Disable does without Multipath TCP (TCP_MULTIPATH_ENABLE false).
 	Disable bool
 	// Strict makes Dial fail rather than return a plain TCP connection.
@@ -46,30 +42,25 @@ type Dialer struct {
 	// KeepAlive is the idle time before keep-alive probes, in whole
 	// seconds; 0 stands for DefaultKeepAlive, a negative value for none.
 	KeepAlive time.Duration
-
-	// Controller makes the subflows of the connections; what changes them
-	// needs one.
-	Controller *Controller
-	// Service, Profile and Hints say what the application wants, from the
-	// most exact to the least; the first that is set chooses the mode.
-	// Steering comes before them: any mode, with its numbers and paths.
-	// All of them need a Controller, which starts the connection on the best
-	// path that answers.
-	Service  ServiceType
-	Profile  Profile
-	Hints    Hints
-	Steering Steering
-	// SubOptions are socket options that the connection's subflows have from
-	// their first packet on, the initial one included, whichever end opens
-	// them. They need a Controller, and the privileges of SubSetsockopt.
-	SubOptions []SubOption
-	// FateSharing closes the connection when its initial subflow ends (RFC
-	// 6897 REQ13). It needs a Controller.
-	FateSharing bool
-
+	// Control, if not nil, is called with each MPTCP socket before it is bound
+	// and connected. Its error ends the attempt. Plain TCP sockets are not
+	// passed to it.
+	Control func(fd int) error
 	// Resolver finds the addresses of names for DialHost; nil is
 	// net.DefaultResolver.
 	Resolver *net.Resolver
+}
+
+// A Source is where an initial subflow can begin.
+type Source struct {
+	// Addr is the address and port to bind. Port 0 lets the kernel choose the
+	// port, an invalid address the address as well.
+	Addr netip.AddrPort
+	// Interface is the name of the interface to bind to; empty: routing decides.
+	Interface string
+	// Delay is how long the source before this one is given alone; 0 stands for
+	// DefaultRaceDelay.
+	Delay time.Duration
 }
 
 // Dial connects to an address, until ctx ends. To an IPv4 address it uses a
@@ -78,11 +69,11 @@ type Dialer struct {
 // (mptcp_pm_addr_families_match, net/mptcp/pm.c).
 //
 // Errors are *net.OpError with Net "mptcp". errors.Is tells ECONNREFUSED,
-// ENETUNREACH and the like, context.Canceled and context.DeadlineExceeded, and
-// when Strict: ErrNotMultipath after a handshake without MPTCP, and
-// ErrNotSupported, ErrDisabled or ErrDenied where there are no MPTCP sockets;
-// ErrNoController when a field needs one. A connect that fails is not tried
-// again as plain TCP.
+// ENETUNREACH and the like, context.Canceled and context.DeadlineExceeded,
+// ErrAddressFamily and ErrInvalid, and when Strict: ErrNotMultipath after a
+// handshake without MPTCP, and ErrNotSupported, ErrDisabled or ErrDenied where
+// there are no MPTCP sockets. A connect that fails is not tried again as plain
+// TCP.
 func (d *Dialer) Dial(ctx context.Context, to netip.AddrPort) (*Conn, error) {
 	if err := d.check(to); err != nil {
 		return nil, d.opError(to, err)
@@ -106,124 +97,114 @@ func (d *Dialer) check(to netip.AddrPort) error {
 	return nil
 }
 
-// disabled reports whether plain TCP was asked for.
-func (d *Dialer) disabled() bool { return d.Disable || d.Service == ServiceNone }
-
-// checkWishes refuses fields that contradict each other or need what is not
-// there.
-func (d *Dialer) checkWishes(st Steering) error {
-	switch {
-	case int(d.Service) >= len(services):
-		return fmt.Errorf("%w: %v", ErrInvalid, d.Service)
-	case int(d.Profile) >= len(profiles):
-		return fmt.Errorf("%w: %v", ErrInvalid, d.Profile)
-	case d.disabled() && d.Strict:
-		return fmt.Errorf("%w: Multipath TCP is both disabled and demanded (Strict)", ErrInvalid)
-	case d.disabled():
-		return nil
-	case d.Controller == nil && (!st.manual() || d.FateSharing || len(d.SubOptions) > 0 || len(d.LocalAddrs) > 1):
-		return ErrNoController
-	}
-	return st.validate()
-}
-
-// dialAny connects to one of several addresses of a peer and hands the
-// connection to the Controller.
-func (d *Dialer) dialAny(ctx context.Context, to []netip.AddrPort) (*Conn, error) {
-	st := d.steering()
-	if err := d.checkWishes(st); err != nil {
-		return nil, err
-	}
-	ways := attempts(d.sources(!st.manual() && !d.disabled()), to)
-	if len(ways) == 0 {
-		return nil, fmt.Errorf("%w: no source address has the family of %v", ErrAddressFamily, to)
-	}
-	c, err := d.race(ctx, ways, d.Strict)
-	if err != nil {
-		return nil, err
-	}
-	if d.Strict {
-		if err := c.mustBeMultipath(); err != nil {
-			return nil, err
+// DialHost connects to a host by its name, or by an address, and a port:
+// "example.net:443" (RFC 6897 REQ5). All its addresses are raced, IPv6 and IPv4
+// in turn (RFC 8305), from each source. Otherwise it is as Dial; a name that has
+// no address gives a *net.DNSError.
+func (d *Dialer) DialHost(ctx context.Context, address string) (*Conn, error) {
+	to, err := d.lookup(ctx, address)
+	if err == nil {
+		var c *Conn
+		if c, err = d.dialAny(ctx, to); err == nil {
+			return c, nil
 		}
 	}
-	if c.rules != nil {
-		if err := c.rules.outcome(); err != nil {
-			return nil, errors.Join(translate(err), c.Close())
-		}
-	}
-	if err := d.handOver(c, st); err != nil {
-		return nil, errors.Join(err, c.Close())
-	}
-	return c, nil
+	return nil, &net.OpError{Op: "dial", Net: "mptcp", Addr: hostAddr(address), Err: reasonOfOp(err)}
 }
 
-// handOver attaches a new connection to the Controller. One that fell back has
-// no use for it.
-func (d *Dialer) handOver(c *Conn, st Steering) error {
-	if d.Controller == nil {
-		return nil
-	}
-	if multipath, err := c.IsMultipath(); err != nil || !multipath {
-		return err
-	}
-	allowed := slices.Clone(d.LocalAddrs)
-	if d.LocalAddr.IsValid() {
-		allowed = append([]netip.AddrPort{netip.AddrPortFrom(d.LocalAddr.Unmap(), 0)}, allowed...)
-	}
-	if len(st.Paths) == 0 && !st.manual() {
-		st.Paths = d.allowedPaths(allowed)
-	}
-	return d.Controller.attach(c, birth{Steering: st, allowed: allowed, fate: d.FateSharing})
+// way is one attempt to connect.
+type way struct {
+	Source
+	to netip.AddrPort
 }
 
-// allowedPaths names the paths that the fields restrict the connection to; none
-// for no restriction.
-func (d *Dialer) allowedPaths(allowed []netip.AddrPort) []string {
-	if d.Interface != "" {
-		for _, p := range d.Controller.Paths() {
-			if p.Interface == d.Interface {
-				return []string{p.Name}
+// maxWays bounds a race: a name with ten addresses over three paths.
+const maxWays = 30
+
+// ways are the sources combined with the destinations of their family, the
+// preferred ones first: each source tries all destinations before the next one
+// does.
+func (d *Dialer) ways(to []netip.AddrPort) (all []way) {
+	sources := d.Sources
+	if len(sources) == 0 {
+		sources = []Source{{Addr: netip.AddrPortFrom(d.LocalAddr, 0), Interface: d.Interface}}
+	}
+	for _, s := range sources {
+		for _, t := range to {
+			a := s.Addr.Addr()
+			if !a.IsValid() || a.Unmap().Is4() == t.Addr().Unmap().Is4() {
+				all = append(all, way{s, t})
 			}
 		}
 	}
-	if len(allowed) == 0 {
-		return nil
+	return all[:min(len(all), maxWays)]
+}
+
+// dialAny connects to one of several addresses of a peer. The error is that of
+// the preferred way that failed, or ctx's.
+func (d *Dialer) dialAny(ctx context.Context, to []netip.AddrPort) (*Conn, error) {
+	if d.Disable && d.Strict {
+		return nil, fmt.Errorf("%w: Multipath TCP is both disabled and demanded (Strict)", ErrInvalid)
 	}
-	return d.Controller.pathsOf(func(a netpath.Addr) bool {
-		return slices.ContainsFunc(allowed, func(b netip.AddrPort) bool { return a.Addr == b.Addr().Unmap() })
-	})
+	ways := d.ways(to)
+	switch len(ways) {
+	case 0:
+		return nil, fmt.Errorf("%w: no source address has the family of %v", ErrAddressFamily, to)
+	case 1:
+		return d.try(ctx, ways[0])
+	}
+	c, won, errs := Race(ctx, len(ways),
+		func(i int) time.Duration { return ways[i].Delay },
+		func(ctx context.Context, i int) (*Conn, error) { return d.try(ctx, ways[i]) })
+	if won >= 0 {
+		return c, nil
+	}
+	for _, err := range errs {
+		if !errors.Is(err, ErrNotTried) && !errors.Is(err, ErrNoAnswer) {
+			return nil, err
+		}
+	}
+	return nil, ctx.Err()
+}
+
+// try connects one way. When Strict, only Multipath TCP is a success.
+func (d *Dialer) try(ctx context.Context, w way) (*Conn, error) {
+	c, err := d.dialMapped(ctx, w)
+	if err == nil && d.Strict {
+		err = c.mustBeMultipath()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // dialMapped connects with a dual-stack socket. To an IPv4 address it tries an
 // AF_INET one next, where the host has no IPv6, or no MPTCP over it (CONFIG_IPV6
 // built as a module), before it takes plain TCP.
-func (d *Dialer) dialMapped(ctx context.Context, way attempt, strict bool) (*Conn, error) {
-	to := way.to
+func (d *Dialer) dialMapped(ctx context.Context, w way) (*Conn, error) {
+	to := w.to
 	is4 := to.Addr().Unmap().Is4()
-	way.to = mapped(to)
-	c, err := d.dial(ctx, "tcp6", way, strict || is4 && !d.disabled())
+	w.to = mapped(to)
+	c, err := d.dial(ctx, "tcp6", w, d.Strict || is4 && !d.Disable)
 	if is4 && (unavailable(err) || errors.Is(err, unix.EAFNOSUPPORT)) {
-		way.to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
-		return d.dial(ctx, "tcp4", way, strict)
+		w.to = unmapPort(to)
+		return d.dial(ctx, "tcp4", w, d.Strict)
 	}
 	return c, err
 }
 
 // dial connects with a socket of one network, "tcp4" or "tcp6".
-func (d *Dialer) dial(ctx context.Context, network string, way attempt, strict bool) (*Conn, error) {
+func (d *Dialer) dial(ctx context.Context, network string, w way, strict bool) (*Conn, error) {
 	o := sockopts{
 		family:        familyOf(network),
-		iface:         way.iface,
+		iface:         w.Interface,
 		receiveBuffer: d.ReceiveBuffer,
 		keepAlive:     d.KeepAlive,
 		strict:        strict,
-		plain:         d.disabled(),
-		bindNoPort:    way.source.Port() == 0, // DialTCP binds in any case
-	}
-	rules, err := d.rules(&o)
-	if err != nil {
-		return nil, err
+		plain:         d.Disable,
+		bindNoPort:    w.Addr.Port() == 0, // DialTCP binds in any case
+		born:          d.Control,
 	}
 	var reason FallbackReason
 	nd := net.Dialer{
@@ -234,31 +215,11 @@ func (d *Dialer) dial(ctx context.Context, network string, way attempt, strict b
 		},
 	}
 	nd.SetMultipathTCP(false) // prepare does it, without a second try
-	c, err := nd.DialTCP(ctx, network, sourceFor(network, way.source), way.to)
+	c, err := nd.DialTCP(ctx, network, sourceFor(network, w.Addr), w.to)
 	if err != nil {
-		return nil, errors.Join(err, rules.remove())
+		return nil, err
 	}
-	return &Conn{TCPConn: c, local: reason, rules: rules}, nil
-}
-
-// rules has SubOptions put into force for the socket that o makes.
-func (d *Dialer) rules(o *sockopts) (*subRules, error) {
-	if len(d.SubOptions) == 0 || o.plain {
-		return nil, nil
-	}
-	s, err := d.Controller.setter.get()
-	if err != nil {
-		return nil, translate(err)
-	}
-	r := &subRules{}
-	o.born = func(fd int) error {
-		cookie, err := cookieOf(fd)
-		if err != nil {
-			return err
-		}
-		return translate(r.add(s, cookie, d.SubOptions))
-	}
-	return r, nil
+	return &Conn{TCPConn: c, local: reason}, nil
 }
 
 // sourceFor returns the address to bind in the form that network takes.
@@ -280,6 +241,11 @@ func mapped(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(a.Addr().As16()), a.Port())
 }
 
+// unmapPort turns an IPv4-mapped IPv6 address into an IPv4 address.
+func unmapPort(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
 // opError gives err the addresses that the caller knows, instead of the mapped
 // ones of the socket.
 func (d *Dialer) opError(to netip.AddrPort, err error) error {
@@ -293,4 +259,13 @@ func (d *Dialer) opError(to netip.AddrPort, err error) error {
 		e.Source = net.TCPAddrFromAddrPort(netip.AddrPortFrom(d.LocalAddr, 0))
 	}
 	return e
+}
+
+// reasonOfOp takes the layer of package net off an error.
+func reasonOfOp(err error) error {
+	var inner *net.OpError
+	if errors.As(err, &inner) {
+		return inner.Err
+	}
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mpproxy/test/veth"
 	"net"
 	"net/netip"
 	"os"
@@ -184,9 +185,9 @@ func checkPlain(t *testing.T, c *Conn, want FallbackReason) {
 // the probe does not remember.
 func TestSwitchedOff(t *testing.T) {
 	needMPTCP(t)
-	ns := newNamespace(t)
-	ns.do(t, func() {
-		sysctl(t, "net/mptcp/enabled", "0")
+	ns := veth.New(t)
+	ns.Do(t, func() {
+		veth.Sysctl(t, "net/mptcp/enabled", "0")
 		if err := ProbeMPTCP(); !errors.Is(err, ErrDisabled) || errors.Is(err, ErrNotSupported) {
 			t.Errorf("probe: %v", err)
 		}
@@ -210,7 +211,7 @@ func TestSwitchedOff(t *testing.T) {
 			}
 			checkBytes(t, c, s)
 		}
-		sysctl(t, "net/mptcp/enabled", "1")
+		veth.Sysctl(t, "net/mptcp/enabled", "1")
 		if err := ProbeMPTCP(); err != nil {
 			t.Errorf("probe after it was switched on: %v", err)
 		}
@@ -223,9 +224,9 @@ func TestSwitchedOff(t *testing.T) {
 // TestWithoutIPv6 checks a host that has IPv6 in the kernel only.
 func TestWithoutIPv6(t *testing.T) {
 	needMPTCP(t)
-	ns := newNamespace(t)
-	ns.do(t, func() {
-		sysctl(t, "net/ipv6/conf/all/disable_ipv6", "1")
+	ns := veth.New(t)
+	ns.Do(t, func() {
+		veth.Sysctl(t, "net/ipv6/conf/all/disable_ipv6", "1")
 		ln := listen(t, ListenConfig{Strict: true}, "[::]:0")
 		c, s := connect(t, Dialer{Strict: true}, ln, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), ln.Addr().Port()))
 		checkMultipath(t, c)
@@ -237,10 +238,10 @@ func TestWithoutIPv6(t *testing.T) {
 // try, and that no descriptor stays.
 func TestDialErrors(t *testing.T) {
 	needMPTCP(t)
-	client, server := newNamespace(t), newNamespace(t)
-	connectNamespaces(t, client, server, "link1")
-	client.addAddr(t, "link1", client4+"/24")
-	client.addAddr(t, "link1", client6+"/64")
+	client, server := veth.New(t), veth.New(t)
+	veth.Connect(t, client, server, "link1")
+	client.AddAddr(t, "link1", client4+"/24")
+	client.AddAddr(t, "link1", client6+"/64")
 	silent := server4 + ":443" // nobody answers, not even ARP
 	canceled, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -269,7 +270,7 @@ func TestDialErrors(t *testing.T) {
 				if tt.ctx != nil {
 					ctx = tt.ctx(t)
 				}
-				client.do(t, func() {
+				client.Do(t, func() {
 					descriptors, syns := openDescriptors(t), activeOpens(t)
 					d := tt.d
 					d.Strict = strict

@@ -1,9 +1,8 @@
 // Package mptcpsock is Multipath TCP sockets as a Go API: dial and listen, know
-// whether a connection really is multipath, read what the kernel knows about it
-// and its subflows, open and close subflows, and say what paths are for. It gives
-// any program the calls that RFC 6897 (basic and advanced API) and the Enhanced
-// Socket API (Hesmans and Bonaventure, ANRW 2016) specified, and Apple's service
-// types, on an unpatched kernel. docs/api.md has the table.
+// whether a connection really is multipath, and read what the kernel knows about
+// it and its subflows. It needs no privilege and pulls in neither netlink nor
+// eBPF. Package control, below this one, opens and closes subflows. docs/api.md
+// lists the calls that each specification asks for.
 //
 // # Connections
 //
@@ -28,43 +27,20 @@
 // receive buffer is fixed (DefaultReceiveBuffer says why); and sockets are
 // dual-stack, so that a connection to an IPv4 address can have IPv6 subflows.
 //
+// A host with several ways to the Internet names them: Dialer.Sources are raced.
+// Race does the same for attempts of any kind.
+//
 // # Subflows
 //
-// What is only read needs no privilege: SubIDs, SubTuple, Pairs, ConnID, Enabled,
-// Stats, SubTCPInfo, Events. What changes subflows goes through a Controller, one
-// in a program, which needs CAP_NET_ADMIN in the network namespace:
-//
-//	ctl, err := mptcpsock.OpenController(ctx, mptcpsock.ControllerConfig{})
-//	if errors.Is(err, mptcpsock.ErrNotPermitted) { … } // go on without
-//	defer ctl.Close()
-//	c, err := (&mptcpsock.Dialer{Controller: ctl}).DialHost(ctx, "example.net:443")
-//	id, err := c.OpenSub(ctx, lte, netip.AddrPort{}, mptcpsock.Backup)
-//	err = c.RemoveAddrs(ctx, wifi)                     // alternatives first, then the peer is told
-//	for event, err := range c.Events(ctx) { … }
-//
-// Options of one subflow (SubSetsockopt, SubGetsockopt) need no Controller, but
-// CAP_BPF and CAP_PERFMON besides.
-//
-// # Services
-//
-// A Dialer that says what it wants leaves subflows to the policies that the proxy
-// uses, which run in the program's own process:
-//
-//	d := mptcpsock.Dialer{Controller: ctl, Service: mptcpsock.ServiceHandover}
-//	d := mptcpsock.Dialer{Controller: ctl, Hints: mptcpsock.Hints{Amount: 2 << 30}}
-//
-// The dialling end knows the paths; a listener may at least move what it sends
-// off a path that fails:
-//
-//	lc := mptcpsock.ListenConfig{Controller: ctl, Steering: mptcpsock.SteerBy(policy.Handover)}
+// SubIDs, SubTuple, Pairs, ConnID, Enabled, Stats, SubTCPInfo and Events read what
+// RFC 6897 (basic API) and the Enhanced Socket API (Hesmans and Bonaventure, ANRW
+// 2016) want to be readable.
 //
 // # What it does not do
 //
-// It schedules no packets: the kernel's only scheduler does, and backup flags
-// are all that it heeds. Connections that began before the Controller was opened
-// belong to the kernel's path manager and are out of its reach. It needs Linux
-// 6.1 or later; the Probe functions tell what the running kernel lacks. Errors
-// say what is missing, and errors.Is tells: ErrNotPermitted, ErrNotSupported,
-// ErrNoController, ErrKernelManaged, ErrSteered, ErrConnected, ErrNotMultipath,
-// ErrUnknownSubflow, ErrLastSubflow, ErrAddressFamily and others.
+// It changes no subflow: package control does. It schedules no packets: the
+// kernel's only scheduler does. It needs Linux 6.1 or later; the Probe functions
+// tell what the running kernel lacks. Errors say what is missing, and errors.Is
+// tells: ErrNotSupported, ErrDisabled, ErrDenied, ErrNotMultipath,
+// ErrUnknownSubflow, ErrConnected, ErrAddressFamily, ErrInvalid.
 package mptcpsock

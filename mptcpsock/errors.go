@@ -23,43 +23,17 @@ var (
 	ErrDenied = errors.New("a security policy denies MPTCP sockets to this process")
 	// ErrNotMultipath says that a connection is plain TCP.
 	ErrNotMultipath = errors.New("connection is plain TCP, not Multipath TCP")
-	// ErrNotPermitted says that a privilege is missing; the error names it. It
-	// is an fs.ErrPermission.
-	ErrNotPermitted = fmt.Errorf("not permitted: %w", fs.ErrPermission)
-	// ErrNoController says that an operation needs a Controller, and that the
-	// connection has none, or one that is closed.
-	ErrNoController = errors.New("needs a Controller: open one with OpenController and give it to the Dialer or ListenConfig")
-	// ErrKernelManaged says that the connection began while the kernel's own
-	// path manager was in charge, so that no program can change its subflows.
-	ErrKernelManaged = errors.New("the kernel's path manager has this connection since its beginning: open the Controller first")
-	// ErrSteered says that a service, profile or mode decides about the
-	// connection's subflows: Conn.SetManual takes them back.
-	ErrSteered = errors.New("a mode steers the subflows of this connection")
 	// ErrConnected says that something can be set before the connection only.
 	ErrConnected = errors.New("can be set before the connection is established only")
 	// ErrUnknownSubflow says that the connection has no subflow of that id. It
 	// is an fs.ErrNotExist.
 	ErrUnknownSubflow = fmt.Errorf("no such subflow: %w", fs.ErrNotExist)
-	// ErrNotEstablished says that a subflow, or the connection, is still being
-	// opened, or is closing.
-	ErrNotEstablished = errors.New("not established")
-	// ErrLastSubflow says that the connection would be left without a subflow.
-	ErrLastSubflow = errors.New("it is the last subflow: open another one first, or close the connection")
-	// ErrUnknownAddress says that a connection does not use a local address. It
-	// is an fs.ErrNotExist.
-	ErrUnknownAddress = fmt.Errorf("the connection does not use this address: %w", fs.ErrNotExist)
 	// ErrAddressFamily says that two addresses are of different families, or
 	// that the connection's socket or peer lacks the family.
 	ErrAddressFamily = errors.New("wrong address family")
 	// ErrInvalid says that an argument is out of its range. It is an
 	// fs.ErrInvalid.
 	ErrInvalid = fmt.Errorf("not valid: %w", fs.ErrInvalid)
-	// ErrSubflowFailed says that a subflow could not be established. The error
-	// is also the syscall.Errno that the kernel gave, if it gave one.
-	ErrSubflowFailed = errors.New("the subflow was not established")
-	// ErrEventsLost says that events came faster than they were read: look at
-	// the subflows anew.
-	ErrEventsLost = errors.New("events were lost")
 )
 
 // An OpError is an operation on a connection's subflows that failed.

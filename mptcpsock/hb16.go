@@ -10,12 +10,13 @@ import (
 type SubStatus struct {
 	// ID names the subflow in all other calls. It stays the same for the
 	// subflow's life and is not given to another one of the connection.
-	ID uapi.SubflowID
+	ID   uapi.SubflowID
+	Pair Pair
 	// Initial says that the connection began with it.
 	Initial bool
 	State   uapi.TCPState
 	// Backup and PeerBackup are the priorities that either end has given it.
-	// Only a Controller knows them: PriorityKnown.
+	// Only a Controller of package control knows them, and sets PriorityKnown.
 	Backup, PeerBackup bool
 	PriorityKnown      bool
 }
@@ -38,16 +39,7 @@ func (c *Conn) SubIDs() ([]SubStatus, error) {
 		if s.TCP.State == uapi.TCPClose {
 			continue // the initial one, of which the kernel keeps the shell
 		}
-		p := Pair{s.Local, s.Remote}
-		st := SubStatus{ID: s.ID, Initial: p == first, State: s.TCP.State}
-		if a := c.attached.Load(); a != nil {
-			a.ctl.mu.Lock()
-			if f := a.rec.subs[p]; f != nil && !a.ctl.closed {
-				st.Backup, st.PeerBackup, st.PriorityKnown = f.backup, f.peerBackup, true
-			}
-			a.ctl.mu.Unlock()
-		}
-		out = append(out, st)
+		out = append(out, SubStatus{ID: s.ID, Pair: s.Pair(), Initial: s.Pair() == first, State: s.TCP.State})
 	}
 	return out, nil
 }
@@ -55,23 +47,29 @@ func (c *Conn) SubIDs() ([]SubStatus, error) {
 // SubTuple returns the two ends of a subflow. It is HB16's MPTCP_GET_SUB_TUPLE
 // and needs no privilege. It fails with ErrUnknownSubflow.
 func (c *Conn) SubTuple(id uapi.SubflowID) (Pair, error) {
-	s, err := c.subflow(id)
+	s, err := c.Subflow(id)
 	if err != nil {
 		return Pair{}, &OpError{Op: "subflow's ends", On: fmt.Sprint(id), Err: err}
 	}
-	return Pair{s.Local, s.Remote}, nil
+	return s.Pair(), nil
 }
 
-// subflow reads one subflow.
-func (c *Conn) subflow(id uapi.SubflowID) (Subflow, error) {
+// SubTCPInfo reads TCP_INFO of one subflow: round-trip times, timeout, windows,
+// rates and counters. It needs no privilege and fails with ErrUnknownSubflow.
+func (c *Conn) SubTCPInfo(id uapi.SubflowID) (uapi.TCPInfo, error) {
+	s, err := c.Subflow(id)
+	if err != nil {
+		return uapi.TCPInfo{}, &OpError{Op: "read TCP_INFO of subflow", On: fmt.Sprint(id), Err: err}
+	}
+	return s.TCP, nil
+}
+
+// Subflow reads one subflow. It fails with ErrUnknownSubflow.
+func (c *Conn) Subflow(id uapi.SubflowID) (Subflow, error) {
 	subflows, err := c.Subflows()
 	if err != nil {
 		return Subflow{}, err
 	}
-	return findSub(subflows, id)
-}
-
-func findSub(subflows []Subflow, id uapi.SubflowID) (Subflow, error) {
 	for _, s := range subflows {
 		if s.ID == id && s.TCP.State != uapi.TCPClose {
 			return s, nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"syscall"
 	"time"
 
@@ -25,29 +24,6 @@ type ListenConfig struct {
 	KeepAlive time.Duration
 	// Disable listens for plain TCP (TCP_MULTIPATH_ENABLE false).
 	Disable bool
-	// Controller makes the subflows of accepted connections; what changes
-	// them needs one.
-	Controller *Controller
-	// LocalAddrs are further addresses of this host that peers are told
-	// (ADD_ADDR), so that they can join there; with a port where the
-	// application listens on another one. It needs a Controller.
-	LocalAddrs []netip.AddrPort
-	// Steering steers accepted connections; it needs a Controller. This end
-	// knows no paths, so it opens no subflows, and Paths mean nothing: whatever
-	// the mode, it closes a subflow on which its own sending fails while
-	// another one works, and leaves the rest to the peer, as mpproxy-server
-	// does.
-	Steering Steering
-}
-
-// AddAddrs is TCP_MULTIPATH_ADD before the connection: it adds to LocalAddrs.
-func (lc *ListenConfig) AddAddrs(addrs ...netip.AddrPort) error {
-	return addAddrs(&lc.LocalAddrs, addrs)
-}
-
-// RemoveAddrs is TCP_MULTIPATH_REMOVE before the connection, as Dialer's.
-func (lc *ListenConfig) RemoveAddrs(addrs ...netip.AddrPort) error {
-	return removeAddrs(&lc.LocalAddrs, addrs)
 }
 
 // Listen announces on a local address. [::] accepts IPv4 and IPv6 peers, 0.0.0.0
@@ -55,11 +31,11 @@ func (lc *ListenConfig) RemoveAddrs(addrs ...netip.AddrPort) error {
 // destination, of whatever family the initial subflow was: a listener on an IPv4
 // address alone leaves the peer nothing to join over IPv6.
 //
-// Errors are *net.OpError with Net "mptcp"; errors.Is tells ErrNoController,
-// ErrInvalid, and when Strict: ErrNotSupported, ErrDisabled and ErrDenied.
+// Errors are *net.OpError with Net "mptcp"; errors.Is tells ErrInvalid,
+// and when Strict: ErrNotSupported, ErrDisabled and ErrDenied.
 func (lc *ListenConfig) Listen(ctx context.Context, on netip.AddrPort) (*Listener, error) {
-	if err := lc.check(); err != nil {
-		return nil, listenError(on, err)
+	if lc.Disable && lc.Strict {
+		return nil, listenError(on, fmt.Errorf("%w: Multipath TCP is both disabled and demanded (Strict)", ErrInvalid))
 	}
 	l, err := lc.listen(ctx, on)
 	if errors.Is(err, unix.EAFNOSUPPORT) && on.Addr() == netip.IPv6Unspecified() {
@@ -70,17 +46,6 @@ func (lc *ListenConfig) Listen(ctx context.Context, on netip.AddrPort) (*Listene
 		return nil, listenError(on, err)
 	}
 	return l, nil
-}
-
-// check refuses fields that contradict each other or need what is not there.
-func (lc *ListenConfig) check() error {
-	switch {
-	case lc.Controller == nil && (len(lc.LocalAddrs) > 0 || !lc.Steering.manual()):
-		return ErrNoController
-	case lc.Disable && lc.Strict:
-		return fmt.Errorf("%w: Multipath TCP is both disabled and demanded (Strict)", ErrInvalid)
-	}
-	return lc.Steering.validate()
 }
 
 // listen listens with a socket of the family of on.
@@ -111,26 +76,17 @@ func (lc *ListenConfig) listen(ctx context.Context, on netip.AddrPort) (*Listene
 	if err != nil {
 		return nil, err
 	}
-	return &Listener{
-		tcp: l.(*net.TCPListener), local: reason, ctl: lc.Controller,
-		born: birth{Steering: lc.Steering, allowed: slices.Clone(lc.LocalAddrs)},
-	}, nil
+	return &Listener{tcp: l.(*net.TCPListener), local: reason}, nil
 }
 
 func listenError(on netip.AddrPort, err error) error {
-	var inner *net.OpError
-	if errors.As(err, &inner) {
-		err = inner.Err
-	}
-	return &net.OpError{Op: "listen", Net: "mptcp", Addr: net.TCPAddrFromAddrPort(on), Err: err}
+	return &net.OpError{Op: "listen", Net: "mptcp", Addr: net.TCPAddrFromAddrPort(on), Err: reasonOfOp(err)}
 }
 
 // A Listener accepts Multipath TCP connections, and plain ones.
 type Listener struct {
 	tcp   *net.TCPListener
 	local FallbackReason
-	ctl   *Controller
-	born  birth
 }
 
 // Accept waits for the next connection. After Close it fails with
@@ -140,20 +96,7 @@ func (l *Listener) Accept() (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn := &Conn{TCPConn: c, local: l.local, accepted: true}
-	if l.ctl != nil {
-		l.handOver(conn)
-	}
-	return conn, nil
-}
-
-// handOver attaches a connection that was accepted. Where that fails, because
-// the peer speaks plain TCP, is gone again, or the Controller is closed, the
-// connection is without: its methods say so.
-func (l *Listener) handOver(c *Conn) {
-	if multipath, err := c.IsMultipath(); err == nil && multipath {
-		_ = l.ctl.attach(c, l.born)
-	}
+	return &Conn{TCPConn: c, local: l.local, accepted: true}, nil
 }
 
 // Close stops listening and ends a waiting Accept. Accepted connections stay;

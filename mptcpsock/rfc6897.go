@@ -32,7 +32,7 @@ func (c *Conn) Pairs() ([]Pair, error) {
 	var pairs []Pair
 	for _, s := range subflows {
 		if s.TCP.State == uapi.TCPEstablished {
-			pairs = append(pairs, Pair{s.Local, s.Remote})
+			pairs = append(pairs, s.Pair())
 		}
 	}
 	return pairs, nil

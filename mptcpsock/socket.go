@@ -5,6 +5,7 @@ import (
 	"os"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -226,20 +227,22 @@ func familyOf(network string) int {
 	return unix.AF_INET6
 }
 
-// familyOfSocket returns the address family of a socket, 0 when it cannot be
-// told.
-func familyOfSocket(fd int) int {
-	family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
-	if err != nil {
-		return 0
-	}
-	return family
-}
-
 // controlled runs prepare on the descriptor of c.
 func (o *sockopts) controlled(c syscall.RawConn) (reason FallbackReason, err error) {
 	if cerr := c.Control(func(fd uintptr) { reason, err = o.prepare(int(fd)) }); cerr != nil {
 		return FallbackNone, cerr
 	}
 	return reason, err
+}
+
+// getsockopt fills b with a socket option and returns how much of it the kernel
+// filled. x/sys has it for known types only.
+func getsockopt(fd, level, name int, b []byte) (int, error) {
+	n := uint32(len(b))
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), uintptr(name),
+		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(unsafe.Pointer(&n)), 0)
+	if errno != 0 {
+		return 0, os.NewSyscallError("getsockopt", errno)
+	}
+	return int(min(n, uint32(len(b)))), nil
 }

@@ -2,6 +2,7 @@ package mptcpsock
 
 import (
 	"fmt"
+	"mpproxy/test/veth"
 	"os"
 	"testing"
 	"time"
@@ -39,7 +40,7 @@ func TestReceiveBuffer(t *testing.T) {
 				if !mayForce && privileged {
 					t.Skip("needs CAP_NET_ADMIN in the initial user namespace")
 				}
-				onThread(t, func() {
+				veth.OnThread(t, func() {
 					if !privileged {
 						defer dropNetAdmin(t)()
 					}

@@ -48,7 +48,7 @@ func statsOf(subflows []Subflow) Stats {
 		st.Sent += s.TCP.BytesSent
 		st.Received += s.TCP.BytesReceived
 		st.Subflows = append(st.Subflows, SubflowStats{
-			ID: s.ID, Pair: Pair{s.Local, s.Remote},
+			ID: s.ID, Pair: s.Pair(),
 			Sent: s.TCP.BytesSent, Received: s.TCP.BytesReceived, Retransmitted: s.TCP.BytesRetrans,
 			RTT: s.TCP.RTT, RTO: s.TCP.RTO, Timeouts: s.TCP.TotalRTO, DeliveryRate: s.TCP.DeliveryRate,
 		})

@@ -26,6 +26,16 @@ type Subflow struct {
 	TCP uapi.TCPInfo
 }
 
+// Pair returns the subflow's two ends.
+func (s Subflow) Pair() Pair { return Pair{s.Local, s.Remote} }
+
+// A Pair is the two ends of a subflow. Both are IPv4 or both IPv6; IPv4
+// addresses are unmapped.
+type Pair struct{ Local, Remote netip.AddrPort }
+
+// String gives the pair as "192.0.2.1:5000 → 198.51.100.1:443".
+func (p Pair) String() string { return fmt.Sprintf("%v → %v", p.Local, p.Remote) }
+
 // ErrSubflowsChanging says that the subflows changed each time they were read:
 // try again. It can happen on kernels without MPTCP_FULL_INFO only.
 var ErrSubflowsChanging = errors.New("the subflows change faster than they can be read")
@@ -206,4 +216,34 @@ func (c *Conn) onlySubflow() ([]Subflow, error) {
 		return nil, fmt.Errorf("mptcpsock: TCP_INFO: %w", err)
 	}
 	return []Subflow{{Local: c.LocalAddrPort(), Remote: c.RemoteAddrPort(), TCP: tcp}}, nil
+}
+
+// firstSubflowID is the number of the initial subflow, the kernel's and ours.
+const firstSubflowID uapi.SubflowID = 1
+
+// numbering gives subflows ids where the kernel gives none, Linux before 6.5:
+// the next number to each pair of ends when it is first seen. A pair that was
+// away for a reading is another subflow. The kernel too counts from the initial
+// subflow, so that both number most connections alike.
+type numbering struct {
+	mu   sync.Mutex
+	ids  map[Pair]uapi.SubflowID
+	next uapi.SubflowID
+}
+
+// number sets the ids of a reading, which holds all subflows.
+func (n *numbering) number(subflows []Subflow) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := make(map[Pair]uapi.SubflowID, len(subflows))
+	for i := range subflows {
+		p := subflows[i].Pair()
+		id, known := n.ids[p]
+		if !known {
+			id = firstSubflowID + n.next
+			n.next++
+		}
+		now[p], subflows[i].ID = id, id
+	}
+	n.ids = now
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"mpproxy/mptcpsock/uapi"
+	"mpproxy/test/veth"
 )
 
 // Addresses of the two-link topology.
@@ -21,22 +22,22 @@ const (
 )
 
 // twoLinks lays two links between a client and a server host.
-func twoLinks(t testing.TB) (client, server namespace) {
+func twoLinks(t testing.TB) (client, server veth.Namespace) {
 	t.Helper()
-	client, server = newNamespace(t), newNamespace(t)
+	client, server = veth.New(t), veth.New(t)
 	for _, link := range []struct{ name, client4, server4, client6, server6 string }{
 		{"link1", client4, server4, client6, server6},
 		{"link2", client24, server24, client26, server26},
 	} {
-		connectNamespaces(t, client, server, link.name)
-		client.addAddr(t, link.name, link.client4+"/24")
-		server.addAddr(t, link.name, link.server4+"/24")
-		client.addAddr(t, link.name, link.client6+"/64")
-		server.addAddr(t, link.name, link.server6+"/64")
+		veth.Connect(t, client, server, link.name)
+		client.AddAddr(t, link.name, link.client4+"/24")
+		server.AddAddr(t, link.name, link.server4+"/24")
+		client.AddAddr(t, link.name, link.client6+"/64")
+		server.AddAddr(t, link.name, link.server6+"/64")
 	}
-	client.addAddr(t, "link1", client4b+"/24")
-	for _, ns := range []namespace{client, server} {
-		ns.limits(t, 4)
+	client.AddAddr(t, "link1", client4b+"/24")
+	for _, ns := range []veth.Namespace{client, server} {
+		ns.Limits(t, 4)
 	}
 	return client, server
 }
@@ -64,15 +65,15 @@ func TestSubflows(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			client, server := twoLinks(t)
 			if tt.endpoint != "" {
-				client.endpoint(t, tt.endpoint, endpointSubflow)
+				client.Endpoint(t, tt.endpoint, veth.Subflow)
 			}
 			if tt.signal != "" {
-				server.endpoint(t, tt.signal, endpointSignal)
+				server.Endpoint(t, tt.signal, veth.Signal)
 			}
 			var ln *Listener
-			server.do(t, func() { ln = listen(t, ListenConfig{Strict: true}, "[::]:0") })
+			server.Do(t, func() { ln = listen(t, ListenConfig{Strict: true}, "[::]:0") })
 			var c, s *Conn
-			client.do(t, func() {
+			client.Do(t, func() {
 				to := netip.AddrPortFrom(netip.MustParseAddr(tt.to), ln.Addr().Port())
 				source := netip.MustParseAddr(tt.want[0].Local)
 				c, s = connect(t, Dialer{Strict: true, LocalAddr: source}, ln, to)
@@ -214,6 +215,36 @@ func TestAfterClose(t *testing.T) {
 	} {
 		if err := ask(); !isClosed(err) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestNumbering: where the kernel gives no ids, ours stay with the subflow.
+func TestNumbering(t *testing.T) {
+	sub := func(port uint16) Subflow {
+		return Subflow{Local: netip.AddrPortFrom(netip.MustParseAddr(client4), port), Remote: netip.AddrPortFrom(netip.MustParseAddr(server4), 80)}
+	}
+	var n numbering
+	for _, tt := range []struct {
+		ports []uint16
+		want  []uapi.SubflowID
+	}{
+		{[]uint16{1000}, []uapi.SubflowID{1}},
+		{[]uint16{1000, 1001, 1002}, []uapi.SubflowID{1, 2, 3}},
+		{[]uint16{1002, 1000}, []uapi.SubflowID{3, 1}},
+		{[]uint16{1000, 1001}, []uapi.SubflowID{1, 4}}, // another one on the same ports
+	} {
+		var subs []Subflow
+		for _, p := range tt.ports {
+			subs = append(subs, sub(p))
+		}
+		n.number(subs)
+		var got []uapi.SubflowID
+		for _, s := range subs {
+			got = append(got, s.ID)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("ports %v (-want +got):\n%s", tt.ports, diff)
 		}
 	}
 }

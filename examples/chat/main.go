@@ -26,7 +26,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"mpproxy/mptcpsock"
+	"mpproxy/mptcpsock/control"
 )
 
 func main() {
@@ -53,11 +53,11 @@ func run(ctx context.Context, listen, service string, args []string) (err error)
 	if ctl != nil {
 		defer func() { err = errors.Join(err, ctl.Close()) }()
 	}
-	var c *mptcpsock.Conn
+	var c *control.Conn
 	if listen == "" {
 		c, err = dial(ctx, ctl, service, args[0])
 	} else {
-		var l *mptcpsock.Listener
+		var l *control.Listener
 		if l, c, err = accept(ctx, ctl, listen); err == nil {
 			defer l.Close() // not before: subflows join there
 		}
@@ -71,25 +71,25 @@ func run(ctx context.Context, listen, service string, args []string) (err error)
 
 // openController returns none where the privileges or the kernel do not allow
 // one.
-func openController(ctx context.Context) (*mptcpsock.Controller, error) {
+func openController(ctx context.Context) (*control.Controller, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	ctl, err := mptcpsock.OpenController(ctx, mptcpsock.ControllerConfig{})
-	if errors.Is(err, mptcpsock.ErrNotPermitted) || errors.Is(err, mptcpsock.ErrNotSupported) {
+	ctl, err := control.OpenController(ctx, control.ControllerConfig{})
+	if errors.Is(err, control.ErrNotPermitted) || errors.Is(err, control.ErrNotSupported) {
 		fmt.Println("*", err)
 		return nil, nil
 	}
 	return ctl, err
 }
 
-func accept(ctx context.Context, ctl *mptcpsock.Controller, on string) (*mptcpsock.Listener, *mptcpsock.Conn, error) {
+func accept(ctx context.Context, ctl *control.Controller, on string) (*control.Listener, *control.Conn, error) {
 	addr, err := netip.ParseAddrPort(on)
 	if err != nil {
 		return nil, nil, err
 	}
-	lc := mptcpsock.ListenConfig{Controller: ctl}
+	lc := control.ListenConfig{Controller: ctl}
 	if ctl != nil { // closes a subflow on which what is said here does not get through
-		lc.Steering = mptcpsock.SteerBy(mptcpsock.ServiceHandover.Mode())
+		lc.Steering = control.SteerBy(control.ServiceHandover.Mode())
 	}
 	l, err := lc.Listen(ctx, addr)
 	if err != nil {
@@ -104,15 +104,15 @@ func accept(ctx context.Context, ctl *mptcpsock.Controller, on string) (*mptcpso
 	return l, c, err
 }
 
-func dial(ctx context.Context, ctl *mptcpsock.Controller, service, to string) (*mptcpsock.Conn, error) {
-	d := mptcpsock.Dialer{Controller: ctl}
+func dial(ctx context.Context, ctl *control.Controller, service, to string) (*control.Conn, error) {
+	d := control.Dialer{Controller: ctl}
 	if ctl != nil {
-		for s := mptcpsock.ServiceHandover; s <= mptcpsock.ServiceAggregate; s++ {
+		for s := control.ServiceHandover; s <= control.ServiceAggregate; s++ {
 			if s.String() == service {
 				d.Service = s
 			}
 		}
-		if d.Service == mptcpsock.ServiceUnset {
+		if d.Service == control.ServiceUnset {
 			return nil, fmt.Errorf("there is no service %q", service)
 		}
 	}
@@ -123,7 +123,7 @@ func dial(ctx context.Context, ctl *mptcpsock.Controller, service, to string) (*
 
 // talk runs until either end closes its side. Events come from the call on, and
 // subflows join once bytes have come: so the first word is said behind it.
-func talk(ctx context.Context, c *mptcpsock.Conn) error {
+func talk(ctx context.Context, c *control.Conn) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)
@@ -147,7 +147,7 @@ func talk(ctx context.Context, c *mptcpsock.Conn) error {
 }
 
 // tell prints what happens to the subflows.
-func tell(events func(func(mptcpsock.SubflowEvent, error) bool)) {
+func tell(events func(func(control.SubflowEvent, error) bool)) {
 	for e, err := range events {
 		if err == nil {
 			fmt.Println("*", e)
@@ -163,7 +163,7 @@ func printLines(r io.Reader) error {
 	return lines.Err()
 }
 
-func send(c *mptcpsock.Conn) {
+func send(c *control.Conn) {
 	if _, err := io.Copy(c, os.Stdin); err == nil {
 		_ = c.CloseWrite()
 	}

@@ -18,7 +18,7 @@ import (
 	"os"
 	"time"
 
-	"mpproxy/mptcpsock"
+	"mpproxy/mptcpsock/control"
 	"mpproxy/mptcpsock/subopt"
 )
 
@@ -43,7 +43,7 @@ func main() {
 	}
 	if err := open(w); err != nil {
 		fmt.Fprintln(os.Stderr, "opensub:", err)
-		if errors.Is(err, mptcpsock.ErrNotPermitted) {
+		if errors.Is(err, control.ErrNotPermitted) {
 			fmt.Fprintln(os.Stderr, "opensub: try again as root")
 		}
 		os.Exit(1)
@@ -73,23 +73,23 @@ func parseEnd(s string) (netip.AddrPort, error) {
 func open(w wish) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	ctl, err := mptcpsock.OpenController(ctx, mptcpsock.ControllerConfig{})
+	ctl, err := control.OpenController(ctx, control.ControllerConfig{})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, ctl.Close()) }()
-	c, err := (&mptcpsock.Dialer{Controller: ctl, Strict: true}).DialHost(ctx, w.address)
+	c, err := (&control.Dialer{Controller: ctl, Strict: true}).DialHost(ctx, w.address)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	prio := mptcpsock.Normal
+	prio := control.Normal
 	if w.backup {
-		prio = mptcpsock.Backup
+		prio = control.Backup
 	}
-	var options []mptcpsock.SubOption
+	var options []control.SubOption
 	if w.congestion != "" {
-		options = append(options, mptcpsock.SubOption{Option: subopt.Congestion, Value: subopt.Text(w.congestion)})
+		options = append(options, control.SubOption{Option: subopt.Congestion, Value: subopt.Text(w.congestion)})
 	}
 	id, err := c.OpenSub(ctx, w.local, w.remote, prio, options...)
 	if err != nil {

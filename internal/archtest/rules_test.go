@@ -20,6 +20,7 @@ var rules = []rule{
 	{"pathctl does not import proxy", forbid(allImports, "pathctl", "proxy")},
 	{"pathctl imports of mptcpsock only uapi", forbid(imports, "pathctl", "mptcpsock", "mptcpsock/uapi")},
 	{"mptcpsock does not import the programs' packages", forbid(imports, "mptcpsock", "config", "internal", "internal/bpfenv", "proxy")},
+	{"mptcpsock imports nothing of pathctl, mptcpsock/control apart", ground},
 	{"mptcpsock/uapi is a leaf", leaf("mptcpsock/uapi")},
 	{"pathctl/policy is a leaf", leaf("pathctl/policy")},
 	{"netlink belongs to pathctl/mptcppm and pathctl/netpath", only(netlinkModule, "pathctl/mptcppm", "pathctl/netpath", "test")},
@@ -118,8 +119,26 @@ func netlinkModule(imp string) bool {
 	return false
 }
 
-// light: a program that uses mptcpsock, as the examples do, gets the sockets and
-// the controller, and not the proxy.
+// ground: mptcpsock is what the others stand on. A program that imports it gets
+// sockets, and neither an engine, nor netlink, nor what loads eBPF programs. The
+// engine comes with mptcpsock/control, and eBPF with mptcpsock/subopt.
+func ground(pkgs []pkg) (found []string) {
+	for _, p := range pkgs {
+		if !within(p.name(), "mptcpsock") || within(p.name(), "mptcpsock/control") {
+			continue
+		}
+		for _, dep := range p.Deps {
+			ebpf := within(dep, "github.com/cilium/ebpf") && !within(p.name(), "mptcpsock/subopt")
+			if within(below(dep), "pathctl") || within(below(dep), "mptcpsock/control") || netlinkModule(dep) || ebpf {
+				found = append(found, fmt.Sprintf("%s depends on %s", p.name(), dep))
+			}
+		}
+	}
+	return found
+}
+
+// light: a program that uses mptcpsock and mptcpsock/control, as the examples do,
+// gets the sockets and the controller, and not the proxy.
 func light(pkgs []pkg) (found []string) {
 	for _, p := range pkgs {
 		if !within(p.name(), "mptcpsock") && !within(p.name(), "examples") {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mpproxy/mptcpsock"
+	"mpproxy/mptcpsock/control"
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/policy"
@@ -37,7 +38,7 @@ func (o Observer) Opened(token uapi.Token, leg *mptcpsock.Conn, s proxy.Stream) 
 	defer cancel()
 	o.Controller.Register(ctx, pathctl.Registration{
 		Token: token, Role: o.Role, Mode: o.mode(s.Mode), Paths: s.Paths,
-		Description: describe(s), Reader: mptcpsock.Reader(leg), Begins: o.Role == policy.Client,
+		Description: describe(s), Reader: control.Reader(leg), Begins: o.Role == policy.Client,
 		// A client that names no mode has its kernel make the subflows, which
 		// never makes one again that we close.
 		Manual: o.Role == policy.Concentrator && !s.Asked,

@@ -1,0 +1,60 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"mpproxy/mptcpsock"
+	"mpproxy/pathctl"
+)
+
+// Reader returns what a controller of package pathctl reads of a connection.
+func Reader(c *mptcpsock.Conn) pathctl.Reader { return &reader{conn: c} }
+
+type reader struct {
+	conn   *mptcpsock.Conn
+	unsent int // the bound that was set; 0: none
+}
+
+func (r *reader) Read() (pathctl.Reading, error) {
+	info, err := r.conn.Info()
+	if err != nil {
+		return pathctl.Reading{}, fmt.Errorf("reading a connection: %w", err)
+	}
+	subflows, err := r.conn.Subflows()
+	if err != nil {
+		return pathctl.Reading{}, fmt.Errorf("reading a connection: %w", err)
+	}
+	out := pathctl.Reading{Info: info, Subflows: make([]pathctl.SubflowReading, 0, len(subflows))}
+	for _, f := range subflows {
+		out.Subflows = append(out.Subflows, pathctl.SubflowReading{Local: f.Local, Remote: f.Remote, TCP: f.TCP})
+	}
+	return out, nil
+}
+
+// BoundUnsent sets TCP_NOTSENT_LOWAT of the connection as a whole (Linux 6.9;
+// older kernels refuse), unless the program has set it.
+func (r *reader) BoundUnsent(bytes int) error {
+	raw, err := r.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	cerr := raw.Control(func(fd uintptr) {
+		var now int
+		if now, err = unix.GetsockoptInt(int(fd), unix.SOL_TCP, unix.TCP_NOTSENT_LOWAT); err != nil {
+			return
+		}
+		if now != r.unsent {
+			err = fmt.Errorf("the program has set it to %d bytes", now)
+			return
+		}
+		err = unix.SetsockoptInt(int(fd), unix.SOL_TCP, unix.TCP_NOTSENT_LOWAT, bytes)
+	})
+	if err = errors.Join(cerr, err); err != nil {
+		return fmt.Errorf("bounding what a connection holds unsent: %w", err)
+	}
+	r.unsent = bytes
+	return nil
+}

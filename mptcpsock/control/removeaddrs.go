@@ -1,0 +1,259 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/mptcppm"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// RemoveAddrs is TCP_MULTIPATH_REMOVE during a connection (RFC 6897 section
+// 5.3.3): the connection stops using local addresses. Where no other subflow
+// would be left, it opens one first from another address that it may use, or
+// waits, on a server that has announced one, for the peer to join it. Then the
+// peer is told (RM_ADDR, RFC 8684 section 3.4.2), and the subflows from the
+// addresses are closed; what was under way on them is sent again on the others.
+// That takes four round trips at least, and 2 s at most besides what the
+// alternative takes, since the others run dry before: docs/api.md says why. When
+// there is no alternative nothing happens, and the error is ErrLastSubflow.
+// ErrUnknownAddress is that of an address which is not in use; ErrInvalid,
+// ErrNoController, ErrNotMultipath, net.ErrClosed and, when no alternative could
+// be opened, the errors of OpenSub are told by errors.Is too.
+func (c *Conn) RemoveAddrs(ctx context.Context, addrs ...netip.AddrPort) error {
+	op, err := c.begin("remove local addresses", fmt.Sprint(addrs))
+	if err != nil {
+		return err
+	}
+	gone := make(map[netip.Addr]bool, len(addrs))
+	for _, a := range addrs {
+		if err := checkLocal(a.Addr()); err != nil {
+			return op.fail(err)
+		}
+		gone[a.Addr().Unmap()] = true
+	}
+	return op.fail(op.remove(ctx, gone))
+}
+
+func (op operation) remove(ctx context.Context, gone map[netip.Addr]bool) error {
+	if err := op.known(gone); err != nil {
+		return err
+	}
+	subflows, err := op.conn.Subflows()
+	if err != nil {
+		return err
+	}
+	leaves := func(s Subflow) bool { return gone[s.Local.Addr()] }
+	if !othersEstablished(subflows, leaves) {
+		if err := op.alternative(ctx, gone); err != nil {
+			return err
+		}
+	}
+	op.forbid(gone)
+	lowered := op.retire(ctx, leaves)
+	return errors.Join(op.leave(ctx, gone), op.raise(ctx, lowered))
+}
+
+// leave closes the subflows from addresses, and tells the peer and the engine.
+func (op operation) leave(ctx context.Context, gone map[netip.Addr]bool) error {
+	if op.steered() && !op.conn.Accepted() {
+		if err := op.restrict(ctx); err != nil && !errors.Is(err, ErrUnknownAddress) {
+			return err
+		}
+	}
+	return op.end(ctx, gone)
+}
+
+// known checks that the connection uses, announces or may use each address.
+func (op operation) known(addrs map[netip.Addr]bool) error {
+	op.ctl.mu.Lock()
+	defer op.ctl.mu.Unlock()
+	for a := range addrs {
+		listed := slices.ContainsFunc(op.rec.allowed, func(b netip.AddrPort) bool { return b.Addr() == a })
+		if !listed && !op.rec.told[a] && !op.rec.uses(a) {
+			return fmt.Errorf("%w: %v", ErrUnknownAddress, a)
+		}
+	}
+	return nil
+}
+
+// alternative makes a subflow that does not use these addresses.
+func (op operation) alternative(ctx context.Context, gone map[netip.Addr]bool) error {
+	op.ctl.mu.Lock()
+	var candidates []netip.AddrPort
+	for _, a := range op.rec.allowed {
+		if !gone[a.Addr()] {
+			candidates = append(candidates, a)
+		}
+	}
+	waiting := false // for the peer to join an address that it was told
+	for a := range op.rec.told {
+		waiting = waiting || !gone[a]
+	}
+	restricted := len(op.rec.allowed) > 0
+	op.ctl.mu.Unlock()
+	if op.conn.Accepted() {
+		if !waiting {
+			return ErrLastSubflow
+		}
+		return op.await(ctx, func() (bool, error) {
+			for p := range op.rec.subs {
+				if !gone[p.Local.Addr()] {
+					return true, nil
+				}
+			}
+			return false, nil
+		})
+	}
+	if !restricted {
+		candidates = op.ctl.pathAddrs(gone)
+	}
+	errs := []error{ErrLastSubflow}
+	for _, a := range candidates {
+		_, err := op.open(ctx, a, netip.AddrPort{}, Normal)
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, fmt.Errorf("from %v: %w", a, err))
+	}
+	return errors.Join(errs...)
+}
+
+// pathAddrs are the addresses of the paths that are up, best first.
+func (ctl *Controller) pathAddrs(but map[netip.Addr]bool) (addrs []netip.AddrPort) {
+	for _, p := range ctl.app.Paths() {
+		for _, a := range p.Addrs {
+			if !but[a.Addr] {
+				addrs = append(addrs, netip.AddrPortFrom(a.Addr, 0))
+			}
+		}
+	}
+	return addrs
+}
+
+// forbid takes addresses off the list.
+func (op operation) forbid(gone map[netip.Addr]bool) {
+	op.ctl.mu.Lock()
+	defer op.ctl.mu.Unlock()
+	op.rec.allowed = slices.DeleteFunc(op.rec.allowed, func(a netip.AddrPort) bool { return gone[a.Addr()] })
+	for a := range gone {
+		delete(op.rec.told, a)
+	}
+}
+
+// end closes the subflows and tells the peer. Any address id but 0 is forgotten by
+// the kernel with its last subflow, and has to be taken back first. The initial
+// subflow, with id 0, is the first in the kernel's list, on which RM_ADDR goes: it
+// is closed before, else the option would go down with it.
+//
+// Not so while it brings data. A peer whose TCP is reset under it may send what is
+// not acknowledged twice (mptcp_subflow_ctx_reset forgets that it is closed,
+// net/mptcp/protocol.c, Linux 6.18), so RM_ADDR has to be there before. What comes
+// on the other subflows then shows that it was.
+func (op operation) end(ctx context.Context, gone map[netip.Addr]bool) error {
+	leaves := func(s Subflow) bool { return gone[s.Local.Addr()] }
+	ids := op.addrIDs(gone)
+	before, err := op.conn.Subflows()
+	if err != nil {
+		return err
+	}
+	bringing := slices.ContainsFunc(before, func(s Subflow) bool {
+		return leaves(s) && s.TCP.State == uapi.TCPEstablished && s.TCP.BytesReceived > 0 && s.TCP.LastDataReceived <= drainMin
+	})
+	for id := range ids {
+		if id == 0 && !bringing {
+			continue
+		}
+		if err := op.tellRemoved(ctx, id); err != nil {
+			return err
+		}
+	}
+	heard := bringing && op.awaitData(ctx, before, leaves)
+	err = op.closeThose(ctx, leaves)
+	if ids[0] && !heard {
+		err = errors.Join(err, op.tellRemoved(ctx, 0))
+	}
+	return err
+}
+
+// awaitData waits until something comes on a subflow that stays, four round trips
+// at most, or hearMin. What leaves goes on bringing data meanwhile.
+func (op operation) awaitData(ctx context.Context, before []Subflow, leaves func(Subflow) bool) bool {
+	received := make(map[uapi.SubflowID]uint64, len(before))
+	most := hearMin
+	for _, s := range before {
+		received[s.ID] = s.TCP.BytesReceived
+		most = max(most, min(drainRTTs*s.TCP.RTT, drainMost))
+	}
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	tick := time.NewTicker(drainLook)
+	defer tick.Stop()
+	for {
+		now, err := op.conn.Subflows()
+		if err != nil {
+			return false
+		}
+		for _, s := range now {
+			if !leaves(s) && s.TCP.BytesReceived > received[s.ID] {
+				return true
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+}
+
+// tellRemoved sends RM_ADDR for an address id.
+func (op operation) tellRemoved(ctx context.Context, id uapi.AddrID) error {
+	err := op.ctl.cmds.Remove(ctx, op.rec.token, id)
+	if errors.Is(err, mptcppm.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+func (op operation) closeThose(ctx context.Context, which func(Subflow) bool) error {
+	subflows, err := op.conn.Subflows()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, s := range subflows {
+		if !which(s) {
+			continue
+		}
+		pair := s.Pair()
+		if s.TCP.State.Closing() { // the peer was faster
+			op.markDestroyed(pair)
+			continue
+		}
+		if err := op.destroy(ctx, pair); err != nil && !errors.Is(err, mptcppm.ErrNotFound) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// addrIDs are the MPTCP address ids that the peer knows the addresses by: 0 is
+// that of the initial subflow.
+func (op operation) addrIDs(addrs map[netip.Addr]bool) map[uapi.AddrID]bool {
+	op.ctl.mu.Lock()
+	defer op.ctl.mu.Unlock()
+	ids := make(map[uapi.AddrID]bool)
+	for a, id := range op.rec.ids {
+		if addrs[a] {
+			ids[id] = true
+		}
+	}
+	if addrs[op.rec.first.Local.Addr()] {
+		ids[0] = true
+	}
+	return ids
+}

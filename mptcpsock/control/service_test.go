@@ -1,0 +1,403 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl"
+	"mpproxy/pathctl/mptcppm"
+	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/policy"
+)
+
+func TestHints(t *testing.T) {
+	const mb = 1_000_000
+	for _, tt := range []struct {
+		hints Hints
+		want  policy.Mode
+	}{
+		{Hints{}, ""},
+		{Hints{Amount: 20_000}, policy.Single},
+		{Hints{Amount: 20_000, Duration: time.Hour}, policy.Handover},
+		{Hints{Amount: 500 * mb}, policy.Aggregate},
+		{Hints{Duration: time.Second}, policy.Single},
+		{Hints{Duration: time.Minute}, policy.Lazy},
+		{Hints{Rate: 8_000}, policy.Interactive},                              // speech
+		{Hints{Rate: 8_000, Duration: time.Hour}, policy.Interactive},         // a call
+		{Hints{Rate: 8_000, Amount: 500 * mb}, policy.Aggregate},              // the amount decides
+		{Hints{Rate: 1 * mb}, policy.Lazy},                                    // video of unknown length
+		{Hints{Rate: 1 * mb, Duration: time.Minute}, policy.Aggregate},        // 60 MB
+		{Hints{Rate: 8_000, Duration: 100 * time.Millisecond}, policy.Single}, // a message
+		{Hints{Rate: 1 << 63, Duration: 1000 * time.Hour}, policy.Aggregate},  // no overflow
+		{Hints{Amount: 999_999, Duration: 3 * time.Second}, policy.Handover},  // the limits of lazy
+		{Hints{Amount: 1 * mb, Duration: 3 * time.Second}, policy.Aggregate},  // of its bytes,
+		{Hints{Rate: 32_000, Duration: 3 * time.Second}, policy.Interactive},  // rate
+		{Hints{Rate: 32_001, Duration: 3 * time.Second}, policy.Handover},     // and time
+		{Hints{Rate: 32_000, Duration: 2999 * time.Millisecond}, policy.Single},
+	} {
+		if got := tt.hints.Mode(); got != tt.want {
+			t.Errorf("%+v: %q, want %q", tt.hints, got, tt.want)
+		}
+	}
+}
+
+// TestWishes: the most exact wish chooses the mode.
+func TestWishes(t *testing.T) {
+	lazy := SteerBy(policy.Lazy)
+	for _, tt := range []struct {
+		d    Dialer
+		want policy.Mode
+	}{
+		{Dialer{}, ""},
+		{Dialer{Service: ServiceNone}, ""},
+		{Dialer{Service: ServiceHandover}, policy.Handover},
+		{Dialer{Service: ServiceInteractive}, policy.Interactive},
+		{Dialer{Service: ServiceAggregate}, policy.Aggregate},
+		{Dialer{Profile: ProfileThroughput}, policy.Aggregate},
+		{Dialer{Profile: ProfileLatency}, policy.Interactive},
+		{Dialer{Profile: ProfileReliability}, policy.Handover},
+		{Dialer{Hints: Hints{Amount: 1 << 30}, Profile: ProfileLatency}, policy.Interactive},
+		{Dialer{Profile: ProfileLatency, Service: ServiceAggregate}, policy.Aggregate},
+		{Dialer{Service: ServiceAggregate, Steering: lazy}, policy.Lazy},
+	} {
+		st := tt.d.steering()
+		if st.Mode.Base != tt.want {
+			t.Errorf("%v %v %v: %q, want %q", tt.d.Service, tt.d.Profile, tt.d.Hints, st.Mode.Base, tt.want)
+		}
+		if tt.want != "" {
+			must(t, st.Mode.Validate())
+		}
+	}
+	for _, name := range []string{ServiceType(9).String(), Profile(9).String(), SubflowEventKind(9).String()} {
+		if name == "" {
+			t.Error("a value without a name")
+		}
+	}
+}
+
+// serviceWorld has default routes over both links, as the paths of a service
+// need them, and its Controller makes source routing. Link 2 can be metered.
+func serviceWorld(t *testing.T, metered bool) *world {
+	t.Helper()
+	w := newBareWorld(t)
+	w.self.Do(t, func() {
+		for _, f := range families {
+			addDefaultRoute(t, "link1", f.there[0], 100)
+			addDefaultRoute(t, "link2", f.there[1], 200)
+		}
+	})
+	ctl, err := OpenController(testContext(t), ControllerConfig{
+		StateDir: t.TempDir(),
+		Paths: []netpath.Selector{
+			{Interface: "link1", Name: "wifi", Rank: 1},
+			{Interface: "link2", Name: "lte", Rank: 2, Metered: metered},
+		},
+	})
+	must(t, err)
+	t.Cleanup(func() { must(t, ctl.Close()) })
+	w.ctl = ctl
+	return w
+}
+
+// TestServices: each service begins on the best path and makes the subflows
+// that its mode says, as the peer's kernel sees them.
+func TestServices(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	unmetered := serviceWorld(t, false)
+	for _, tt := range []struct {
+		d      Dialer
+		backup bool
+	}{
+		{Dialer{Service: ServiceAggregate}, false},
+		{Dialer{Service: ServiceHandover}, true},
+		{Dialer{Service: ServiceInteractive}, true},
+		{Dialer{Profile: ProfileThroughput}, false},
+		{Dialer{Hints: Hints{Amount: 1 << 30}}, false},
+		{Dialer{Steering: SteerBy(policy.Backup)}, true},
+	} {
+		for _, f := range families {
+			t.Run(string(tt.d.steering().Mode.Base)+" "+tt.d.Profile.String()+" "+f.name, func(t *testing.T) {
+				w := unmetered.in(t)
+				p := w.dial(tt.d, f.there[0])
+				if got := p.conn.LocalAddrPort().Addr(); got != f.here[0] {
+					t.Errorf("the connection began on %v, want the best path's %v", got, f.here[0])
+				}
+				ev := w.his.await(t, "second subflow", func(e mptcppm.Event) bool { return e.Kind == mptcppm.EventSubflowEstablished })
+				if ev.Remote.Addr().Unmap() != f.here[1] || ev.Backup != tt.backup {
+					t.Errorf("the peer sees %v, want one from %v with backup %t", ev, f.here[1], tt.backup)
+				}
+				must(t, p.conn.Close())
+				must(t, p.far.Close())
+			})
+		}
+	}
+}
+
+// TestServiceHandover: when the path in use goes away, the metered one, which
+// had no subflow, carries on, and no byte is lost.
+func TestServiceHandover(t *testing.T) {
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			if inside(t) {
+				handover(t, f)
+			}
+		})
+	}
+}
+
+func handover(t *testing.T, f family) {
+	w := serviceWorld(t, true)
+	p := w.dial(Dialer{Service: ServiceHandover}, f.there[0])
+	ids, err := p.conn.SubIDs()
+	must(t, err)
+	if len(ids) != 1 {
+		t.Fatalf("subflows %+v before anything has failed, want one", ids)
+	}
+	events := p.conn.Events(testContext(t))
+	w.self.Do(t, func() { setLinkDown(t, "link1") })
+	for e, err := range events {
+		must(t, err)
+		if e.Kind == SubflowEstablished {
+			if e.Pair.Local.Addr() != f.here[1] || !e.IDKnown || e.ID == ids[0].ID {
+				t.Errorf("event %v, want a subflow from %v with an id of its own", e, f.here[1])
+			}
+			break
+		}
+	}
+	p.pingPong(t)
+	w.his.await(t, "subflow over link 2", func(e mptcppm.Event) bool {
+		return e.Kind == mptcppm.EventSubflowEstablished && e.Remote.Addr().Unmap() == f.here[1]
+	})
+	log, _, _ := w.ctl.Decisions(0)
+	if len(log) == 0 || log[0].Why == "" {
+		t.Errorf("decisions %v, want reasons", log)
+	}
+}
+
+// TestAcceptedSteered: an accepted connection that is steered closes the subflow
+// on which its own sending fails, as soon as another one can carry the data, and
+// leaves the rest to the peer.
+func TestAcceptedSteered(t *testing.T) {
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			if inside(t) {
+				acceptedSteered(t, f)
+			}
+		})
+	}
+}
+
+func acceptedSteered(t *testing.T, f family) {
+	w := newWorld(t)
+	p := w.accept(ListenConfig{Steering: SteerBy(policy.Aggregate), LocalAddrs: []netip.AddrPort{port0(f.here[1])}}, f.here[0])
+	joined := w.mine.await(t, "second subflow", func(e mptcppm.Event) bool { return e.Kind == mptcppm.EventSubflowEstablished })
+	if joined.Local.Addr().Unmap() != f.here[1] {
+		t.Fatalf("the peer joined %v, want the announced %v", joined, f.here[1])
+	}
+	ctx := testContext(t)
+	_, err := p.conn.OpenSub(ctx, port0(f.here[1]), netip.AddrPort{}, Normal)
+	wantError(t, "OpenSub", err, ErrSteered)
+	wantError(t, "SetSubflows", p.conn.SetSubflows(ctx, 1), ErrSteered)
+	silence := transferMeanwhile(t, p.conn, p.far, func() error {
+		w.peer.Do(t, func() { setLinkDown(t, "link1") })
+		return nil
+	})
+	t.Logf("longest silence %v", silence)
+	w.mine.of(t, mptcppm.EventSubflowClosed, firstPair(p.conn))
+	awaitDecision(t, w.ctl, func(d pathctl.Decision) bool {
+		return d.Action == pathctl.ActionDestroy && d.Path == f.there[0].String()
+	})
+	wantPairs(t, p.conn, pairOf(joined))
+}
+
+// awaitDecision waits for a decision that fits: it is noted when it has come true.
+func awaitDecision(t *testing.T, ctl *Controller, fits func(pathctl.Decision) bool) {
+	t.Helper()
+	ctx := testContext(t)
+	for {
+		log, _, changed := ctl.Decisions(0)
+		if slices.ContainsFunc(log, fits) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			t.Fatalf("decisions %+v: the awaited one is missing", log)
+		}
+	}
+}
+
+// TestEvents: what a Controller tells is what the kernel says, in its order.
+func TestEvents(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	newWorld(t).both(t, func(t *testing.T, w *world, p pairOfConns, here, there []netip.Addr) {
+		ctx := testContext(t)
+		events := p.conn.Events(ctx)
+		id, err := p.conn.OpenSub(ctx, port0(here[1]), w.joinTarget(p, there[1]), Normal)
+		must(t, err)
+		pair, err := p.conn.SubTuple(id)
+		must(t, err)
+		must(t, p.conn.CloseSub(ctx, id))
+		up, down := w.mine.of(t, mptcppm.EventSubflowEstablished, pair), w.mine.of(t, mptcppm.EventSubflowClosed, pair)
+		want := []SubflowEvent{
+			{Kind: SubflowEstablished, ID: id, IDKnown: true, Pair: pair, AddrID: up.RemoteID},
+			{Kind: SubflowClosed, ID: id, IDKnown: true, Pair: pair, AddrID: down.RemoteID},
+		}
+		var got []SubflowEvent
+		for e, err := range events { // until the connection is closed
+			must(t, err)
+			if got = append(got, e); len(got) == len(want) {
+				must(t, p.conn.Close())
+			}
+		}
+		if diff := cmp.Diff(want, got, comparePairs); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestEventsCompared: without a Controller the subflows are compared.
+func TestEventsCompared(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	newWorld(t).both(t, func(t *testing.T, w *world, p pairOfConns, here, there []netip.Addr) {
+		op, err := p.conn.begin("test", "")
+		must(t, err)
+		p.conn.attached.Store(nil) // as if there were none
+		events := p.conn.Events(testContext(t))
+		p.conn.attached.Store(op.attachment)
+		id, err := p.conn.OpenSub(testContext(t), port0(here[1]), w.joinTarget(p, there[1]), Normal)
+		must(t, err)
+		got := collect(t, events, 1)
+		if len(got) != 1 || got[0].Kind != SubflowEstablished || got[0].ID != id {
+			t.Errorf("events %v, want subflow %d established", got, id)
+		}
+	})
+}
+
+// TestEventsCancelled: the end of the context is the last that is told.
+func TestEventsCancelled(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	newWorld(t).both(t, func(t *testing.T, w *world, p pairOfConns, _, _ []netip.Addr) {
+		ctx, cancel := context.WithCancel(t.Context())
+		events := p.conn.Events(ctx)
+		cancel()
+		n := 0
+		for _, err := range events {
+			n++
+			wantError(t, "the last event", err, context.Canceled)
+		}
+		if n != 1 {
+			t.Errorf("%d events, want the error alone", n)
+		}
+	})
+}
+
+// collect reads events until n have come or there are no more.
+func collect(t *testing.T, events func(func(SubflowEvent, error) bool), n int) (got []SubflowEvent) {
+	t.Helper()
+	for e, err := range events {
+		must(t, err)
+		if got = append(got, e); len(got) == n {
+			break
+		}
+	}
+	return got
+}
+
+// TestFateSharing: the connection ends with its initial subflow when asked to,
+// and not otherwise.
+func TestFateSharing(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	w := newWorld(t)
+	for _, share := range []bool{true, false} {
+		t.Run(fmt.Sprint(share), func(t *testing.T) {
+			w.both(t, func(t *testing.T, w *world, p pairOfConns, here, there []netip.Addr) {
+				ctx := testContext(t)
+				_, err := p.conn.OpenSub(ctx, port0(here[1]), w.joinTarget(p, there[1]), Normal)
+				must(t, err)
+				must(t, p.conn.SetFateSharing(share))
+				must(t, p.conn.CloseSub(ctx, onlyInitial(t, p.conn)))
+				if share {
+					_, err = p.conn.Read(make([]byte, 1))
+					wantError(t, "read", err, net.ErrClosed)
+					return
+				}
+				p.pingPong(t)
+				wantError(t, "too late", p.conn.SetFateSharing(true), ErrUnknownSubflow)
+			})
+		})
+	}
+}
+
+// TestFateSharingBefore: it can be asked for before the connection.
+func TestFateSharingBefore(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	w := newWorld(t)
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			p := w.in(t).dial(Dialer{Strict: true, FateSharing: true}, f.there[0])
+			ctx := testContext(t)
+			_, err := p.conn.OpenSub(ctx, port0(f.here[1]), netip.AddrPort{}, Normal)
+			must(t, err)
+			must(t, p.conn.CloseSub(ctx, onlyInitial(t, p.conn)))
+			_, err = p.conn.Read(make([]byte, 1))
+			wantError(t, "read", err, net.ErrClosed)
+		})
+	}
+}
+
+func onlyInitial(t *testing.T, c *Conn) uapi.SubflowID {
+	t.Helper()
+	for _, s := range must1(c.SubIDs())(t) {
+		if s.Initial {
+			return s.ID
+		}
+	}
+	t.Fatal("no initial subflow")
+	return 0
+}
+
+// TestSetSubflows opens and closes as many as it takes.
+func TestSetSubflows(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	newWorld(t).both(t, func(t *testing.T, w *world, p pairOfConns, here, there []netip.Addr) {
+		if p.conn.Accepted() {
+			err := p.conn.SetSubflows(testContext(t), 2) // a mere client takes none
+			wantError(t, "SetSubflows", err, ErrSubflowFailed, syscall.ECONNREFUSED)
+			return
+		}
+		ctx := testContext(t)
+		for _, n := range []int{3, 5, 1, 2} {
+			must(t, p.conn.SetSubflows(ctx, n))
+			pairs, err := p.conn.Pairs()
+			must(t, err)
+			if len(pairs) != n {
+				t.Errorf("%d subflows, want %d", len(pairs), n)
+			}
+			p.pingPong(t)
+		}
+	})
+}
