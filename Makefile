@@ -22,7 +22,7 @@ build: ## build both programs into bin/
 demo: ## show the whole system over two emulated links, live
 	@$(GO) run ./test/demo
 
-test: ## run all tests, and say what was left out (about 4 minutes)
+test: ## run all tests, and say what was left out (about 5 minutes)
 	@$(GO) test -timeout 15m -json ./... | $(GO) run ./test/report
 
 check: ## formatting, vet, static analysis, import directions, race detector
