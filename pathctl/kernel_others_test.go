@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"mpproxy/internal/hoststate"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/test/netns"
 )
@@ -28,7 +29,7 @@ func TestSecondOfItsRole(t *testing.T) {
 			first := l.start(t, role, env)
 			during, raised := endpoints(t, pm), limits(t, pm)
 			second := l.start(t, role, env)
-			waitFor(t, second, ErrInUse.Error())
+			waitFor(t, second, hoststate.ErrInUse.Error())
 			stop(t, second)
 			wantSame(t, "endpoints after the second ended", during, endpoints(t, pm))
 			wantSame(t, "limits after the second ended", raised, limits(t, pm))

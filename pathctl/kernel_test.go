@@ -15,6 +15,9 @@ import (
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/test/netns"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // lab is a client with two links and a concentrator, and the path managers of
@@ -160,7 +163,7 @@ func (l *lab) index(t *testing.T, name string) (index int) {
 func (l *lab) own(t *testing.T, nth, link int) mptcppm.Endpoint {
 	t.Helper()
 	return mptcppm.Endpoint{
-		ID: firstClientID + uapi.AddrID(nth), Addr: l.Links[link].Client4,
+		ID: mptcppm.FirstClientID + uapi.AddrID(nth), Addr: l.Links[link].Client4,
 		Flags: mptcppm.FlagSubflow, IfIndex: l.index(t, l.Links[link].Name),
 	}
 }
@@ -198,7 +201,7 @@ func TestClientOfBothFamilies(t *testing.T) {
 	l := newLab(t, netns.LinkConfig{Name: "wifi0", V4: true}, netns.LinkConfig{Name: "lte0", V6: true})
 	p := l.start(t, "client")
 	wantEndpoints(t, "while it runs", l.client, l.own(t, 0, 0), mptcppm.Endpoint{
-		ID: firstClientID + 1, Addr: l.Links[1].Client6, Flags: mptcppm.FlagSubflow, IfIndex: l.index(t, "lte0"),
+		ID: mptcppm.FirstClientID + 1, Addr: l.Links[1].Client6, Flags: mptcppm.FlagSubflow, IfIndex: l.index(t, "lte0"),
 	})
 	wantLimits(t, "while it runs", l.client, 2, 2)
 	stop(t, p)
@@ -245,7 +248,7 @@ func TestLargeLimitsAreKept(t *testing.T) {
 	for _, f := range left {
 		b, err := os.ReadFile(f)
 		must(t, err)
-		if strings.Contains(string(b), limitsKey) {
+		if strings.Contains(string(b), "mptcp.limits") {
 			t.Errorf("the journal has %s although no limit was changed", b)
 		}
 	}
@@ -259,10 +262,10 @@ func TestAfterACrash(t *testing.T) {
 	for _, role := range []string{"client", "concentrator"} {
 		t.Run(role, func(t *testing.T) {
 			l := newLab(t)
-			pm, first := l.client, firstClientID
+			pm, first := l.client, mptcppm.FirstClientID
 			env := envAnnounce + "=" // for the concentrator
 			if role == "concentrator" {
-				pm, first = l.concentrator, firstConcentratorID
+				pm, first = l.concentrator, mptcppm.FirstConcentratorID
 				env += l.Concentrator4.String()
 			}
 			must(t, pm.SetLimits(testContext(t), mptcppm.Limits{Subflows: 1, AddAddrAccepted: 0}))
@@ -279,7 +282,7 @@ func TestAfterACrash(t *testing.T) {
 			other := mptcppm.Endpoint{Addr: netip.MustParseAddr("203.0.113.78"), Flags: mptcppm.FlagSignal}
 			must(t, pm.AddEndpoint(testContext(t), other))
 			all := endpoints(t, pm)
-			if other = all[len(all)-1]; !inRange(other.ID, first) {
+			if other = all[len(all)-1]; !mptcppm.InRange(other.ID, first) {
 				t.Fatalf("the kernel gave another program's endpoint an id out of our range: %v", other)
 			}
 
@@ -301,8 +304,8 @@ func TestConcentratorAnnouncesAndRestores(t *testing.T) {
 	l := newLab(t)
 	p := l.start(t, "concentrator", envAnnounce+"="+l.Concentrator4.String()+","+l.Concentrator6.String())
 	wantEndpoints(t, "while it runs", l.concentrator,
-		mptcppm.Endpoint{ID: firstConcentratorID, Addr: l.Concentrator4, Flags: mptcppm.FlagSignal},
-		mptcppm.Endpoint{ID: firstConcentratorID + 1, Addr: l.Concentrator6, Flags: mptcppm.FlagSignal})
+		mptcppm.Endpoint{ID: mptcppm.FirstConcentratorID, Addr: l.Concentrator4, Flags: mptcppm.FlagSignal},
+		mptcppm.Endpoint{ID: mptcppm.FirstConcentratorID + 1, Addr: l.Concentrator6, Flags: mptcppm.FlagSignal})
 	wantLimits(t, "while it runs", l.concentrator, mptcppm.MaxEndpoints, 0)
 	stop(t, p)
 	wantEndpoints(t, "after it stopped", l.concentrator)
@@ -313,7 +316,7 @@ func TestConcentratorAnnouncesAndRestores(t *testing.T) {
 func TestBothRolesInOneNamespace(t *testing.T) {
 	l := newLab(t)
 	client := l.start(t, "client")
-	signal := mptcppm.Endpoint{ID: firstConcentratorID, Addr: netip.MustParseAddr("203.0.113.77"), Flags: mptcppm.FlagSignal}
+	signal := mptcppm.Endpoint{ID: mptcppm.FirstConcentratorID, Addr: netip.MustParseAddr("203.0.113.77"), Flags: mptcppm.FlagSignal}
 	must(t, l.client.AddEndpoint(testContext(t), signal))
 	stop(t, client)
 	wantEndpoints(t, "after the client stopped", l.client, signal)
@@ -392,5 +395,12 @@ func TestDamagedJournal(t *testing.T) {
 	stop(t, p)
 	if _, err := os.Stat(files[0]); errors.Is(err, os.ErrNotExist) {
 		t.Error("the damaged journal was removed")
+	}
+}
+
+func wantSame(t *testing.T, what string, want, got any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }

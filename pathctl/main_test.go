@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-type controller interface {
+type task interface {
 	Run(context.Context) error
 	Ready() <-chan struct{}
 }
@@ -56,28 +56,28 @@ func beController(role string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	log := slog.New(slog.NewTextHandler(os.Stdout, nil))
-	var c controller
-	var kernel *kernel
+	var c task
+	var of *controller
 	switch role {
 	case "client":
 		client := NewClient(ClientConfig{StateDir: os.Getenv(envState)}, log)
-		c, kernel = client, client.kernel
+		c, of = client, &client.controller
 	case "concentrator":
 		concentrator := NewConcentrator(ConcentratorConfig{
 			StateDir: os.Getenv(envState), Announce: addresses(os.Getenv(envAnnounce)),
 		}, log)
-		c, kernel = concentrator, concentrator.kernel
+		c, of = concentrator, &concentrator.controller
 	default:
 		return fmt.Errorf("unknown role %q", role)
 	}
 	done := make(chan error, 1)
 	go runController(ctx, c, done)
-	return report(c, kernel, done)
+	return report(c, of, done)
 }
 
-func runController(ctx context.Context, c controller, done chan<- error) { done <- c.Run(ctx) }
+func runController(ctx context.Context, c task, done chan<- error) { done <- c.Run(ctx) }
 
-func report(c controller, k *kernel, done <-chan error) error {
+func report(c task, of *controller, done <-chan error) error {
 	tick := time.NewTicker(statusEvery)
 	defer tick.Stop()
 	ready, last := c.Ready(), ""
@@ -90,7 +90,7 @@ func report(c controller, k *kernel, done <-chan error) error {
 			fmt.Println("controller ready")
 		case <-tick.C:
 		}
-		s := k.status(nil)
+		s := of.Kernel()
 		now := fmt.Sprintf("status active=%v endpoints=%d foreign=%q problem=%q", s.Active, s.Endpoints, s.Foreign, fmt.Sprint(s.Problem))
 		if now != last && ready == nil {
 			last = now

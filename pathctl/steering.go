@@ -4,154 +4,52 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net/netip"
+	"sync/atomic"
+	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"mpproxy/internal/journal"
+	"mpproxy/internal/hoststate"
 	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/mptcppm"
-	"mpproxy/pathctl/policy"
 	"mpproxy/pathctl/subflowbpf"
 )
 
-// steering is the controller in user space with what it has taken from the
-// host: the path manager, the kernel's events, the timeout events.
+// steering is an engine with what it has taken from the host: the path manager, the
+// kernel's events, the timeout events.
 type steering struct {
-	engine  *engine
+	engine  *engine.Engine
 	events  *mptcppm.Events
 	watch   *subflowbpf.Watcher
-	journal *journal.Journal
-	found   bool // the path manager was in user space already
+	journal *hoststate.Journal // nil: nothing was taken that has to be put back
 }
 
-// eventsWanted leaves out that connections are created: nothing can be done
-// before they are established, and waking up beside their first bytes makes them
-// later.
-func eventsWanted() *mptcppm.Config {
-	return &mptcppm.Config{Without: []mptcppm.EventKind{mptcppm.EventCreated}}
-}
-
-// startSteering takes over. Nothing is left behind when it fails.
-func startSteering(role policy.Role, k *kernel, announce []netip.Addr, log *slog.Logger) (_ *steering, err error) {
-	s := &steering{journal: k.journal}
+// openSteering opens the sources of events and makes an engine of cfg. Nothing of the
+// host is changed. Nothing is left when it fails.
+func openSteering(cfg engine.Config) (_ *steering, err error) {
+	s := &steering{}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.stop())
+			err = errors.Join(err, s.close())
 		}
 	}()
-	if s.events, err = mptcppm.DialEvents(eventsWanted()); err != nil {
-		return s, fmt.Errorf("listening to the kernel's MPTCP events: %w", err)
+	// That connections are created is left out: nothing can be done before they are
+	// established, and waking up beside their first bytes makes them later.
+	if s.events, err = mptcppm.DialEvents(&mptcppm.Config{Without: []mptcppm.EventKind{mptcppm.EventCreated}}); err != nil {
+		return nil, fmt.Errorf("listening to the kernel's MPTCP events: %w", err)
 	}
-	if s.watch, err = subflowbpf.Open(subflowbpf.Config{TimeoutsOnly: true, Backlog: true}, log); err != nil {
-		return s, fmt.Errorf("watching for timeouts: %w", err)
+	if s.watch, err = subflowbpf.Open(subflowbpf.Config{TimeoutsOnly: true, Backlog: true}, cfg.Log); err != nil {
+		return nil, fmt.Errorf("watching for timeouts: %w", err)
 	}
-	before, err := takePathManager(k.journal)
-	if err != nil {
-		return s, err
-	}
-	if s.found, err = foundInUserSpace(s.journal); err != nil {
-		return s, err
-	}
-	log.Info("took over the path manager of this network namespace: mpproxy decides about subflows, and serves other programs' connections by the configured endpoints",
-		"before", before, "timeouts", s.watch.Mechanism().String())
-	s.engine = newEngine(role, k.client, s.events, s.watch, announce, log)
-	if err := takeSendBuffer(k.journal); err != nil {
-		log.Info("a slow path will hold up the others more than it has to", "error", err)
-	} else {
-		s.engine.wide = true
-	}
+	cfg.Events, cfg.Watch = s.events, s.watch
+	s.engine = engine.New(cfg)
 	return s, nil
 }
 
-// steer starts steering if that is wanted and possible; nil means that the
-// kernel steers.
-func (k *kernel) steer(wanted bool, role policy.Role, announce []netip.Addr) *steering {
-	if !wanted || k.client == nil {
-		return nil
-	}
-	s, err := startSteering(role, k, announce, k.log)
-	if err != nil {
-		k.log.Warn("cannot be the path manager: leaving subflows to the kernel's own one, which knows neither modes nor rules (status says what to do)", "error", err)
-		k.cannotSteer = err
-		k.state.Store(&KernelStatus{CannotSteer: err})
-		return nil
-	}
-	how := s.watch.Mechanism()
-	st := KernelStatus{Active: true, UserSpace: true, Timeouts: how.String()}
-	if how.Kind == subflowbpf.Polling {
-		st.NoEBPF = how.Why
-	}
-	k.state.Store(&st)
-	return s
-}
-
-func register(ctx context.Context, s *steering, reg Registration) {
-	if s == nil {
-		return
-	}
-	s.watch.Add(source{reg})
-	if reg.Begins {
-		s.engine.leave(ctx, s.engine.register(reg))
-		return
-	}
-	s.engine.post(ctx, s.engine.register(reg))
-}
-
-// begun has the engine wait for the kernel to tell of a connection that begins. Whoever
-// sent its first data is about to wait for the answer, and the engine takes its place
-// at once; woken by the kernel alone, it often waits for its turn.
-func begun(s *steering) {
-	if s != nil {
-		s.engine.wake()
-	}
-}
-
-func describe(ctx context.Context, s *steering, token uapi.Token, d Description) {
-	if s != nil {
-		s.engine.post(ctx, s.engine.describe(token, d))
-	}
-}
-
-func unregister(ctx context.Context, s *steering, token uapi.Token) {
-	if s == nil {
-		return
-	}
-	s.watch.Remove(token)
-	s.engine.post(ctx, s.engine.unregister(token))
-}
-
-// source shows a connection to subflowbpf.
-type source struct{ reg Registration }
-
-func (s source) Token() uapi.Token { return s.reg.Token }
-
-func (s source) Subflows() ([]subflowbpf.Subflow, error) {
-	r, err := s.reg.Reader.Read()
-	if err != nil {
-		return nil, err
-	}
-	out := make([]subflowbpf.Subflow, 0, len(r.Subflows))
-	for _, f := range r.Subflows {
-		out = append(out, subflowbpf.Subflow{Local: f.Local, Remote: f.Remote, TCP: f.TCP})
-	}
-	return out, nil
-}
-
-// run works until ctx is done.
-func (s *steering) run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.engine.run(ctx) })
-	g.Go(func() error { return s.engine.receiveTimeouts(ctx) })
-	return g.Wait()
-}
-
-// stop gives everything back.
-func (s *steering) stop() error {
+// close gives everything back.
+func (s *steering) close() error {
 	var errs []error
-	if s.engine != nil {
-		errs = append(errs, returnSendBuffer(s.journal), returnPathManager(s.journal))
+	if s.journal != nil {
+		errs = append(errs, hoststate.ReturnSendBuffer(s.journal), hoststate.ReturnPathManager(s.journal))
 	}
 	if s.watch != nil {
 		errs = append(errs, s.watch.Close())
@@ -162,28 +60,77 @@ func (s *steering) stop() error {
 	return errors.Join(errs...)
 }
 
-// ConnectionStatus is what the controller knows of a connection.
-type ConnectionStatus struct {
-	Last   string // the last decision, in words; empty: none yet
-	backup map[subflowKey]bool
-}
+// steered passes on to the engine, once there is one, what the data path tells and
+// asks. Where the kernel steers there never is: then nothing happens.
+type steered struct{ engine atomic.Pointer[engine.Engine] }
 
-// IsBackup reports whether a subflow is flagged backup by either end.
-func (s ConnectionStatus) IsBackup(local, remote netip.AddrPort) bool {
-	return s.backup[keyOf(local, remote)]
-}
-
-// status reads what is known of all connections. It waits for the engine's
-// goroutine.
-func (s *steering) status(ctx context.Context) map[uapi.Token]ConnectionStatus {
-	answer := make(chan map[uapi.Token]ConnectionStatus, 1)
-	s.engine.postStatus(ctx, answer)
-	select {
-	case m := <-answer:
-		return m
-	case <-s.engine.ended:
-		return nil
-	case <-ctx.Done():
-		return nil
+// Register takes a connection under control, or changes how.
+func (s *steered) Register(ctx context.Context, reg engine.Registration) {
+	if e := s.engine.Load(); e != nil {
+		e.Register(ctx, reg)
 	}
+}
+
+// Begun says that the first data was sent on a connection that was registered so that
+// it begins.
+func (s *steered) Begun() {
+	if e := s.engine.Load(); e != nil {
+		e.Begun()
+	}
+}
+
+// Describe says what a connection carries from now on.
+func (s *steered) Describe(ctx context.Context, token uapi.Token, d engine.Description) {
+	if e := s.engine.Load(); e != nil {
+		e.Describe(ctx, token, d)
+	}
+}
+
+// Unregister ends what Register began.
+func (s *steered) Unregister(ctx context.Context, token uapi.Token) {
+	if e := s.engine.Load(); e != nil {
+		e.Unregister(ctx, token)
+	}
+}
+
+// Connections returns what the controller knows of the connections; nil where the
+// kernel steers.
+func (s *steered) Connections(ctx context.Context) map[uapi.Token]engine.ConnectionStatus {
+	if e := s.engine.Load(); e != nil {
+		return e.Connections(ctx)
+	}
+	return nil
+}
+
+// Decisions returns the decisions from number n on, the number of the next one, and a
+// channel that is closed when it comes; nil where the kernel steers.
+func (s *steered) Decisions(n uint64) ([]engine.Decision, uint64, <-chan struct{}) {
+	if e := s.engine.Load(); e != nil {
+		return e.Decisions(n)
+	}
+	return nil, 0, nil
+}
+
+// Snapshot returns what there is to be counted and measured; false where the kernel
+// steers, or when the controller does not answer before ctx ends.
+func (s *steered) Snapshot(ctx context.Context) (engine.Snapshot, bool) {
+	if e := s.engine.Load(); e != nil {
+		return e.Snapshot(ctx)
+	}
+	return engine.Snapshot{}, false
+}
+
+// Troubled reports whether new connections should rather start on another path.
+func (s *steered) Troubled(path string) bool {
+	e := s.engine.Load()
+	return e != nil && e.Troubled(path)
+}
+
+// Latency is the round trip of a path that connections and probes measured lately; 0
+// means that it is not known.
+func (s *steered) Latency(path string) time.Duration {
+	if e := s.engine.Load(); e != nil {
+		return e.Latency(path)
+	}
+	return 0
 }

@@ -45,6 +45,8 @@ func TestRulesCanFail(t *testing.T) {
 		{"mptcpsock imports nothing of pathctl, mptcpsock/control apart", p("mptcpsock/subdiag", "github.com/mdlayher/netlink"), "mptcpsock/subdiag depends on github.com/mdlayher/netlink"},
 		{"mptcpsock imports nothing of pathctl, mptcpsock/control apart", p("mptcpsock", "github.com/cilium/ebpf/link"), "mptcpsock depends on github.com/cilium/ebpf/link"},
 		{"mptcpsock/uapi is a leaf", p("mptcpsock/uapi", "fmt", "golang.org/x/sys/unix"), "mptcpsock/uapi imports golang.org/x/sys/unix"},
+		{"pathctl/estimate knows no kernel", p("pathctl/estimate", "mpproxy/mptcpsock/uapi", "mpproxy/pathctl/netpath"), "pathctl/estimate imports pathctl/netpath"},
+		{"the engine imports neither facade nor host state", p("pathctl/engine", "mpproxy/pathctl/policy", "mpproxy/pathctl"), "pathctl/engine imports pathctl"},
 		{"pathctl/policy is a leaf", p("pathctl/policy", "time", "mpproxy/config"), "pathctl/policy imports mpproxy/config"},
 		{"netlink belongs to pathctl/mptcppm and pathctl/netpath", p("pathctl", "github.com/mdlayher/netlink/nlenc"), "pathctl imports github.com/mdlayher/netlink/nlenc"},
 		{"go-socks5 belongs to proxy", p("internal/access", "github.com/things-go/go-socks5/statute"), "internal/access imports github.com/things-go/go-socks5/statute"},

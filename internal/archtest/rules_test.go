@@ -23,6 +23,8 @@ var rules = []rule{
 	{"mptcpsock imports nothing of pathctl, mptcpsock/control apart", ground},
 	{"mptcpsock/uapi is a leaf", leaf("mptcpsock/uapi")},
 	{"pathctl/policy is a leaf", leaf("pathctl/policy")},
+	{"pathctl/estimate knows no kernel", forbid(imports, "pathctl/estimate", "internal", "mptcpsock", "mptcpsock/uapi", "pathctl", "pathctl/policy")},
+	{"the engine imports neither facade nor host state", forbid(imports, "pathctl/engine", "internal", "pathctl", "pathctl/estimate", "pathctl/mptcppm", "pathctl/netpath", "pathctl/policy", "pathctl/subflowbpf")},
 	{"netlink belongs to pathctl/mptcppm and pathctl/netpath", only(netlinkModule, "pathctl/mptcppm", "pathctl/netpath", "test")},
 	{"go-socks5 belongs to proxy", only(module("github.com/things-go/go-socks5"), "proxy")},
 	{"toml belongs to config", only(module("github.com/BurntSushi/toml"), "config")},
@@ -145,7 +147,7 @@ func light(pkgs []pkg) (found []string) {
 			continue
 		}
 		for _, dep := range p.Deps {
-			heavy := ours(dep) && hits(below(dep), []string{"proxy", "config", "internal", "internal/bpfenv", "internal/journal"})
+			heavy := ours(dep) && hits(below(dep), []string{"proxy", "config", "internal", "internal/bpfenv", "internal/hoststate"})
 			if heavy || strings.Contains(dep, "/toml") || strings.Contains(dep, "prometheus") {
 				found = append(found, fmt.Sprintf("%s depends on %s", p.name(), dep))
 			}

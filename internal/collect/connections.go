@@ -17,7 +17,7 @@ import (
 	"mpproxy/internal/status"
 	"mpproxy/mptcpsock"
 	"mpproxy/mptcpsock/uapi"
-	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 	"mpproxy/proxy"
 )
 
@@ -34,7 +34,7 @@ func Totals(t *proxy.Table) status.Totals {
 }
 
 // Connections returns the live connections, oldest first.
-func Connections(t *proxy.Table, pathOf PathOf, steered map[uapi.Token]pathctl.ConnectionStatus) []status.Connection {
+func Connections(t *proxy.Table, pathOf PathOf, steered map[uapi.Token]engine.ConnectionStatus) []status.Connection {
 	all := []status.Connection{}
 	for _, c := range t.Connections() {
 		all = append(all, connection(c, pathOf, steered))
@@ -42,7 +42,7 @@ func Connections(t *proxy.Table, pathOf PathOf, steered map[uapi.Token]pathctl.C
 	return all
 }
 
-func connection(c *proxy.Connection, pathOf PathOf, steered map[uapi.Token]pathctl.ConnectionStatus) status.Connection {
+func connection(c *proxy.Connection, pathOf PathOf, steered map[uapi.Token]engine.ConnectionStatus) status.Connection {
 	out := status.Connection{
 		ID: c.ID, Destination: c.Destination.String(), User: c.User, Peer: c.Peer.String(), Mode: c.Mode, Rule: c.Rule, Opened: c.Opened,
 		Protocol: "mptcp", SentBytes: c.Counters.AToB.Load(), ReceivedBytes: c.Counters.BToA.Load(),
@@ -51,7 +51,7 @@ func connection(c *proxy.Connection, pathOf PathOf, steered map[uapi.Token]pathc
 	if why, err := c.Leg.Fallback(); err == nil && why != mptcpsock.FallbackNone {
 		out.Protocol, out.FellBack = "tcp", why.String()
 	}
-	var steering pathctl.ConnectionStatus
+	var steering engine.ConnectionStatus
 	if token, err := c.Leg.Token(); err == nil {
 		out.Token = token.String()
 		steering = steered[token]

@@ -7,13 +7,14 @@ import (
 
 	"mpproxy/internal/metrics"
 	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/policy"
 	"mpproxy/proxy"
 )
 
 // Controller is what the controllers of both ends have in common.
 type Controller interface {
-	Snapshot(context.Context) (pathctl.Snapshot, bool)
+	Snapshot(context.Context) (engine.Snapshot, bool)
 	Kernel() pathctl.KernelStatus
 }
 
@@ -24,10 +25,10 @@ func Bounds(modes []policy.Spec) metrics.Bounds {
 	for _, m := range modes {
 		b.Modes = append(b.Modes, m.Name)
 	}
-	for _, a := range pathctl.Actions() {
+	for _, a := range engine.Actions() {
 		b.Actions = append(b.Actions, string(a))
 	}
-	for _, r := range pathctl.Reasons() {
+	for _, r := range engine.Reasons() {
 		b.Reasons = append(b.Reasons, string(r))
 	}
 	return b
@@ -36,7 +37,7 @@ func Bounds(modes []policy.Spec) metrics.Bounds {
 // Metrics returns what there is to count of a table and a controller; paths are
 // the caller's to add. Subflows are those that the controller knows; where the
 // kernel steers, the sockets are read, and paths named by pathOf.
-func Metrics(ctx context.Context, t *proxy.Table, c Controller, pathOf PathOf) (metrics.Snapshot, map[string]pathctl.PathHealth) {
+func Metrics(ctx context.Context, t *proxy.Table, c Controller, pathOf PathOf) (metrics.Snapshot, map[string]engine.PathHealth) {
 	traffic := t.Traffic()
 	s := metrics.Snapshot{
 		SentBytes: traffic.AToB, ReceivedBytes: traffic.BToA,
@@ -61,7 +62,7 @@ func Metrics(ctx context.Context, t *proxy.Table, c Controller, pathOf PathOf) (
 	return s, seen.Paths
 }
 
-func subflows(counts map[pathctl.SubflowKind]int) (all []metrics.Subflows) {
+func subflows(counts map[engine.SubflowKind]int) (all []metrics.Subflows) {
 	for kind, n := range counts {
 		all = append(all, metrics.Subflows{Path: kind.Path, Backup: kind.Backup, N: n})
 	}
@@ -70,14 +71,14 @@ func subflows(counts map[pathctl.SubflowKind]int) (all []metrics.Subflows) {
 }
 
 // countSubflows reads the sockets. Which subflows are backups they do not say.
-func countSubflows(t *proxy.Table, pathOf PathOf) map[pathctl.SubflowKind]int {
-	counts := make(map[pathctl.SubflowKind]int)
+func countSubflows(t *proxy.Table, pathOf PathOf) map[engine.SubflowKind]int {
+	counts := make(map[engine.SubflowKind]int)
 	for _, c := range t.Connections() {
 		if multipath, err := c.Leg.IsMultipath(); err != nil || !multipath {
 			continue
 		}
 		for _, f := range established(c, "mptcp") {
-			counts[pathctl.SubflowKind{Path: pathOf(f.Local, f.Remote)}]++
+			counts[engine.SubflowKind{Path: pathOf(f.Local, f.Remote)}]++
 		}
 	}
 	return counts

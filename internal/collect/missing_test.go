@@ -11,6 +11,7 @@ import (
 	"mpproxy/internal/status"
 	"mpproxy/mptcpsock"
 	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/policy"
 	"mpproxy/pathctl/subflowbpf"
@@ -76,7 +77,7 @@ func TestMissingAtConcentrator(t *testing.T) {
 
 func TestBounds(t *testing.T) {
 	b := Bounds([]policy.Spec{{Name: "aggregate"}, {Name: "my-mode"}})
-	if len(b.Modes) != 2 || b.Modes[1] != "my-mode" || len(b.Actions) != len(pathctl.Actions()) || len(b.Reasons) != len(pathctl.Reasons()) {
+	if len(b.Modes) != 2 || b.Modes[1] != "my-mode" || len(b.Actions) != len(engine.Actions()) || len(b.Reasons) != len(engine.Reasons()) {
 		t.Errorf("bounds: %+v", b)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"mpproxy/internal/daemon"
 	"mpproxy/internal/metrics"
 	"mpproxy/internal/status"
-	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/policy"
 )
 
@@ -28,7 +28,7 @@ type AdminConfig struct {
 	HTTP      netip.AddrPort // zero: none
 	Modes     []policy.Spec  // those that are configured
 	Source    Source
-	Decisions func(n uint64) ([]pathctl.Decision, uint64, <-chan struct{})
+	Decisions func(n uint64) ([]engine.Decision, uint64, <-chan struct{})
 	Log       *slog.Logger
 }
 

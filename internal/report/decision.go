@@ -12,12 +12,12 @@ import (
 	"io"
 	"time"
 
-	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 )
 
 // PrintDecision prints a decision on one line: for people, with the local time
 // of day, or as JSON.
-func PrintDecision(w io.Writer, d pathctl.Decision, asJSON bool) error {
+func PrintDecision(w io.Writer, d engine.Decision, asJSON bool) error {
 	if asJSON {
 		b, err := json.Marshal(d)
 		if err == nil {

@@ -12,7 +12,7 @@ import (
 
 	"mpproxy/internal/admin"
 	"mpproxy/internal/status"
-	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 )
 
 const (
@@ -73,21 +73,21 @@ func printEvent(w io.Writer, raw json.RawMessage, asJSON bool) error {
 		return err
 	}
 	var e struct {
-		pathctl.Decision
+		engine.Decision
 		admin.Skipped
 	}
 	if err := json.Unmarshal(raw, &e); err != nil {
 		return fmt.Errorf("reading an event: %w", err)
 	}
 	if e.Skipped.Skipped > 0 {
-		_, err := fmt.Fprintf(w, "… %d decisions are missing here: only the newest %d are kept\n", e.Skipped.Skipped, pathctl.KeptDecisions)
+		_, err := fmt.Fprintf(w, "… %d decisions are missing here: only the newest %d are kept\n", e.Skipped.Skipped, engine.KeptDecisions)
 		return err
 	}
 	return PrintDecision(w, e.Decision, false)
 }
 
 // events shows a controller's decisions to the admin API.
-func events(since func(n uint64) ([]pathctl.Decision, uint64, <-chan struct{})) admin.EventSource {
+func events(since func(n uint64) ([]engine.Decision, uint64, <-chan struct{})) admin.EventSource {
 	return func(n uint64) ([]json.RawMessage, uint64, <-chan struct{}) {
 		ds, next, more := since(n)
 		lines := make([]json.RawMessage, 0, len(ds))

@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 
-	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/trace"
 )
 
@@ -41,7 +41,7 @@ func replay(r io.Reader, out, notes io.Writer, asJSON bool) error {
 	w := bufio.NewWriter(out)
 	told := 0
 	sum, err := trace.Replay(r, trace.Handler{
-		Decision: func(d pathctl.Decision) error { return PrintDecision(w, d, asJSON) },
+		Decision: func(d engine.Decision) error { return PrintDecision(w, d, asJSON) },
 		Difference: func(d trace.Difference) {
 			if told++; told <= mostDifferences {
 				fmt.Fprintln(notes, d)

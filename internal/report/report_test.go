@@ -12,14 +12,14 @@ import (
 	"time"
 
 	"mpproxy/config"
-	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/policy"
 	"mpproxy/pathctl/trace"
 )
 
-var someDecision = pathctl.Decision{
+var someDecision = engine.Decision{
 	When: time.Date(2026, 1, 31, 12, 0, 0, 123456789, time.Local), Destination: "dest.example:80", Mode: "handover",
-	Action: pathctl.ActionBackup, Path: "lte0", Reason: pathctl.ReasonMode, Why: "dsl0 carries the data",
+	Action: engine.ActionBackup, Path: "lte0", Reason: engine.ReasonMode, Why: "dsl0 carries the data",
 }
 
 func TestPrintDecision(t *testing.T) {
@@ -42,22 +42,22 @@ func TestPrintDecision(t *testing.T) {
 }
 
 // traceOf writes a trace of one look whose recorded plan is plan.
-func traceOf(t *testing.T, edit func(*pathctl.Look)) string {
+func traceOf(t *testing.T, edit func(*engine.Look)) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "trace")
 	rec, err := TraceFlags{Trace: path}.Recorder("test", config.PathManagerUserSpace, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := pathctl.Look{
+	l := engine.Look{
 		When: someDecision.When, Token: 1, Destination: "dest.example:80", Mode: "aggregate", Number: 1,
 		Conn:  policy.Conn{Mode: policy.Aggregate, Age: time.Second, Subflows: []policy.Subflow{{ID: 1, Path: "dsl0", Established: true}}},
 		Paths: []policy.Path{{Name: "dsl0", Rank: 1, Up: true}, {Name: "lte0", Rank: 2, Up: true}},
 	}
 	var memory policy.Memory
 	l.Plan, memory = policy.Decide(l.Conn, l.Paths, l.Memory)
-	for _, s := range pathctl.Steps(l.Conn, memory, l.Plan) {
-		l.Outcomes = append(l.Outcomes, &pathctl.Decision{
+	for _, s := range engine.Steps(l.Conn, memory, l.Plan) {
+		l.Outcomes = append(l.Outcomes, &engine.Decision{
 			When: l.When, Token: l.Token.String(), Destination: l.Destination, Mode: l.Mode,
 			Action: s.Action, Path: s.Path, Reason: s.Reason, Why: s.Why,
 		})
@@ -85,7 +85,7 @@ func replayFile(t *testing.T, path string, asJSON bool) (out, notes string, err 
 }
 
 func TestReplay(t *testing.T) {
-	out, notes, err := replayFile(t, traceOf(t, func(*pathctl.Look) {}), false)
+	out, notes, err := replayFile(t, traceOf(t, func(*engine.Look) {}), false)
 	if err != nil || !strings.HasPrefix(out, "12:00:00.123  create lte0: ") || strings.Count(out, "\n") != 1 {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -95,7 +95,7 @@ func TestReplay(t *testing.T) {
 }
 
 func TestReplayTellsDifferences(t *testing.T) {
-	path := traceOf(t, func(l *pathctl.Look) { l.Plan.Create[0].Why = "a whim" })
+	path := traceOf(t, func(l *engine.Look) { l.Plan.Create[0].Why = "a whim" })
 	out, notes, err := replayFile(t, path, true)
 	if !errors.Is(err, ErrDiffers) || !strings.Contains(out, `"action":"create"`) {
 		t.Errorf("%v\n%s", err, out)
@@ -109,7 +109,7 @@ func TestReplayTellsDifferences(t *testing.T) {
 }
 
 func TestReplayTellsGaps(t *testing.T) {
-	path := traceOf(t, func(l *pathctl.Look) { l.Number = 7 })
+	path := traceOf(t, func(l *engine.Look) { l.Number = 7 })
 	if _, notes, err := replayFile(t, path, false); err != nil || !strings.Contains(notes, "something is missing") {
 		t.Errorf("%v\n%s", err, notes)
 	}

@@ -9,15 +9,15 @@ import (
 	"mpproxy/mptcpsock"
 	"mpproxy/mptcpsock/control"
 	"mpproxy/mptcpsock/uapi"
-	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/policy"
 	"mpproxy/proxy"
 )
 
 // Controller is what pathctl.Client and pathctl.Concentrator have in common.
 type Controller interface {
-	Register(ctx context.Context, reg pathctl.Registration)
-	Describe(ctx context.Context, token uapi.Token, d pathctl.Description)
+	Register(ctx context.Context, reg engine.Registration)
+	Describe(ctx context.Context, token uapi.Token, d engine.Description)
 	Unregister(ctx context.Context, token uapi.Token)
 }
 
@@ -36,7 +36,7 @@ type Observer struct {
 func (o Observer) Opened(token uapi.Token, leg *mptcpsock.Conn, s proxy.Stream) {
 	ctx, cancel := context.WithTimeout(context.Background(), handOver)
 	defer cancel()
-	o.Controller.Register(ctx, pathctl.Registration{
+	o.Controller.Register(ctx, engine.Registration{
 		Token: token, Role: o.Role, Mode: o.mode(s.Mode), Paths: s.Paths,
 		Description: describe(s), Reader: control.Reader(leg), Begins: o.Role == policy.Client,
 		// A client that names no mode has its kernel make the subflows, which
@@ -52,8 +52,8 @@ func (o Observer) Carries(token uapi.Token, s proxy.Stream) {
 	o.Controller.Describe(ctx, token, describe(s))
 }
 
-func describe(s proxy.Stream) pathctl.Description {
-	return pathctl.Description{Destination: s.Destination.String(), User: s.User, Rule: s.Rule}
+func describe(s proxy.Stream) engine.Description {
+	return engine.Description{Destination: s.Destination.String(), User: s.User, Rule: s.Rule}
 }
 
 // Closed ends what Opened began.

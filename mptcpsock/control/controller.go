@@ -16,6 +16,7 @@ import (
 	"mpproxy/mptcpsock"
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
 	"mpproxy/pathctl/policy"
@@ -174,7 +175,7 @@ func (ctl *Controller) Paths() []netpath.Path { return ctl.app.Paths() }
 
 // Decisions returns what services decided from number n on, the number of the
 // next decision, and a channel that is closed when it comes.
-func (ctl *Controller) Decisions(n uint64) ([]pathctl.Decision, uint64, <-chan struct{}) {
+func (ctl *Controller) Decisions(n uint64) ([]engine.Decision, uint64, <-chan struct{}) {
 	return ctl.app.Decisions(n)
 }
 
@@ -246,9 +247,9 @@ func (op operation) steer(ctx context.Context, s Steering) error {
 	if op.conn.Accepted() {
 		role = policy.Concentrator
 	}
-	op.ctl.app.Register(ctx, pathctl.Registration{
+	op.ctl.app.Register(ctx, engine.Registration{
 		Token: op.rec.token, Role: role, Manual: s.manual(), Mode: &s.Mode, Paths: s.Paths,
-		Description: pathctl.Description{Destination: op.conn.RemoteAddrPort().String()}, Reader: Reader(op.conn.Conn),
+		Description: engine.Description{Destination: op.conn.RemoteAddrPort().String()}, Reader: Reader(op.conn.Conn),
 	})
 	if err := ctx.Err(); err != nil {
 		return err

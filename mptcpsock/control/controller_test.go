@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"mpproxy/pathctl"
+	"mpproxy/internal/hoststate"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/test/veth"
 )
@@ -20,7 +20,7 @@ const envCrash = "MPPROXY_TEST_CRASH"
 
 func userSpace(t *testing.T) bool {
 	t.Helper()
-	return must1(pathctl.UserSpace())(t)
+	return must1(hoststate.UserSpace())(t)
 }
 
 // TestControllerPutsBack: the path manager is user space's while a Controller is

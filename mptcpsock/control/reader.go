@@ -7,29 +7,29 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mpproxy/mptcpsock"
-	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 )
 
 // Reader returns what a controller of package pathctl reads of a connection.
-func Reader(c *mptcpsock.Conn) pathctl.Reader { return &reader{conn: c} }
+func Reader(c *mptcpsock.Conn) engine.Reader { return &reader{conn: c} }
 
 type reader struct {
 	conn   *mptcpsock.Conn
 	unsent int // the bound that was set; 0: none
 }
 
-func (r *reader) Read() (pathctl.Reading, error) {
+func (r *reader) Read() (engine.Reading, error) {
 	info, err := r.conn.Info()
 	if err != nil {
-		return pathctl.Reading{}, fmt.Errorf("reading a connection: %w", err)
+		return engine.Reading{}, fmt.Errorf("reading a connection: %w", err)
 	}
 	subflows, err := r.conn.Subflows()
 	if err != nil {
-		return pathctl.Reading{}, fmt.Errorf("reading a connection: %w", err)
+		return engine.Reading{}, fmt.Errorf("reading a connection: %w", err)
 	}
-	out := pathctl.Reading{Info: info, Subflows: make([]pathctl.SubflowReading, 0, len(subflows))}
+	out := engine.Reading{Info: info, Subflows: make([]engine.SubflowReading, 0, len(subflows))}
 	for _, f := range subflows {
-		out.Subflows = append(out.Subflows, pathctl.SubflowReading{Local: f.Local, Remote: f.Remote, TCP: f.TCP})
+		out.Subflows = append(out.Subflows, engine.SubflowReading{Local: f.Local, Remote: f.Remote, TCP: f.TCP})
 	}
 	return out, nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mpproxy/mptcpsock/uapi"
-	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
 	"mpproxy/pathctl/policy"
@@ -215,14 +215,14 @@ func acceptedSteered(t *testing.T, f family) {
 	})
 	t.Logf("longest silence %v", silence)
 	w.mine.of(t, mptcppm.EventSubflowClosed, firstPair(p.conn))
-	awaitDecision(t, w.ctl, func(d pathctl.Decision) bool {
-		return d.Action == pathctl.ActionDestroy && d.Path == f.there[0].String()
+	awaitDecision(t, w.ctl, func(d engine.Decision) bool {
+		return d.Action == engine.ActionDestroy && d.Path == f.there[0].String()
 	})
 	wantPairs(t, p.conn, pairOf(joined))
 }
 
 // awaitDecision waits for a decision that fits: it is noted when it has come true.
-func awaitDecision(t *testing.T, ctl *Controller, fits func(pathctl.Decision) bool) {
+func awaitDecision(t *testing.T, ctl *Controller, fits func(engine.Decision) bool) {
 	t.Helper()
 	ctx := testContext(t)
 	for {

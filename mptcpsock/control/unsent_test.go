@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 )
 
 // TestBoundUnsent: a controller bounds what a connection holds unsent, unless the
@@ -15,7 +15,7 @@ func TestBoundUnsent(t *testing.T) {
 	needMPTCP(t)
 	ln := listen(t, ListenConfig{}, "127.0.0.1:0")
 	c, _ := connect(t, Dialer{}, ln, ln.Addr())
-	b, ok := Reader(c.Conn).(pathctl.Bounder)
+	b, ok := Reader(c.Conn).(engine.Bounder)
 	if !ok {
 		t.Fatal("what reads a connection cannot bound it")
 	}

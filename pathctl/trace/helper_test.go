@@ -10,7 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"mpproxy/mptcpsock/uapi"
-	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/policy"
 )
 
@@ -22,7 +22,7 @@ var began = time.Date(2026, 1, 31, 12, 0, 0, 123456789, time.UTC)
 
 // story is a connection in the mode handover whose first path goes silent: what
 // an engine would have recorded, memory and outcomes included.
-func story() []pathctl.Look {
+func story() []engine.Look {
 	paths := []policy.Path{
 		{Name: "dsl0", Rank: 1, Up: true, UpFor: time.Hour},
 		{Name: "lte0", Rank: 2, Up: true, UpFor: time.Hour},
@@ -35,17 +35,17 @@ func story() []pathctl.Look {
 	taken := lte
 	taken.Backup = false
 
-	var looks []pathctl.Look
+	var looks []engine.Look
 	var m policy.Memory
 	for i, subflows := range [][]policy.Subflow{{dsl}, {dsl, lte}, {dsl, lte}, {silent, lte}, {taken}} {
 		conn.Age = time.Duration(i+1) * 100 * time.Millisecond
 		conn.Subflows, conn.Sent = subflows, uint64(i)<<40
-		l := pathctl.Look{
+		l := engine.Look{
 			When: began.Add(conn.Age), Token: token, Destination: "dest.example:80", Mode: "handover", Rule: "rule 1", Number: uint64(i + 1),
 			Conn: conn, Paths: paths, Memory: m,
 		}
 		l.Plan, m = policy.Decide(conn, paths, m)
-		for _, s := range pathctl.Steps(conn, m, l.Plan) {
+		for _, s := range engine.Steps(conn, m, l.Plan) {
 			d := decisionOf(l, s)
 			d.When = d.When.Add(time.Millisecond)
 			l.Outcomes = append(l.Outcomes, &d)
@@ -56,7 +56,7 @@ func story() []pathctl.Look {
 }
 
 // decisions are those of looks.
-func decisions(looks []pathctl.Look) (all []pathctl.Decision) {
+func decisions(looks []engine.Look) (all []engine.Decision) {
 	for _, l := range looks {
 		for _, o := range l.Outcomes {
 			if o != nil {
@@ -89,7 +89,7 @@ func record(t testing.TB, cfg Config, f func(*Recorder)) string {
 func run(ctx context.Context, r *Recorder, ended chan<- error) { ended <- r.Run(ctx) }
 
 // recorded returns the text of a trace of looks.
-func recorded(t testing.TB, looks ...pathctl.Look) []byte {
+func recorded(t testing.TB, looks ...engine.Look) []byte {
 	t.Helper()
 	path := record(t, Config{Program: "test"}, func(r *Recorder) {
 		for _, l := range looks {

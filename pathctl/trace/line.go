@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"mpproxy/mptcpsock/uapi"
-	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/policy"
 )
 
@@ -18,11 +18,11 @@ const format = 1
 
 // line is one line of a trace: exactly one field is set.
 type line struct {
-	Trace   *header           `json:"trace,omitempty"`
-	Mode    *policy.Spec      `json:"mode,omitempty"`
-	Look    *look             `json:"look,omitempty"`
-	Told    *pathctl.Decision `json:"told,omitempty"`
-	Dropped *uint64           `json:"dropped,omitempty"`
+	Trace   *header          `json:"trace,omitempty"`
+	Mode    *policy.Spec     `json:"mode,omitempty"`
+	Look    *look            `json:"look,omitempty"`
+	Told    *engine.Decision `json:"told,omitempty"`
+	Dropped *uint64          `json:"dropped,omitempty"`
 }
 
 // header is the first line.
@@ -35,19 +35,19 @@ type header struct {
 	Continued bool `json:"continued,omitempty"`
 }
 
-// look is a pathctl.Look. The mode's numbers stand in a line of their own.
+// look is a engine.Look. The mode's numbers stand in a line of their own.
 type look struct {
-	When        time.Time           `json:"when"`
-	Token       uapi.Token          `json:"token"`
-	Destination string              `json:"destination"`
-	Mode        string              `json:"mode"`
-	Rule        string              `json:"rule,omitempty"`
-	Number      uint64              `json:"number"`
-	Conn        conn                `json:"conn"`
-	Paths       []policy.Path       `json:"paths"`
-	Memory      policy.Memory       `json:"memory"`
-	Plan        policy.Plan         `json:"plan"`
-	Outcomes    []*pathctl.Decision `json:"outcomes"`
+	When        time.Time          `json:"when"`
+	Token       uapi.Token         `json:"token"`
+	Destination string             `json:"destination"`
+	Mode        string             `json:"mode"`
+	Rule        string             `json:"rule,omitempty"`
+	Number      uint64             `json:"number"`
+	Conn        conn               `json:"conn"`
+	Paths       []policy.Path      `json:"paths"`
+	Memory      policy.Memory      `json:"memory"`
+	Plan        policy.Plan        `json:"plan"`
+	Outcomes    []*engine.Decision `json:"outcomes"`
 }
 
 // conn is a policy.Conn without its Params, which this field hides.
@@ -56,7 +56,7 @@ type conn struct {
 	Params *struct{} `json:"Params,omitempty"`
 }
 
-func lookOf(l pathctl.Look) *look {
+func lookOf(l engine.Look) *look {
 	return &look{
 		When: l.When, Token: l.Token, Destination: l.Destination, Mode: l.Mode, Rule: l.Rule, Number: l.Number,
 		Conn: conn{Conn: l.Conn}, Paths: l.Paths, Memory: l.Memory, Plan: l.Plan, Outcomes: l.Outcomes,
@@ -64,10 +64,10 @@ func lookOf(l pathctl.Look) *look {
 }
 
 // value returns the look with its mode's numbers.
-func (l *look) value(p policy.Params) pathctl.Look {
+func (l *look) value(p policy.Params) engine.Look {
 	c := l.Conn.Conn
 	c.Params = p
-	return pathctl.Look{
+	return engine.Look{
 		When: l.When, Token: l.Token, Destination: l.Destination, Mode: l.Mode, Rule: l.Rule, Number: l.Number,
 		Conn: c, Paths: l.Paths, Memory: l.Memory, Plan: l.Plan, Outcomes: l.Outcomes,
 	}

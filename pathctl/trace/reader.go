@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 
-	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/policy"
 )
 
@@ -43,8 +43,8 @@ var (
 // Entry is one thing that was recorded: exactly one field is set.
 type Entry struct {
 	Line    int
-	Look    *pathctl.Look
-	Told    *pathctl.Decision
+	Look    *engine.Look
+	Told    *engine.Decision
 	Dropped uint64 // so many entries are missing here
 }
 

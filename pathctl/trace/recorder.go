@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"sync/atomic"
 
-	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/policy"
 )
 
@@ -34,11 +34,11 @@ type Config struct {
 
 // entry is what waits to be written.
 type entry struct {
-	look pathctl.Look
-	told *pathctl.Decision // or else look
+	look engine.Look
+	told *engine.Decision // or else look
 }
 
-// Recorder is a pathctl.Recorder that writes a trace. It is a daemon task: what
+// Recorder is a engine.Recorder that writes a trace. It is a daemon task: what
 // it is handed is written while Run runs.
 type Recorder struct {
 	log     *slog.Logger
@@ -80,10 +80,10 @@ func (r *Recorder) Ready() <-chan struct{} { return r.ready }
 func (r *Recorder) String() string { return "trace" }
 
 // Looked records a look.
-func (r *Recorder) Looked(l pathctl.Look) { r.put(entry{look: l}) }
+func (r *Recorder) Looked(l engine.Look) { r.put(entry{look: l}) }
 
 // Told records a decision.
-func (r *Recorder) Told(d pathctl.Decision) { r.put(entry{told: &d}) }
+func (r *Recorder) Told(d engine.Decision) { r.put(entry{told: &d}) }
 
 // put queues an entry, or counts it as dropped.
 func (r *Recorder) put(e entry) {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/policy"
 )
 
@@ -52,7 +52,7 @@ func TestRoundTrip(t *testing.T) {
 	own.Plan.Probe = []string{"dsl0"}
 	own.Outcomes = append(own.Outcomes, nil)
 	looks = append(looks, own)
-	told := pathctl.Decision{When: began, Token: token.String(), Action: pathctl.ActionFailed, Path: "dsl0", Reason: pathctl.ReasonReset, Why: "the subflow ended: reset"}
+	told := engine.Decision{When: began, Token: token.String(), Action: engine.ActionFailed, Path: "dsl0", Reason: engine.ReasonReset, Why: "the subflow ended: reset"}
 
 	path := record(t, Config{Program: "test"}, func(r *Recorder) {
 		for _, l := range looks {

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"mpproxy/mptcpsock/uapi"
-	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/policy"
 )
 
@@ -17,7 +17,7 @@ import (
 type Handler struct {
 	// Decision gets each decision as the present code takes it. An error ends the
 	// replay.
-	Decision func(pathctl.Decision) error
+	Decision func(engine.Decision) error
 	// Difference gets each look at which the present code decides or remembers
 	// otherwise than was recorded.
 	Difference func(Difference)
@@ -97,7 +97,7 @@ func (p *player) play(e Entry) error {
 	return nil
 }
 
-func (p *player) decision(d pathctl.Decision) error {
+func (p *player) decision(d engine.Decision) error {
 	p.sum.Decisions++
 	if p.h.Decision == nil {
 		return nil
@@ -113,7 +113,7 @@ func (p *player) differ(d Difference) {
 }
 
 // look decides about a connection anew.
-func (p *player) look(line int, l pathctl.Look) error {
+func (p *player) look(line int, l engine.Look) error {
 	p.sum.Looks++
 	differ := func(what, recorded, replayed string) {
 		p.differ(Difference{line, l.Token, l.Destination, what, recorded, replayed})
@@ -126,7 +126,7 @@ func (p *player) look(line int, l pathctl.Look) error {
 	}
 	plan, after := policy.Decide(l.Conn, l.Paths, m.value)
 	m.number, m.value = l.Number, after
-	steps := pathctl.Steps(l.Conn, after, plan)
+	steps := engine.Steps(l.Conn, after, plan)
 	if !same(l.Plan, plan) {
 		differ("the policy decides something else", describe(l.Plan), describe(plan))
 		return p.all(l, steps)
@@ -135,7 +135,7 @@ func (p *player) look(line int, l pathctl.Look) error {
 }
 
 // before returns what is known of a connection before a look.
-func (p *player) before(l pathctl.Look) *memory {
+func (p *player) before(l engine.Look) *memory {
 	m := p.conns[l.Token]
 	switch {
 	case l.Number == 1: // also of a token that is used again
@@ -154,7 +154,7 @@ func (p *player) before(l pathctl.Look) *memory {
 }
 
 // outcomes tells what came of the steps, which are those that were recorded.
-func (p *player) outcomes(l pathctl.Look, steps []pathctl.Step, differ func(what, recorded, replayed string)) error {
+func (p *player) outcomes(l engine.Look, steps []engine.Step, differ func(what, recorded, replayed string)) error {
 	if len(l.Outcomes) != len(steps) {
 		differ("the plan leads to other steps", fmt.Sprintf("%d", len(l.Outcomes)), fmt.Sprintf("%d", len(steps)))
 		return p.all(l, steps)
@@ -165,7 +165,7 @@ func (p *player) outcomes(l pathctl.Look, steps []pathctl.Step, differ func(what
 			continue // it could not be taken
 		}
 		d := *o // a refusal is the kernel's word, not ours
-		if o.Action != pathctl.ActionFailed {
+		if o.Action != engine.ActionFailed {
 			d = decisionOf(l, s)
 			d.When = o.When
 			if !same(*o, d) {
@@ -180,7 +180,7 @@ func (p *player) outcomes(l pathctl.Look, steps []pathctl.Step, differ func(what
 }
 
 // all tells of steps for which nothing was recorded.
-func (p *player) all(l pathctl.Look, steps []pathctl.Step) error {
+func (p *player) all(l engine.Look, steps []engine.Step) error {
 	for _, s := range steps {
 		if err := p.decision(decisionOf(l, s)); err != nil {
 			return err
@@ -190,8 +190,8 @@ func (p *player) all(l pathctl.Look, steps []pathctl.Step) error {
 }
 
 // decisionOf is the decision that comes of a step that is taken.
-func decisionOf(l pathctl.Look, s pathctl.Step) pathctl.Decision {
-	return pathctl.Decision{
+func decisionOf(l engine.Look, s engine.Step) engine.Decision {
+	return engine.Decision{
 		When: l.When, Token: l.Token.String(), Destination: l.Destination, Mode: l.Mode, Rule: l.Rule,
 		Action: s.Action, Path: s.Path, Reason: s.Reason, Why: s.Why,
 	}

@@ -10,15 +10,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/policy"
 )
 
 // replayed replays a trace.
-func replayed(t *testing.T, text []byte) (ds []pathctl.Decision, diffs []Difference, sum Summary) {
+func replayed(t *testing.T, text []byte) (ds []engine.Decision, diffs []Difference, sum Summary) {
 	t.Helper()
 	sum, err := Replay(bytes.NewReader(text), Handler{
-		Decision:   func(d pathctl.Decision) error { ds = append(ds, d); return nil },
+		Decision:   func(d engine.Decision) error { ds = append(ds, d); return nil },
 		Difference: func(d Difference) { diffs = append(diffs, d) },
 	})
 	if err != nil {
@@ -50,20 +50,20 @@ func TestReplayIsTheSame(t *testing.T) {
 func TestReplayDiffers(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		edit  func(looks []pathctl.Look)
+		edit  func(looks []engine.Look)
 		what  string
 		count int
 	}{
-		{"another reading", func(ls []pathctl.Look) { ls[3].Conn.Subflows[0].Stalled = 0; ls[3].Conn.Subflows[0].Timeouts = 0 }, "decides something else", 1},
-		{"another plan", func(ls []pathctl.Look) { ls[1].Plan.Look += time.Millisecond }, "decides something else", 1},
-		{"another memory", func(ls []pathctl.Look) { ls[2].Memory.Best = "lte0" }, "remembers something else", 1},
-		{"another number of the mode", func(ls []pathctl.Look) {
+		{"another reading", func(ls []engine.Look) { ls[3].Conn.Subflows[0].Stalled = 0; ls[3].Conn.Subflows[0].Timeouts = 0 }, "decides something else", 1},
+		{"another plan", func(ls []engine.Look) { ls[1].Plan.Look += time.Millisecond }, "decides something else", 1},
+		{"another memory", func(ls []engine.Look) { ls[2].Memory.Best = "lte0" }, "remembers something else", 1},
+		{"another number of the mode", func(ls []engine.Look) {
 			for i := range ls {
 				ls[i].Conn.Params.StallTimeout = time.Minute
 			}
 		}, "decides something else", 1},
-		{"another decision", func(ls []pathctl.Look) { ls[3].Outcomes[0].Why = "no reason" }, "described otherwise", 1},
-		{"a decision too many", func(ls []pathctl.Look) { ls[4].Outcomes = append(ls[4].Outcomes, nil) }, "other steps", 1},
+		{"another decision", func(ls []engine.Look) { ls[3].Outcomes[0].Why = "no reason" }, "described otherwise", 1},
+		{"a decision too many", func(ls []engine.Look) { ls[4].Outcomes = append(ls[4].Outcomes, nil) }, "other steps", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			looks := story()
@@ -94,7 +94,7 @@ func TestReplayCarriesMemoryOn(t *testing.T) {
 func TestReplayOutcomes(t *testing.T) {
 	looks := story()
 	last := looks[3].Outcomes
-	refused := pathctl.Decision{When: began, Action: pathctl.ActionFailed, Path: "lte0", Reason: pathctl.ReasonUnreachable, Why: "cannot create a subflow"}
+	refused := engine.Decision{When: began, Action: engine.ActionFailed, Path: "lte0", Reason: engine.ReasonUnreachable, Why: "cannot create a subflow"}
 	first := looks[0].Outcomes
 	if len(first) == 0 || len(last) == 0 {
 		t.Fatal("the story has no steps")
@@ -112,7 +112,7 @@ func TestReplayGap(t *testing.T) {
 	if len(diffs) > 0 || sum.Gaps != 1 || sum.Connections != 1 {
 		t.Errorf("%+v, %v", sum, diffs)
 	}
-	if diff := cmp.Diff(decisions([]pathctl.Look{looks[0], looks[2], looks[3], looks[4]}), got); diff != "" {
+	if diff := cmp.Diff(decisions([]engine.Look{looks[0], looks[2], looks[3], looks[4]}), got); diff != "" {
 		t.Error(diff)
 	}
 	// One that begins in the middle.
@@ -126,20 +126,20 @@ func TestReplayGap(t *testing.T) {
 }
 
 func TestReplayTold(t *testing.T) {
-	told := pathctl.Decision{When: began, Action: pathctl.ActionPath, Path: "dsl0", Reason: pathctl.ReasonRecovered, Why: "works again"}
+	told := engine.Decision{When: began, Action: engine.ActionPath, Path: "dsl0", Reason: engine.ReasonRecovered, Why: "works again"}
 	path := record(t, Config{}, func(r *Recorder) { r.Told(told) })
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, _, _ := replayed(t, text); !cmp.Equal(got, []pathctl.Decision{told}) {
+	if got, _, _ := replayed(t, text); !cmp.Equal(got, []engine.Decision{told}) {
 		t.Errorf("%v", got)
 	}
 }
 
 func TestReplayHandlerFails(t *testing.T) {
 	full := errors.New("disk full")
-	_, err := Replay(bytes.NewReader(recorded(t, story()...)), Handler{Decision: func(pathctl.Decision) error { return full }})
+	_, err := Replay(bytes.NewReader(recorded(t, story()...)), Handler{Decision: func(engine.Decision) error { return full }})
 	if !errors.Is(err, full) {
 		t.Errorf("%v", err)
 	}
@@ -194,7 +194,7 @@ func FuzzReplay(f *testing.F) {
 	f.Add(b[:len(b)/2])
 	f.Fuzz(func(t *testing.T, text []byte) {
 		n := 0
-		sum, err := Replay(bytes.NewReader(text), Handler{Decision: func(pathctl.Decision) error { n++; return nil }})
+		sum, err := Replay(bytes.NewReader(text), Handler{Decision: func(engine.Decision) error { n++; return nil }})
 		if n != sum.Decisions {
 			t.Errorf("%d decisions, %d counted", n, sum.Decisions)
 		}

@@ -13,7 +13,7 @@ import (
 
 	"mpproxy/internal/admin"
 	"mpproxy/internal/status"
-	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 	"mpproxy/test/netns"
 	"mpproxy/test/netns/rig"
 	"mpproxy/test/scenarios/scene"
@@ -208,11 +208,11 @@ func (e *end) counted(t *testing.T, events string, size float64) {
 	}
 }
 
-func decisions(t *testing.T, lines string) (all []pathctl.Decision) {
+func decisions(t *testing.T, lines string) (all []engine.Decision) {
 	t.Helper()
 	for line := range strings.Lines(lines) {
 		var d struct {
-			pathctl.Decision
+			engine.Decision
 			admin.Skipped
 		}
 		if err := json.Unmarshal([]byte(line), &d); err != nil || d.Skipped.Skipped > 0 {

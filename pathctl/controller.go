@@ -1,0 +1,226 @@
+package pathctl
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"mpproxy/internal/hoststate"
+	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/coexist"
+	"mpproxy/pathctl/engine"
+	"mpproxy/pathctl/inkernel"
+	"mpproxy/pathctl/mptcppm"
+	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/subflowbpf"
+)
+
+// recheck is how often the kernel's state is compared with what is wanted although no
+// path has changed: somebody may have flushed the endpoints.
+const recheck = 30 * time.Second
+
+// KernelStatus says who makes the subflows, and what stands in the way.
+type KernelStatus struct {
+	Active    bool   // endpoints can be registered
+	Endpoints int    // in the namespace, those of other programs included
+	Problem   error  // why not active, or what could not be done
+	UserSpace bool   // mpproxy itself is the path manager
+	Timeouts  string // how timeouts are noticed; with UserSpace
+	// EventGaps counts the times that events of the kernel were lost, each of which
+	// had every connection read anew; with UserSpace.
+	EventGaps uint64
+	// NoEBPF says why timeouts are not noticed by eBPF, which is fastest; nil if
+	// they are, or with the kernel's path manager.
+	NoEBPF error
+	// CannotSteer says why mpproxy is not the path manager although that was
+	// wanted; nil otherwise.
+	CannotSteer error
+	Foreign     string // an endpoint that is not as wanted, and why; empty if all are
+}
+
+// controller is what client and concentrator have in common: what they take from
+// their network namespace and give back.
+type controller struct {
+	steered
+	name      string // of the role, for lock and journal
+	role      policy.Role
+	firstID   uapi.AddrID // of endpoints
+	dir       string      // of the journal
+	userSpace bool        // mpproxy is to be the path manager
+	recorder  engine.Recorder
+	log       *slog.Logger
+
+	client  *mptcppm.Client // nil: subflows cannot be managed
+	lock    *hoststate.Lock
+	journal *hoststate.Journal
+	kernel  *inkernel.Manager
+	status  atomic.Pointer[KernelStatus]
+	others  atomic.Pointer[coexist.Watch]
+}
+
+// init prepares a controller that has its configuration.
+func (c *controller) init(log *slog.Logger) {
+	if c.log = log; log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	c.status.Store(&KernelStatus{})
+}
+
+// String names the task.
+func (c *controller) String() string { return "controller" }
+
+// Kernel returns who makes the subflows, and what is registered.
+func (c *controller) Kernel() KernelStatus {
+	st := *c.status.Load()
+	if e := c.engine.Load(); e != nil {
+		st.EventGaps = e.EventGaps()
+	}
+	return st
+}
+
+// Notices returns what else on this host has a say about subflows.
+func (c *controller) Notices() []coexist.Notice {
+	if w := c.others.Load(); w != nil {
+		return w.Notices()
+	}
+	return nil
+}
+
+// open connects to the kernel and puts back what a crash left behind. Without the
+// netlink family or the capability the program goes on: status says so.
+func (c *controller) open() {
+	err := c.connect()
+	if err != nil {
+		c.log.Warn("subflows cannot be managed", "error", err)
+		c.status.Store(&KernelStatus{Problem: err})
+		return
+	}
+	if err := errors.Join(hoststate.ReturnPathManager(c.journal), hoststate.ReturnSendBuffer(c.journal), c.kernel.Restore()); err != nil && !errors.Is(err, mptcppm.ErrPermission) {
+		c.log.Warn("cannot put back what an earlier run changed", "error", err)
+	}
+}
+
+// connect takes what it takes to change anything. The lock comes before anything is
+// touched: a second program of the same role, started by mistake, would take the first
+// one's endpoints for a crash's.
+func (c *controller) connect() error {
+	client, err := mptcppm.Dial(nil)
+	if err != nil {
+		return err
+	}
+	if c.lock, err = hoststate.LockRole(c.name); err == nil {
+		c.journal, err = hoststate.OpenJournal(c.dir, c.name)
+	}
+	if err == nil {
+		c.kernel, err = inkernel.Open(client, c.journal, c.firstID, c.log)
+	}
+	if err != nil {
+		c.lock.Release()
+		return errors.Join(err, client.Close())
+	}
+	c.client = client
+	return nil
+}
+
+// steer makes mpproxy the path manager if that is wanted and possible; nil means that
+// the kernel steers.
+func (c *controller) steer(announce []netip.Addr) *steering {
+	if !c.userSpace || c.client == nil {
+		return nil
+	}
+	s, err := c.takeOver(announce)
+	if err != nil {
+		c.log.Warn("cannot be the path manager: leaving subflows to the kernel's own one, which knows neither modes nor rules (status says what to do)", "error", err)
+		c.status.Store(&KernelStatus{CannotSteer: err})
+		return nil
+	}
+	how := s.watch.Mechanism()
+	st := KernelStatus{Active: true, UserSpace: true, Timeouts: how.String()}
+	if how.Kind == subflowbpf.Polling {
+		st.NoEBPF = how.Why
+	}
+	c.status.Store(&st)
+	c.engine.Store(s.engine)
+	return s
+}
+
+// takeOver opens an engine and takes the path manager for it.
+func (c *controller) takeOver(announce []netip.Addr) (*steering, error) {
+	wide := hoststate.TakeSendBuffer(c.journal)
+	s, err := openSteering(engine.Config{
+		Role: c.role, Commands: c.client, Announce: announce, Recorder: c.recorder, WideBuffers: wide == nil, Log: c.log,
+	})
+	if err != nil {
+		return nil, errors.Join(err, hoststate.ReturnSendBuffer(c.journal))
+	}
+	s.journal = c.journal
+	before, err := hoststate.TakePathManager(c.journal)
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	c.log.Info("took over the path manager of this network namespace: mpproxy decides about subflows, and serves other programs' connections by the configured endpoints",
+		"before", before, "timeouts", s.watch.Mechanism().String())
+	if wide != nil {
+		c.log.Info("a slow path will hold up the others more than it has to", "error", wide)
+	}
+	return s, nil
+}
+
+// watchOthers looks for others with a say about subflows until ctx is done. Strict is
+// as in coexist.WatchConfig.
+func (c *controller) watchOthers(ctx context.Context, s *steering, strict func() []string) error {
+	cfg := coexist.WatchConfig{Role: c.name, Steering: s != nil, Strict: strict}
+	cfg.Scanner.Ours = func(mptcppm.Endpoint) bool { return false }
+	if c.client != nil {
+		cfg.Scanner.Endpoints, cfg.Scanner.EventsGroup, cfg.Scanner.Ours = c.client.Endpoints, c.client.EventsGroup(), c.kernel.Owns
+	}
+	if s != nil {
+		taken, err := hoststate.PathManagerTaken(c.journal)
+		cfg.TookOver = err == nil && taken
+		// A second program that makes subflows for everybody else's connections would
+		// make them twice.
+		cfg.OtherDecides = s.engine.LeaveStrangers
+	}
+	w := coexist.NewWatch(cfg, c.log)
+	c.others.Store(w)
+	return w.Run(ctx)
+}
+
+// register makes the kernel's endpoints and limits what they should be. Failures are
+// logged when they are new, and kept for status.
+func (c *controller) register(ctx context.Context, want []mptcppm.Endpoint, limits func(mptcppm.Limits) mptcppm.Limits) {
+	if c.kernel == nil {
+		return
+	}
+	old := c.status.Load()
+	got := c.kernel.Apply(ctx, want, limits)
+	st := KernelStatus{
+		Active: got.Problem == nil, Endpoints: got.Endpoints, Problem: got.Problem, Foreign: got.Foreign,
+		CannotSteer: old.CannotSteer,
+	}
+	c.status.Store(&st)
+	if got.Problem == nil || ctx.Err() != nil || old.Problem != nil && old.Problem.Error() == got.Problem.Error() {
+		return
+	}
+	level := slog.LevelWarn
+	if errors.Is(got.Problem, mptcppm.ErrPermission) && errors.Is(st.CannotSteer, mptcppm.ErrPermission) {
+		level = slog.LevelDebug // it has been said
+	}
+	c.log.Log(ctx, level, "cannot register endpoints", "error", got.Problem)
+}
+
+// close gives back what open and steer took.
+func (c *controller) close(s *steering) error {
+	var err error
+	if s != nil {
+		err = s.close()
+	}
+	if c.client != nil {
+		err = errors.Join(err, c.kernel.Restore(), c.client.Close())
+		c.lock.Release()
+	}
+	return err
+}

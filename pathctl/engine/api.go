@@ -1,0 +1,148 @@
+package engine
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/subflowbpf"
+)
+
+// Run works until ctx is done. It must be called once.
+func (e *Engine) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return e.loop(ctx) })
+	if e.watch != nil {
+		g.Go(func() error { return e.receiveTimeouts(ctx) })
+	}
+	return g.Wait()
+}
+
+// Register takes a connection under control, or changes how.
+func (e *Engine) Register(ctx context.Context, reg Registration) {
+	if e.watch != nil {
+		e.watch.Add(source{reg})
+	}
+	if reg.Begins {
+		e.leave(ctx, e.register(reg))
+		return
+	}
+	e.post(ctx, e.register(reg))
+}
+
+// Begun has the engine wait for the kernel to tell of a connection that begins. Whoever
+// sent its first data is about to wait for the answer, and the engine takes its place
+// at once; woken by the kernel alone, it often waits for its turn.
+func (e *Engine) Begun() { e.wake() }
+
+// Describe says what a connection carries from now on.
+func (e *Engine) Describe(ctx context.Context, token uapi.Token, d Description) {
+	e.post(ctx, e.describe(token, d))
+}
+
+// Unregister ends what Register began.
+func (e *Engine) Unregister(ctx context.Context, token uapi.Token) {
+	if e.watch != nil {
+		e.watch.Remove(token)
+	}
+	e.post(ctx, e.unregister(token))
+}
+
+// SetPaths takes a new snapshot of the client's paths.
+func (e *Engine) SetPaths(ctx context.Context, paths []netpath.Path) {
+	e.post(ctx, e.setPaths(paths))
+}
+
+// Woke brings everything up to date after the machine has slept for that long.
+func (e *Engine) Woke(ctx context.Context, asleep time.Duration) { e.post(ctx, e.woke(asleep)) }
+
+// LeaveStrangers says whether another controller serves other programs' connections.
+func (e *Engine) LeaveStrangers(ctx context.Context, leave bool) {
+	e.post(ctx, func(time.Time) { e.leaveStrangers = leave })
+}
+
+// Decisions returns the decisions from number n on, the number of the next one, and
+// a channel that is closed when it comes.
+func (e *Engine) Decisions(n uint64) ([]Decision, uint64, <-chan struct{}) {
+	return e.decisions.since(n)
+}
+
+// Troubled reports whether new connections should rather start on another path.
+func (e *Engine) Troubled(path string) bool {
+	return time.Now().Before((*e.troubled.Load())[path])
+}
+
+// EventGaps counts the times that events of the kernel were lost, each of which had
+// every connection read anew.
+func (e *Engine) EventGaps() uint64 { return e.lost.Load() }
+
+// ConnectionStatus is what the engine knows of a connection.
+type ConnectionStatus struct {
+	Last   string // the last decision, in words; empty: none yet
+	backup map[subflowKey]bool
+}
+
+// IsBackup reports whether a subflow is flagged backup by either end.
+func (s ConnectionStatus) IsBackup(local, remote netip.AddrPort) bool {
+	return s.backup[keyOf(local, remote)]
+}
+
+// Connections returns what is known of all connections of the data path. It waits for
+// the engine's goroutine; nil means that there was no answer before ctx ended.
+func (e *Engine) Connections(ctx context.Context) map[uapi.Token]ConnectionStatus {
+	m, _ := ask(ctx, e, func(time.Time) map[uapi.Token]ConnectionStatus { return e.connections() })
+	return m
+}
+
+func (e *Engine) connections() map[uapi.Token]ConnectionStatus {
+	m := make(map[uapi.Token]ConnectionStatus, len(e.conns))
+	for token, c := range e.conns {
+		if !c.ours {
+			continue
+		}
+		st := ConnectionStatus{Last: c.last, backup: make(map[subflowKey]bool)}
+		for _, f := range c.subflows {
+			st.backup[f.key()] = f.backup || f.peerBackup
+		}
+		m[token] = st
+	}
+	return m
+}
+
+// Snapshot returns what there is to be counted and measured; false when the engine
+// does not answer before ctx ends.
+func (e *Engine) Snapshot(ctx context.Context) (Snapshot, bool) { return ask(ctx, e, e.snapshot) }
+
+// ask has the engine's goroutine compute an answer; false when it does not.
+func ask[T any](ctx context.Context, e *Engine, f func(now time.Time) T) (answer T, ok bool) {
+	c := make(chan T, 1)
+	e.post(ctx, func(now time.Time) { c <- f(now) })
+	select {
+	case answer = <-c:
+		return answer, true
+	case <-e.ended:
+	case <-ctx.Done():
+	}
+	return answer, false
+}
+
+// source shows a connection to subflowbpf.
+type source struct{ reg Registration }
+
+func (s source) Token() uapi.Token { return s.reg.Token }
+
+func (s source) Subflows() ([]subflowbpf.Subflow, error) {
+	r, err := s.reg.Reader.Read()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]subflowbpf.Subflow, 0, len(r.Subflows))
+	for _, f := range r.Subflows {
+		out = append(out, subflowbpf.Subflow{Local: f.Local, Remote: f.Remote, TCP: f.TCP})
+	}
+	return out, nil
+}

@@ -1,0 +1,199 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/mptcppm"
+	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/policy"
+)
+
+// reconcile takes the steps that make a connection's subflows what a plan says.
+// For each it returns the decision that came of it, which is none where it could
+// not be taken.
+func (e *Engine) reconcile(ctx context.Context, c *connection, steps []Step, now time.Time) []*Decision {
+	if len(steps) == 0 {
+		return nil
+	}
+	e.reconciling = true
+	defer func() { e.reconciling = false }()
+	outcomes := make([]*Decision, 0, len(steps))
+	for _, s := range steps {
+		e.said = nil
+		switch s.Action {
+		case ActionCreate:
+			e.create(ctx, c, s, now)
+		case ActionDestroy:
+			e.drop(ctx, c, s, now)
+		default:
+			e.setPriority(ctx, c, s, now)
+		}
+		outcomes = append(outcomes, e.said)
+	}
+	return outcomes
+}
+
+func (e *Engine) create(ctx context.Context, c *connection, w Step, now time.Time) {
+	p, ok := e.pathNamed(w.Path)
+	if !ok {
+		return
+	}
+	local, remote, ok := c.way(p)
+	if !ok {
+		return
+	}
+	ep := mptcppm.Endpoint{ID: e.addrID(local.Addr), Addr: local.Addr, IfIndex: p.Index}
+	if w.Backup {
+		ep.Flags |= mptcppm.FlagBackup
+	}
+	if err := e.cmds.CreateSubflow(ctx, c.reg.Token, ep, remote); err != nil {
+		if !errors.Is(err, mptcppm.ErrNoConnection) {
+			e.decide(c, ActionFailed, p.Name, failureOf(err).reason(), "cannot create a subflow: "+err.Error())
+			e.pathFailed(p.Name, failureOf(err), now, now)
+		}
+		return
+	}
+	// Port 0 until the kernel says which one it chose.
+	f := c.addSubflow(netip.AddrPortFrom(local.Addr, 0), remote, p.Name, now)
+	f.backup, f.addrID = w.Backup, ep.ID
+	e.healthOf(p.Name).trying(now)
+	e.decide(c, ActionCreate, p.Name, w.Reason, w.Why)
+}
+
+func (e *Engine) setPriority(ctx context.Context, c *connection, s Step, now time.Time) {
+	f := c.byID(s.ID)
+	if f == nil {
+		return
+	}
+	backup := s.Action == ActionBackup
+	err := e.onSubflow(f, func(local, remote netip.AddrPort) error {
+		return e.cmds.SetSubflowBackup(ctx, c.reg.Token, local, remote, backup)
+	})
+	if err != nil {
+		e.log.Debug("cannot change a subflow's priority", "path", f.path, "error", err)
+		return
+	}
+	if f.backup && !backup {
+		f.usedAt = now
+		f.obs.CountLossAnew(now) // what it carried as backup tells little
+	}
+	f.backup = backup
+	e.decide(c, s.Action, f.path, s.Reason, s.Why)
+}
+
+func (e *Engine) drop(ctx context.Context, c *connection, d Step, now time.Time) {
+	f := c.byID(d.ID)
+	if f == nil {
+		return
+	}
+	gone := e.destroy
+	if c.reg.Role == policy.Client && (d.Cause == policy.PathDown || d.Cause == policy.Failed) {
+		gone = e.takeBack
+	}
+	if !gone(ctx, c, f, d.Reason, d.Why, now) {
+		return
+	}
+	switch {
+	case d.Cause != policy.Failed || c.worksOn(f.path):
+	case d.Reason == ReasonLoss:
+		e.pathFailed(f.path, failedPoor, f.since, now)
+	default:
+		e.pathFailed(f.path, failedTimeout, f.since, now)
+	}
+}
+
+// destroy closes a subflow, so that the kernel sends again on the others what
+// was under way on it. It reports whether the subflow is gone.
+func (e *Engine) destroy(ctx context.Context, c *connection, f *subflow, reason Reason, why string, now time.Time) bool {
+	if f.local.Port() != 0 {
+		err := e.onSubflow(f, func(local, remote netip.AddrPort) error {
+			return e.cmds.DestroySubflow(ctx, c.reg.Token, local, remote)
+		})
+		if err != nil && !errors.Is(err, mptcppm.ErrNotFound) && !errors.Is(err, mptcppm.ErrNoConnection) {
+			e.log.Debug("cannot destroy a subflow", "path", f.path, "error", err)
+			return false
+		}
+	}
+	c.end(f, true, now)
+	e.decide(c, ActionDestroy, f.path, reason, why)
+	return true
+}
+
+// addressRemoved destroys the subflows to an address that the peer has taken
+// back (RM_ADDR, RFC 8684 section 3.4.2): it knows sooner than our timeouts that
+// the path is gone. Under the user-space path manager the kernel leaves that to
+// us. The last subflow stays.
+func (e *Engine) addressRemoved(ctx context.Context, c *connection, id uapi.AddrID, now time.Time) {
+	others := 0
+	for _, f := range c.subflows {
+		if f.established && f.remoteID != id {
+			others++
+		}
+	}
+	if others == 0 {
+		return
+	}
+	for _, f := range c.subflows {
+		if f.established && f.remoteID == id {
+			e.destroy(ctx, c, f, ReasonAddressGone, "the peer took this address back", now)
+		}
+	}
+}
+
+// onSubflow calls f with a subflow's addresses as the kernel has them. Where
+// no event has told, an IPv4 subflow of a dual-stack socket has v4-mapped
+// addresses, and one that joined later plain ones: the other form is tried as
+// well.
+func (e *Engine) onSubflow(f *subflow, do func(local, remote netip.AddrPort) error) error {
+	err := do(f.local, f.remote)
+	if err == nil || !errors.Is(err, mptcppm.ErrNotFound) || !f.local.Addr().Unmap().Is4() {
+		return err
+	}
+	local, remote := otherForm(f.local), otherForm(f.remote)
+	if err = do(local, remote); err == nil {
+		f.local, f.remote = local, remote
+	}
+	return err
+}
+
+func otherForm(a netip.AddrPort) netip.AddrPort {
+	if a.Addr().Is4() {
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr().As16()), a.Port())
+	}
+	return unmap(a)
+}
+
+// addrID returns the address id of a local address: 0 stays the first
+// subflow's, the others keep theirs while a path has them, and as long as there
+// are ids afterwards.
+func (e *Engine) addrID(a netip.Addr) uapi.AddrID {
+	if id, ok := e.ids[a]; ok {
+		return id
+	}
+	if len(e.ids) >= mptcppm.IDsPerRole {
+		maps.DeleteFunc(e.ids, func(old netip.Addr, _ uapi.AddrID) bool { return !e.hasAddr(old) })
+	}
+	var used [mptcppm.IDsPerRole]bool
+	for _, id := range e.ids {
+		used[id-mptcppm.FirstClientID] = true
+	}
+	i := slices.Index(used[:], false)
+	if i < 0 {
+		return mptcppm.FirstClientID // more addresses than ids: some connection may be refused a subflow
+	}
+	e.ids[a] = mptcppm.FirstClientID + uapi.AddrID(i)
+	return e.ids[a]
+}
+
+// hasAddr reports whether a path has a local address.
+func (e *Engine) hasAddr(a netip.Addr) bool {
+	return slices.ContainsFunc(e.paths, func(p netpath.Path) bool {
+		return slices.ContainsFunc(p.Addrs, func(b netpath.Addr) bool { return a == b.Addr })
+	})
+}

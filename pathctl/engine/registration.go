@@ -1,0 +1,61 @@
+package engine
+
+import (
+	"net/netip"
+
+	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/policy"
+)
+
+// Registration is a connection of the data path that the controller takes
+// care of. The token joins it with the kernel's events.
+type Registration struct {
+	Token uapi.Token
+	Role  policy.Role
+	Mode  *policy.Spec // shared by many, and never changed; nil only where Manual is set
+	Description
+	Paths []string // the only paths that it may use; nil: all
+	// Manual leaves its subflows to the program that it belongs to: Mode means
+	// nothing.
+	Manual bool
+	Reader Reader
+	// Begins says that its first data is about to be sent, of which Begun tells: there
+	// is nothing to do before.
+	Begins bool
+}
+
+// Description says to people what a connection carries. Nothing is decided by it,
+// and it may change: one stream may follow another.
+type Description struct {
+	Destination string
+	User        string
+	Rule        string // what the rule is called that held; empty: none did
+}
+
+// Reader reads a connection's sockets. The owner of the connection hands it
+// over; calls come from the controller's goroutine.
+type Reader interface {
+	// Read returns the state now, or an error when there is no connection any
+	// more.
+	Read() (Reading, error)
+}
+
+// Bounder is a Reader that can also bound what a connection holds unsent.
+type Bounder interface {
+	// BoundUnsent makes the connection take more data only while it holds fewer
+	// bytes that no subflow has got yet; 0 lifts the bound. It fails where the
+	// kernel has no such bound, or the program set its own.
+	BoundUnsent(bytes int) error
+}
+
+// Reading is the state of a connection at one moment.
+type Reading struct {
+	Info     uapi.Info
+	Subflows []SubflowReading
+}
+
+// SubflowReading is the state of one subflow; IPv4 addresses are unmapped.
+type SubflowReading struct {
+	Local, Remote netip.AddrPort
+	TCP           uapi.TCPInfo
+}
