@@ -11,7 +11,7 @@ GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help build demo test check race bench lab clean
+.PHONY: help build demo test check race bench lab bpf clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -41,6 +41,18 @@ bench: ## figures of the whole system, and micro-benchmarks of the hot paths
 
 lab: ## repeat the founding experiments, stock kernel beside ours (EXP=name: one); writes docs/lab* and lab-samples/
 	$(GO) run ./test/lab -exp '$(EXP)'
+
+# The eBPF programs, *.bpf.c, are committed in compiled form too: building needs no
+# clang. objects.sha256 tells a test what they were compiled from, and with what.
+BPF_PROGRAMS = pathctl/subflowbpf
+BPF_PACKAGES = clang llvm libbpf-dev linux-libc-dev
+
+bpf: ## compile the eBPF programs anew, with clang from Debian (root: installs it)
+	@dpkg-query -W $(BPF_PACKAGES) >/dev/null 2>&1 || apt-get install -y $(BPF_PACKAGES)
+	$(GO) generate $(addprefix ./,$(BPF_PROGRAMS))
+	@for dir in $(BPF_PROGRAMS); do (cd $$dir && { echo "# $$(clang --version | head -n 1)"; \
+		sha256sum generate.go *.bpf.* *_bpfe[bl].* ../../internal/bpfenv/include/*.h ../../internal/bpfenv/include/asm/*.h; \
+	} >objects.sha256) || exit; done
 
 clean: ## remove what build and lab made
 	rm -rf bin lab-samples

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 
@@ -16,17 +17,13 @@ import (
 	"mpproxy/mptcpsock/uapi"
 )
 
-// A bpfSensor is the eBPF program, loaded, with its maps, and attached to a
-// cgroup.
+// A bpfSensor is the eBPF program (subflow.bpf.c), loaded and attached to a cgroup.
 type bpfSensor struct {
 	log     *slog.Logger
 	tick    time.Duration
-	ring    *ebpf.Map
-	counter *ebpf.Map
-	tokens  *ebpf.Map // nil on a cgroup of our own
-	limits  *ebpf.Map // nil without Config.Backlog
-	rates   *ebpf.Map // the same
-	prog    *ebpf.Program
+	kernel  subflowObjects // the program and its maps
+	shared  bool           // other programs are in the cgroup
+	steers  bool           // Config.Backlog
 	link    link.Link
 	reader  *ringbuf.Reader
 	ownsOne bool // of the users of the process's own cgroup
@@ -76,70 +73,72 @@ func openFiltered(c Config, log *slog.Logger) (_ *bpfSensor, err error) {
 	return s, nil
 }
 
-// loadSensor makes the maps, the program and the reader, attached to nothing.
-func loadSensor(c Config, filtered bool, log *slog.Logger) (_ *bpfSensor, err error) {
-	s := &bpfSensor{log: log}
-	defer func() {
-		if err != nil {
-			_ = s.close()
-			err = bpfenv.ExplainDenial(err)
-		}
-	}()
-	if s.tick, err = bpfenv.TickLength(); err != nil {
-		return nil, err
+// loadSensor loads the program for a kernel with these types, and attaches it to
+// nothing.
+func loadSensor(c Config, shared bool, log *slog.Logger) (*bpfSensor, error) {
+	types, err := bpfenv.KernelTypes()
+	if err != nil {
+		return nil, bpfenv.ExplainDenial(err)
 	}
-	p := program{rtt: c.RTT, states: !c.TimeoutsOnly, backlog: c.Backlog}
-	if p.fields, err = findFields(); err != nil {
-		return nil, err
-	}
-	if err := s.makeMaps(c.ringSize(os.Getpagesize()), filtered); err != nil {
-		return nil, err
-	}
-	p.ring, p.lost = s.ring.FD(), s.counter.FD()
-	if c.Backlog {
-		if s.limits, err = ebpf.NewMap(limitsSpec()); err != nil {
-			return nil, fmt.Errorf("make the map of limits: %w", err)
-		}
-		p.limits = s.limits.FD()
-		if s.rates, err = ebpf.NewMap(ratesSpec()); err != nil {
-			return nil, fmt.Errorf("make the map of rates: %w", err)
-		}
-		p.rates = s.rates.FD()
-	}
-	if filtered {
-		cookie, err := bpfenv.NetnsCookie()
-		if err != nil {
-			return nil, err
-		}
-		p.filter = &filter{netnsCookie: cookie, tokens: s.tokens.FD()}
-	}
-	if s.prog, err = ebpf.NewProgram(p.spec()); err != nil {
-		return nil, fmt.Errorf("load the eBPF program: %w", bpfenv.ClassifyLoad(err))
-	}
-	if s.reader, err = ringbuf.NewReader(s.ring); err != nil {
-		return nil, fmt.Errorf("map the ring of events: %w", err)
+	s := &bpfSensor{log: log, shared: shared, steers: c.Backlog}
+	if err := s.load(c, types); err != nil {
+		_ = s.close()
+		return nil, bpfenv.ExplainDenial(err)
 	}
 	return s, nil
 }
 
-func (s *bpfSensor) makeMaps(ringSize uint32, filtered bool) (err error) {
-	if s.ring, err = ebpf.NewMap(ringSpec(ringSize)); err != nil {
-		return fmt.Errorf("make the ring of events: %w", err)
+func (s *bpfSensor) load(c Config, types *btf.Spec) (err error) {
+	if s.tick, err = bpfenv.TickLength(); err != nil {
+		return err
 	}
-	if s.counter, err = ebpf.NewMap(lostSpec()); err != nil {
-		return fmt.Errorf("make the counter of lost events: %w", err)
+	spec, err := s.configure(c)
+	if err != nil {
+		return fmt.Errorf("prepare the eBPF program: %w", err)
 	}
-	if !filtered {
-		return nil
+	options := ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: types}}
+	if err := spec.LoadAndAssign(&s.kernel, &options); err != nil {
+		return fmt.Errorf("load the eBPF program: %w", bpfenv.ClassifyLoad(err))
 	}
-	if s.tokens, err = ebpf.NewMap(tokensSpec()); err != nil {
-		return fmt.Errorf("make the set of tokens: %w", err)
+	if s.reader, err = ringbuf.NewReader(s.kernel.Ring); err != nil {
+		return fmt.Errorf("map the ring of events: %w", err)
 	}
 	return nil
 }
 
+// configure returns the program with its settings. Maps that are not used are made
+// as small as they can be.
+func (s *bpfSensor) configure(c Config) (*ebpf.CollectionSpec, error) {
+	spec, err := loadSubflow()
+	if err != nil {
+		return nil, err
+	}
+	var parts subflowSpecs
+	if err := spec.Assign(&parts); err != nil {
+		return nil, err
+	}
+	parts.Ring.MaxEntries = c.ringSize(os.Getpagesize())
+	if !s.shared {
+		parts.Tokens.MaxEntries = 1
+	}
+	if !s.steers {
+		parts.LimitsByToken.MaxEntries, parts.RateByPath.MaxEntries = 1, 1
+	}
+	cookie, err := bpfenv.NetnsCookie()
+	if err != nil {
+		return nil, err
+	}
+	return spec, errors.Join(
+		parts.ReportRtt.Set(c.RTT),
+		parts.ReportStates.Set(!c.TimeoutsOnly),
+		parts.Steer.Set(s.steers),
+		parts.SharedCgroup.Set(s.shared),
+		parts.NetnsCookie.Set(cookie),
+	)
+}
+
 func (s *bpfSensor) attach(dir string) (err error) {
-	s.link, err = link.AttachCgroup(link.CgroupOptions{Path: dir, Attach: ebpf.AttachCGroupSockOps, Program: s.prog})
+	s.link, err = link.AttachCgroup(link.CgroupOptions{Path: dir, Attach: ebpf.AttachCGroupSockOps, Program: s.kernel.MpproxySubflow})
 	if err != nil {
 		return fmt.Errorf("attach the eBPF program to cgroup %s: %w", dir, bpfenv.ExplainDenial(err))
 	}
@@ -171,27 +170,26 @@ func (s *bpfSensor) run(ctx context.Context, emit func(Event) bool) error {
 func (s *bpfSensor) interrupt() { _ = s.reader.Flush() }
 
 func (s *bpfSensor) add(token uapi.Token, _ Source) error {
-	if s.tokens == nil {
+	if !s.shared {
 		return nil
 	}
-	if err := s.tokens.Put(uint32(token), uint8(1)); err != nil {
+	if err := s.kernel.Tokens.Put(uint32(token), uint8(1)); err != nil {
 		return fmt.Errorf("subflowbpf: watch %v: %w", token, err)
 	}
 	return nil
 }
 
 func (s *bpfSensor) remove(token uapi.Token) error {
-	if err := s.forgetLimits(token); err != nil || s.tokens == nil {
-		return err
-	}
-	if err := s.tokens.Delete(uint32(token)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return fmt.Errorf("subflowbpf: forget %v: %w", token, err)
+	for _, m := range []*ebpf.Map{s.kernel.LimitsByToken, s.kernel.Tokens} {
+		if err := m.Delete(uint32(token)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("subflowbpf: forget %v: %w", token, err)
+		}
 	}
 	return nil
 }
 
 func (s *bpfSensor) lost() (n uint64, err error) {
-	if err := s.counter.Lookup(uint32(0), &n); err != nil {
+	if err := s.kernel.Lost.Get(&n); err != nil {
 		return 0, fmt.Errorf("subflowbpf: read the counter of lost events: %w", err)
 	}
 	return n, nil
@@ -209,6 +207,5 @@ func (s *bpfSensor) close() error {
 	if s.reader != nil {
 		errs = append(errs, s.reader.Close())
 	}
-	errs = append(errs, s.prog.Close(), s.limits.Close(), s.rates.Close(), s.tokens.Close(), s.counter.Close(), s.ring.Close())
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.kernel.Close())...)
 }

@@ -1,12 +1,11 @@
 package subflowbpf
 
 import (
-	"errors"
+	"encoding/binary"
 	"fmt"
+	"math"
+	"net/netip"
 	"time"
-
-	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"mpproxy/mptcpsock/uapi"
 )
@@ -14,7 +13,7 @@ import (
 // Limits is what the eBPF program is told of a connection.
 type Limits struct {
 	// Linger bounds how long a byte waits and travels on each subflow, from when
-	// the scheduler gives it to the subflow until it is acknowledged: the rest
+	// the scheduler gives it to the subflow until it is acknowledged. The rest
 	// waits in the connection's own queue, from where it can still take any path.
 	// 0 to 1 h.
 	//
@@ -22,20 +21,11 @@ type Limits struct {
 	// when that one is full (net/mptcp/protocol.c, mptcp_subflow_get_send). A bound
 	// below the round trip of the slowest subflow in use would therefore idle it.
 	Linger time.Duration
-	// Modest lets subflows begin with the kernel's own window, and not with what
-	// their path carries: they share it with others of the connection.
+	// Modest makes subflows begin with the kernel's own window instead of what
+	// their path carries, because they share the path with others of the
+	// connection.
 	Modest bool
 }
-
-// limitsValue is Limits in the program's map.
-type limitsValue struct{ Linger, Modest uint32 } // µs; 0 or 1
-
-// Where its fields are.
-const (
-	limitsLinger = 0
-	limitsModest = 4
-	limitsSize   = 8
-)
 
 // SetLimits tells the program of a connection, until Remove. It has an effect with
 // Config.Backlog, with eBPF, and since Linux 5.17.
@@ -44,32 +34,42 @@ func (w *Watcher) SetLimits(t uapi.Token, l Limits) error {
 }
 
 func (s *bpfSensor) limit(t uapi.Token, l Limits) error {
-	if s.limits == nil {
+	if !s.steers {
 		return nil
 	}
-	v := limitsValue{Linger: uint32(min(max(l.Linger, 0), time.Hour).Microseconds())}
+	v := subflowLimits{Linger: uint32(min(max(l.Linger, 0), time.Hour).Microseconds())}
 	if l.Modest {
 		v.Modest = 1
 	}
-	if err := s.limits.Put(uint32(t), v); err != nil {
+	if err := s.kernel.LimitsByToken.Put(uint32(t), v); err != nil {
 		return fmt.Errorf("subflowbpf: limit %v: %w", t, err)
 	}
 	return nil
 }
 
-func (s *bpfSensor) forgetLimits(t uapi.Token) error {
-	if s.limits == nil {
+// SetFirstRate says what a path carries, in bytes a second. Subflows that begin on
+// the path from now on have a first window for that rate. The path is known by the
+// client's address: the local one of subflows that this end opens, the remote one
+// of subflows that it accepts. It has an effect with Config.Backlog, on a cgroup of
+// our own.
+func (w *Watcher) SetFirstRate(path netip.Addr, rate uint64) error {
+	return w.use(func() error { return w.sensor.firstRate(path, rate) })
+}
+
+func (s *bpfSensor) firstRate(path netip.Addr, rate uint64) error {
+	if !s.steers {
 		return nil
 	}
-	if err := s.limits.Delete(uint32(t)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return fmt.Errorf("subflowbpf: forget the limits of %v: %w", t, err)
+	if err := s.kernel.RateByPath.Put(pathKey(path), uint32(min(rate, math.MaxInt32))); err != nil {
+		return fmt.Errorf("subflowbpf: note the rate of %v: %w", path, err)
 	}
 	return nil
 }
 
-func limitsSpec() *ebpf.MapSpec {
-	return &ebpf.MapSpec{
-		Name: "mpproxy_limits", Type: ebpf.Hash, KeySize: 4, ValueSize: limitsSize,
-		MaxEntries: maxTokens, Flags: unix.BPF_F_NO_PREALLOC,
-	}
+// pathKey is what path_key in steering.bpf.h makes of an address. Word 2 is left
+// out, because it is what tells a mapped IPv4 address from the IPv4 address.
+func pathKey(a netip.Addr) uint32 {
+	b := a.As16()
+	word := func(i int) uint32 { return binary.NativeEndian.Uint32(b[4*i:]) }
+	return word(0) ^ word(1) ^ word(3)
 }

@@ -1,6 +1,7 @@
 package subflowbpf
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
@@ -18,27 +19,26 @@ const testTick = 4 * time.Millisecond
 
 var testNow = monotonic{ns: 5_000_000_000, at: time.Unix(1_000, 0)}
 
-// testRecord is a record with the given words set, by offset.
-func testRecord(words map[int]uint32) []byte {
-	b := make([]byte, recordSize)
-	binary.NativeEndian.PutUint64(b[recTime:], testNow.ns-1_000_000)
-	for at, v := range map[int]uint32{
-		recToken: 0x01020304, recFamily: unix.AF_INET, recState: 1,
-		recRTO: 53, recRetransmits: 2, recSRTT: 10_001 << 3, recCwnd: 10, recPacketsOut: 4,
-		recRetransOut: 3, recTotal: 7, recLostOut: 1, recLocalPort: 40_000,
-	} {
-		binary.NativeEndian.PutUint32(b[at:], v)
+// testRecord is a record that change has changed, as the ring holds it.
+func testRecord(change func(*subflowRecord)) []byte {
+	r := subflowRecord{
+		Time: testNow.ns - 1_000_000, Token: 0x01020304, Family: unix.AF_INET, State: 1,
+		Rto: 53, Retransmits: 2, Srtt: 10_001 << 3, Cwnd: 10, PacketsOut: 4,
+		RetransOut: 3, TotalRetrans: 7, LostOut: 1, LocalPort: 40_000, RemotePort: 443,
+		Local4: [4]byte{192, 0, 2, 1}, Remote4: [4]byte{192, 0, 2, 2},
+		Local6: netip.MustParseAddr("2001:db8::1").As16(), Remote6: netip.MustParseAddr("2001:db8::2").As16(),
 	}
-	copy(b[recLocal4:], []byte{192, 0, 2, 1})
-	copy(b[recRemote4:], []byte{192, 0, 2, 2})
-	local, remote := netip.MustParseAddr("2001:db8::1").As16(), netip.MustParseAddr("2001:db8::2").As16()
-	copy(b[recLocal6:], local[:])
-	copy(b[recRemote6:], remote[:])
-	binary.BigEndian.PutUint16(b[recRemotePort+2:], 443)
-	for at, v := range words {
-		binary.NativeEndian.PutUint32(b[at:], v)
+	change(&r)
+	var b bytes.Buffer
+	if err := binary.Write(&b, binary.NativeEndian, &r); err != nil {
+		panic(err)
 	}
-	return b
+	return b.Bytes()
+}
+
+// operation makes a record one of an operation, with its arguments.
+func operation(op, arg0, arg1 uint32) func(*subflowRecord) {
+	return func(r *subflowRecord) { r.Op, r.Args = op, [2]uint32{arg0, arg1} }
 }
 
 // testEvent is what testRecord stands for, without the kind.
@@ -54,10 +54,12 @@ func testEvent(change func(*Event)) Event {
 }
 
 func TestDecodeRecord(t *testing.T) {
-	mapped := testRecord(map[int]uint32{recOp: opRTT, recFamily: unix.AF_INET6, recArg0: 1500})
-	in6 := func(s string) []byte { a := netip.MustParseAddr(s).As16(); return a[:] }
-	copy(mapped[recLocal6:], in6("::ffff:198.51.100.1"))
-	copy(mapped[recRemote6:], in6("::ffff:198.51.100.2"))
+	mapped := testRecord(func(r *subflowRecord) {
+		operation(unix.BPF_SOCK_OPS_RTT_CB, 1500, 0)(r)
+		r.Family = unix.AF_INET6
+		r.Local6 = netip.MustParseAddr("::ffff:198.51.100.1").As16()
+		r.Remote6 = netip.MustParseAddr("::ffff:198.51.100.2").As16()
+	})
 	for _, tt := range []struct {
 		name string
 		b    []byte
@@ -65,22 +67,25 @@ func TestDecodeRecord(t *testing.T) {
 	}{
 		{
 			"timeout: counts itself, and the timer that ran out is an argument",
-			testRecord(map[int]uint32{recOp: opRTO, recArg0: 2, recArg1: 106}),
+			testRecord(operation(unix.BPF_SOCK_OPS_RTO_CB, 2, 106)),
 			testEvent(func(e *Event) { e.Kind, e.Retransmits, e.RTO = Timeout, 3, 424*time.Millisecond }),
 		},
 		{
 			"retransmission",
-			testRecord(map[int]uint32{recOp: opRetrans, recArg0: 99, recArg1: 2}),
+			testRecord(operation(unix.BPF_SOCK_OPS_RETRANS_CB, 99, 2)),
 			testEvent(func(e *Event) { e.Kind, e.Segments = Retransmit, 2 }),
 		},
 		{
 			"state, which the context has as before",
-			testRecord(map[int]uint32{recOp: opState, recArg0: 1, recArg1: 7}),
+			testRecord(operation(unix.BPF_SOCK_OPS_STATE_CB, 1, 7)),
 			testEvent(func(e *Event) { e.Kind, e.OldState, e.TCPState = State, uapi.TCPEstablished, uapi.TCPClose }),
 		},
 		{
 			"IPv6",
-			testRecord(map[int]uint32{recOp: opRetrans, recArg1: 1, recFamily: unix.AF_INET6}),
+			testRecord(func(r *subflowRecord) {
+				operation(unix.BPF_SOCK_OPS_RETRANS_CB, 0, 1)(r)
+				r.Family = unix.AF_INET6
+			}),
 			testEvent(func(e *Event) {
 				e.Kind, e.Segments = Retransmit, 1
 				e.Local, e.Remote = netip.MustParseAddrPort("[2001:db8::1]:40000"), netip.MustParseAddrPort("[2001:db8::2]:443")
@@ -107,11 +112,15 @@ func TestDecodeRecord(t *testing.T) {
 }
 
 func TestDecodeRecordRefuses(t *testing.T) {
+	whole := testRecord(operation(unix.BPF_SOCK_OPS_RTO_CB, 0, 0))
 	for name, b := range map[string][]byte{
 		"empty":             nil,
-		"cut off":           testRecord(map[int]uint32{recOp: opRTO})[:recordSize-1],
-		"unknown operation": testRecord(map[int]uint32{recOp: 99}),
-		"unknown family":    testRecord(map[int]uint32{recOp: opRTO, recFamily: unix.AF_UNIX}),
+		"cut off":           whole[:len(whole)-1],
+		"unknown operation": testRecord(operation(99, 0, 0)),
+		"unknown family": testRecord(func(r *subflowRecord) {
+			operation(unix.BPF_SOCK_OPS_RTO_CB, 0, 0)(r)
+			r.Family = unix.AF_UNIX
+		}),
 	} {
 		if e, err := decodeRecord(b, testNow, testTick); err == nil {
 			t.Errorf("%s: got %v", name, e)
@@ -121,8 +130,10 @@ func TestDecodeRecordRefuses(t *testing.T) {
 
 func FuzzDecodeRecord(f *testing.F) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for _, op := range []uint32{opRTO, opRetrans, opState, opRTT, r.Uint32()} {
-		f.Add(testRecord(map[int]uint32{recOp: op, recArg0: r.Uint32(), recArg1: r.Uint32()}))
+	for _, op := range []uint32{
+		unix.BPF_SOCK_OPS_RTO_CB, unix.BPF_SOCK_OPS_RETRANS_CB, unix.BPF_SOCK_OPS_STATE_CB, unix.BPF_SOCK_OPS_RTT_CB, r.Uint32(),
+	} {
+		f.Add(testRecord(operation(op, r.Uint32(), r.Uint32())))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := decodeRecord(b, testNow, testTick)
