@@ -5,13 +5,13 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS  = -s -w -X mpproxy/internal/buildinfo.version=$(VERSION)
 
-# Tools are pinned here and stay out of go.mod.
-STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
-GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
+# Pinned here and kept out of go.mod. It runs gofumpt, go vet and staticcheck, too; .golangci.yml says
+# what else. "make fix" lets it repair what it can.
+GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help build demo test check race bench lab bpf clean
+.PHONY: help build demo test check fix race bench lab bpf clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,12 +25,13 @@ demo: ## show the whole system over two emulated links, live
 test: ## run all tests, and say what was left out (about 5 minutes)
 	@$(GO) test -timeout 15m -json ./... | $(GO) run ./test/report
 
-check: ## formatting, vet, static analysis, import directions, race detector
-	@unformatted=$$($(GO) run $(GOFUMPT) -l .); if [ -n "$$unformatted" ]; then echo "not formatted (run gofumpt -w):"; echo "$$unformatted"; exit 1; fi
-	$(GO) vet ./...
-	$(GO) run $(STATICCHECK) ./...
+check: ## formatting, linters, import directions, race detector
+	$(GO) run $(GOLANGCI) run ./...
 	$(GO) test -count 1 ./internal/archtest
 	$(MAKE) race
+
+fix: ## format all files, and repair what the linters can
+	$(GO) run $(GOLANGCI) run --fix ./...
 
 race: ## all tests but the scenarios with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m $$($(GO) list ./... | grep -v /scenarios)

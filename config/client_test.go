@@ -141,8 +141,7 @@ func mistakes(t *testing.T, parse func([]byte, string) error, table []mistake) {
 			if diff := cmp.Diff(tt.want, strings.Split(err.Error(), "\n")); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			var one *Error
-			if !errors.As(err, &one) {
+			if _, ok := errors.AsType[*Error](err); !ok {
 				t.Errorf("no *Error in %T", err)
 			}
 		})

@@ -55,9 +55,8 @@ func probe(path string) (fs.FileInfo, error) {
 
 // explain says what to do about a file that cannot be read; it wraps err.
 func explain(path string, err error) error {
-	var pe *fs.PathError
 	cause := err
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		cause = pe.Err
 	}
 	switch {
@@ -109,8 +108,8 @@ func existsError(path string) error {
 // replacePrivate writes data over path with mode 0600, keeping the owner of a
 // file that is there. Readers see the old or the new text, never a part.
 func replacePrivate(path string, data []byte) error {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // a rename would replace the symbolic link
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target // a rename would replace the symbolic link
 	}
 	uid, gid := -1, -1
 	if info, err := os.Stat(path); err == nil {

@@ -243,7 +243,7 @@ func (b *binding) table(v reflect.Value, m map[string]any, path, key string) {
 }
 
 func (b *binding) entry(f rawField, v any, path string, at mark) {
-	if to, ok := f.Addr().Interface().(binder); ok {
+	if to, ok := reflect.TypeAssert[binder](f.Addr()); ok {
 		problem := to.bind(path, at, v, b, f.tag)
 		if _, isTable := v.(map[string]any); isTable && f.tag.Get("table") != "" {
 			problem += fmt.Sprintf("; the table is called [%s]", f.tag.Get("table"))
@@ -262,7 +262,7 @@ func (b *binding) entry(f rawField, v any, path string, at mark) {
 		b.at(at, "expected a table, found %s: write [%s] on a line of its own and its keys below", describe(v, true), at.key)
 		return
 	}
-	if to, ok := f.Addr().Interface().(tableBinder); ok {
+	if to, ok := reflect.TypeAssert[tableBinder](f.Addr()); ok {
 		to.bindTable(path, m, b, at)
 		return
 	}
@@ -304,7 +304,7 @@ func tableList(v any) ([]map[string]any, bool) {
 
 // setMark fills the embedded mark of a table's raw struct, where it has one.
 func setMark(f reflect.Value, at mark) {
-	if to, ok := f.Addr().Interface().(interface{ setMark(mark) }); ok {
+	if to, ok := reflect.TypeAssert[interface{ setMark(mark) }](f.Addr()); ok {
 		to.setMark(at)
 	}
 }
@@ -381,8 +381,7 @@ func homesOf(t reflect.Type, name string) (homes []string) {
 
 // eachKey calls f for each key and table of a raw struct's schema.
 func eachKey(t reflect.Type, path string, f func(key string, isLeaf bool)) {
-	for i := range t.NumField() {
-		sf := t.Field(i)
+	for sf := range t.Fields() {
 		name := sf.Tag.Get("toml")
 		sub := sf.Type
 		if sub.Kind() == reflect.Slice {

@@ -67,8 +67,8 @@ const lockPoll = 20 * time.Millisecond
 // lockUsers takes the lock file beside path. The lock file stays: removing it
 // would let a waiter lock a file that nobody else sees any more.
 func lockUsers(ctx context.Context, path string) (unlock func(), err error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // one file, one lock, whatever names it has
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target // one file, one lock, whatever names it has
 	}
 	name := path + ".lock"
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)

@@ -263,8 +263,7 @@ func (d *Dialer) opError(to netip.AddrPort, err error) error {
 
 // reasonOfOp takes the layer of package net off an error.
 func reasonOfOp(err error) error {
-	var inner *net.OpError
-	if errors.As(err, &inner) {
+	if inner, ok := errors.AsType[*net.OpError](err); ok {
 		return inner.Err
 	}
 	return err

@@ -6,13 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mpproxy/test/veth"
 	"net"
 	"net/netip"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"mpproxy/test/veth"
 
 	"golang.org/x/sys/unix"
 )

@@ -34,15 +34,6 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// must1 is must for a result with a value: must1(f())(t).
-func must1[T any](v T, err error) func(testing.TB) T {
-	return func(t testing.TB) T {
-		t.Helper()
-		must(t, err)
-		return v
-	}
-}
-
 // needMPTCP skips where the host gives no MPTCP sockets.
 func needMPTCP(t testing.TB) {
 	t.Helper()

@@ -44,8 +44,7 @@ func TestDialHost(t *testing.T) {
 		t.Errorf("no port: %v", err)
 	}
 	_, err = d.DialHost(testContext(t), "name.invalid:80")
-	var de *net.DNSError
-	if !errors.As(err, &de) {
+	if _, ok := errors.AsType[*net.DNSError](err); !ok {
 		t.Errorf("no such name: %v", err)
 	}
 }

@@ -2,10 +2,11 @@ package mptcpsock
 
 import (
 	"fmt"
-	"mpproxy/test/veth"
 	"os"
 	"testing"
 	"time"
+
+	"mpproxy/test/veth"
 
 	"golang.org/x/sys/unix"
 )

@@ -1,8 +1,9 @@
 package mptcpsock
 
 import (
-	"mpproxy/mptcpsock/uapi"
 	"testing"
+
+	"mpproxy/mptcpsock/uapi"
 )
 
 // TestStatsShares: the shares of the subflows add up.

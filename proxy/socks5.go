@@ -397,7 +397,7 @@ func requestMessage(to Destination) []byte {
 // taken.
 func (c credentials) readGreeting(r io.Reader) (framed bool, err error) {
 	ar := &answerReader{r: r, ours: methodReplySize}
-	want := byte(statute.MethodNoAuth)
+	want := statute.MethodNoAuth
 	if c.user != "" {
 		want = statute.MethodUserPassAuth
 		ar.ours += userPassReplySize

@@ -275,7 +275,7 @@ func (u *Upstream) exchange(ctx context.Context, leg *Leg, opening []byte, read 
 		rec := relay.NewRecordConn(leg.Conn)
 		rec.Hold()
 		rec.OnSent(u.cfg.Begun)
-		defer rec.Release() // nothing is held any more once read has waited
+		defer func() { _ = rec.Release() }() // nothing is held any more once read has waited
 		tc := tls.Client(rec, u.cfg.TLS)
 		if err := tc.HandshakeContext(context.WithoutCancel(ctx)); err != nil {
 			return tlsError(err)

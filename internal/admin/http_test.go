@@ -82,7 +82,7 @@ func TestHTTP(t *testing.T) {
 			if resp.StatusCode != tt.code || !strings.Contains(body, tt.body) {
 				t.Errorf("answer %d %q, want %d with %q", resp.StatusCode, body, tt.code, tt.body)
 			}
-			if resp.StatusCode == 200 && (resp.Header.Get("X-Content-Type-Options") != "nosniff" || resp.Header.Get("Access-Control-Allow-Origin") != "") {
+			if resp.StatusCode == http.StatusOK && (resp.Header.Get("X-Content-Type-Options") != "nosniff" || resp.Header.Get("Access-Control-Allow-Origin") != "") {
 				t.Errorf("header %v", resp.Header)
 			}
 		})
@@ -110,7 +110,7 @@ func (discard) WriteHeader(int)             {}
 
 func TestHealthTellsWhy(t *testing.T) {
 	addr, _ := serveOverTCP(t, HTTPConfig{Health: func(context.Context) error { return errors.New("no path is up") }})
-	if resp, body := fetch(t, "GET", addr, "/healthz", ""); resp.StatusCode != 503 || !strings.Contains(body, "no path is up") {
+	if resp, body := fetch(t, "GET", addr, "/healthz", ""); resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "no path is up") {
 		t.Errorf("answer %d %q", resp.StatusCode, body)
 	}
 }

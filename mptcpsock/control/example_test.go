@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"mpproxy/mptcpsock/control"
-	"mpproxy/mptcpsock/subopt"
 	"net/netip"
 	"time"
+
+	"mpproxy/mptcpsock/control"
+	"mpproxy/mptcpsock/subopt"
 )
 
 // A client that moves to the next path when the one in use fails, where it may,

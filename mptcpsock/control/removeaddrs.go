@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"mpproxy/mptcpsock/uapi"
-	"mpproxy/pathctl/mptcppm"
 	"net/netip"
 	"slices"
 	"time"
+
+	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/mptcppm"
 )
 
 // RemoveAddrs is TCP_MULTIPATH_REMOVE during a connection (RFC 6897 section

@@ -73,7 +73,7 @@ func TestDecode(t *testing.T) {
 	attributes := append(attribute(attrCongestion, 'r', 'e', 'n', 'o', 0), attribute(attrTOS, 0x28)...)
 	attributes = append(attributes, attribute(attrMark, 0, 0, 0, 0)...)
 	good := append(make([]byte, messageSize), attributes...)
-	refusal := binary.NativeEndian.AppendUint32(nil, uint32(0xffffffff-uint32(unix.ENOENT)+1))
+	refusal := binary.NativeEndian.AppendUint32(nil, 0xffffffff-uint32(unix.ENOENT)+1)
 	for _, tt := range []struct {
 		name string
 		in   []byte

@@ -33,8 +33,8 @@ func TestLayoutsMatchKernel(t *testing.T) {
 			if kernel == nil {
 				return
 			}
-			for i := range s.raw.NumField() {
-				checkField(t, kernel, s.raw.Field(i))
+			for field := range s.raw.Fields() {
+				checkField(t, kernel, field)
 			}
 			if s.size != 0 && int(kernel.Size) != s.size {
 				t.Errorf("the kernel's structure has %d bytes, ours %d", kernel.Size, s.size)

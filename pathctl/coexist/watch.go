@@ -3,10 +3,11 @@ package coexist
 import (
 	"context"
 	"log/slog"
-	"mpproxy/internal/hoststate"
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"mpproxy/internal/hoststate"
 )
 
 // watchEvery is how often it is looked for others that have a say about subflows:

@@ -25,7 +25,7 @@ func (e *Engine) Run(ctx context.Context) error {
 // Register takes a connection under control, or changes how.
 func (e *Engine) Register(ctx context.Context, reg Registration) {
 	if e.watch != nil {
-		e.watch.Add(source{reg})
+		_ = e.watch.Add(source{reg}) // without it this connection's timeouts are noticed by looking
 	}
 	if reg.Begins {
 		e.leave(ctx, e.register(reg))
@@ -47,7 +47,7 @@ func (e *Engine) Describe(ctx context.Context, token uapi.Token, d Description) 
 // Unregister ends what Register began.
 func (e *Engine) Unregister(ctx context.Context, token uapi.Token) {
 	if e.watch != nil {
-		e.watch.Remove(token)
+		_ = e.watch.Remove(token)
 	}
 	e.post(ctx, e.unregister(token))
 }

@@ -49,7 +49,7 @@ func (k *fakeKernel) ReceiveIter() iter.Seq2[netlink.Message, error] {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		if len(k.queue) == 0 {
-			err := error(os.ErrDeadlineExceeded)
+			err := os.ErrDeadlineExceeded
 			if k.deadline.IsZero() {
 				err = errors.New("waiting without a deadline")
 			}

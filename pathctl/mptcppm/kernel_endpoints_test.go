@@ -141,8 +141,7 @@ func TestKernelEndpointTable(t *testing.T) {
 func checkError(t *testing.T, err, kind, std error, errno syscall.Errno) {
 	t.Helper()
 	t.Log(err)
-	var op *OpError
-	if !errors.As(err, &op) {
+	if _, ok := errors.AsType[*OpError](err); !ok {
 		t.Fatalf("got %v, want an OpError", err)
 	}
 	if errno != 0 && !errors.Is(err, errno) {

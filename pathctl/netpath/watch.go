@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -119,12 +120,7 @@ func (n news) lost(m netlink.Message) {
 }
 
 func anyRelevant(msgs []netlink.Message) bool {
-	for _, m := range msgs {
-		if isRelevant(m) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(msgs, isRelevant)
 }
 
 // isRelevant says no only where it can be sure: to routes behind a gateway that

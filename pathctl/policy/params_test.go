@@ -98,8 +98,7 @@ func TestValidateFindsEveryMistake(t *testing.T) {
 	p.StallTimeout, p.BlockCheck, p.MaxSubflows = 0, 2*time.Second, 1
 	var keys []string
 	for _, err := range p.Validate().(interface{ Unwrap() []error }).Unwrap() {
-		var pe *ParamError
-		if errors.As(err, &pe) {
+		if pe, ok := errors.AsType[*ParamError](err); ok {
 			keys = append(keys, pe.Key)
 		}
 	}

@@ -128,7 +128,7 @@ func moveAll(from, to string) error {
 	if err != nil {
 		return err
 	}
-	for _, line := range strings.Fields(string(content)) {
+	for line := range strings.FieldsSeq(string(content)) {
 		pid, err := strconv.Atoi(line)
 		if err != nil {
 			return fmt.Errorf("%s holds %q: %w", bpfenv.CgroupProcs, line, err)

@@ -18,7 +18,7 @@ func cgroupOf(t testing.TB) string {
 	t.Helper()
 	b, err := os.ReadFile("/proc/self/cgroup")
 	must(t, err)
-	for _, line := range strings.Split(string(b), "\n") {
+	for line := range strings.SplitSeq(string(b), "\n") {
 		if path, ok := strings.CutPrefix(line, "0::"); ok {
 			return path
 		}
@@ -32,7 +32,7 @@ func cgroupDir(t testing.TB) string {
 	t.Helper()
 	b, err := os.ReadFile("/proc/self/mounts")
 	must(t, err)
-	for _, line := range strings.Split(string(b), "\n") {
+	for line := range strings.SplitSeq(string(b), "\n") {
 		if f := strings.Fields(line); len(f) > 2 && f[2] == "cgroup2" {
 			return filepath.Join(f[1], cgroupOf(t))
 		}

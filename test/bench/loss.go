@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"mpproxy/test/netns"
@@ -72,20 +73,20 @@ func (t trial) loss(ctx context.Context, opt options, on string, alone float64) 
 		return err
 	}
 	var rates, gaps []float64
-	each := ""
+	var each strings.Builder
 	worst := 0
 	for i, run := range runs {
 		gap, since := run.Arrivals.Silence(lossFrom, lossEnd)
 		rates = append(rates, run.Arrivals.Goodput(lossFrom, lossEnd))
 		gaps = append(gaps, measure.Millis(gap))
-		each += fmt.Sprintf("  %.2f / %.0f, %.1f", rates[i]/1e6, gaps[i], since.Seconds())
+		fmt.Fprintf(&each, "  %.2f / %.0f, %.1f", rates[i]/1e6, gaps[i], since.Seconds())
 		if rates[i] < rates[worst] {
 			worst = i
 		}
 	}
 	median := measure.NewDistribution(rates).Median()
 	fmt.Printf("  %-12s %-10s %-9s %-14s %5.2f Mbit/s %13.0f%% %7.0f ms %s\n", t.manager, t.mode, direction(t.bulk.Upload), on,
-		median/1e6, 100*median/alone, measure.NewDistribution(gaps).Max(), each)
+		median/1e6, 100*median/alone, measure.NewDistribution(gaps).Max(), each.String())
 	opt.printDecisions(runs[worst].Begun, runs[worst].decisions)
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -67,7 +68,7 @@ func (f frame) lines(columns int) []string {
 func (f frame) line() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "  %4.1f s", f.seconds)
-	for _, l := range append(f.links[:len(f.links):len(f.links)], f.together()) {
+	for _, l := range append(slices.Clip(f.links), f.together()) {
 		fmt.Fprintf(&b, "  %s %4.1f", l.name, l.rate/1e6)
 		if l.note != "" {
 			fmt.Fprintf(&b, " (%s)", l.note)

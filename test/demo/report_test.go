@@ -43,7 +43,7 @@ func TestReportOfASlowProxy(t *testing.T) {
 
 func TestWrap(t *testing.T) {
 	long := strings.Repeat("word ", 20)
-	for _, line := range strings.Split(wrap("  - "+long, 4), "\n") {
+	for line := range strings.SplitSeq(wrap("  - "+long, 4), "\n") {
 		if len(line) > textColumns {
 			t.Errorf("%d columns in %q", len(line), line)
 		}

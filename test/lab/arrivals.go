@@ -46,5 +46,5 @@ func (a arrivals) rate(from, to time.Duration) float64 {
 	for i := int(from / bin); i < int(to/bin) && i < len(a.bytes); i++ {
 		sum += a.bytes[i]
 	}
-	return float64(sum) * 8 / (to/bin*bin - from/bin*bin).Seconds()
+	return float64(sum) * 8 / (to.Truncate(bin) - from.Truncate(bin)).Seconds()
 }

@@ -162,6 +162,7 @@ func (f *fetcher) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer resp.Body.Close()
 	n, err := io.Copy(io.Discard, resp.Body)
 	if err == nil && n != costSize {
 		err = fmt.Errorf("got %d bytes of %d", n, costSize)

@@ -71,8 +71,7 @@ func rerun() (status int, err error) {
 	err = cmd.Wait()
 	close(ended)
 	<-forwarding
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 			return 128 + int(ws.Signal()), nil
 		}

@@ -105,11 +105,11 @@ func (o *output) wait(ctx context.Context, text string) (string, error) {
 }
 
 func findLine(s, text string) (string, bool) {
-	i := strings.Index(s, text)
-	if i < 0 {
+	before, _, ok := strings.Cut(s, text)
+	if !ok {
 		return "", false
 	}
-	start := strings.LastIndexByte(s[:i], '\n') + 1
+	start := strings.LastIndexByte(before, '\n') + 1
 	line, _, _ := strings.Cut(s[start:], "\n")
 	return line, true
 }

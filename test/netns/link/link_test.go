@@ -1,13 +1,13 @@
 package link_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -391,7 +391,7 @@ func TestKindFromEnvironment(t *testing.T) {
 	t.Setenv(link.EnvKind, "string")
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if _, err := link.New(ctx, link.Config{}); err == nil || !bytes.Contains([]byte(err.Error()), []byte(link.EnvKind)) {
+	if _, err := link.New(ctx, link.Config{}); err == nil || !strings.Contains(err.Error(), link.EnvKind) {
 		t.Errorf("a bad %s: %v", link.EnvKind, err)
 	}
 }

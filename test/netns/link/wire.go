@@ -74,7 +74,7 @@ func (w *wire) order(o orders) {
 
 func (w *wire) wake() {
 	one := [8]byte{1}
-	unix.Write(w.wakeFD, one[:]) // full means a wake-up is pending already
+	_, _ = unix.Write(w.wakeFD, one[:]) // full means a wake-up is pending already
 }
 
 // close ends the goroutine and waits for it. The ports stay open.
@@ -250,6 +250,6 @@ func (w *wire) sleep() {
 	// EINTR (the runtime's preemption signal) is one more turn of the loop.
 	if n, err := unix.Ppoll(fds[:], timeout, nil); err == nil && n > 0 && fds[1].Revents != 0 {
 		var drain [8]byte
-		unix.Read(w.wakeFD, drain[:])
+		_, _ = unix.Read(w.wakeFD, drain[:])
 	}
 }

@@ -3,7 +3,9 @@ package modes
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -118,7 +120,7 @@ func TestRulesChoose(t *testing.T) {
 	r := startRuled(t, "userspace")
 	scene.Steers(t, scene.StatusOf(t, r))
 	dest := netns.DestinationName
-	byPort := fmt.Sprintf("http://%s:%d", dest, otherPort)
+	byPort := "http://" + net.JoinHostPort(dest, strconv.Itoa(otherPort))
 	byAddress := "http://" + r.Destination4.String()
 	for _, tt := range []ruleCase{
 		{name: "no rule", proxy: rig.Socks, url: "http://" + dest, size: ruleSize, mode: "aggregate", on: []string{"dsl0", "lte0"}},
