@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mpproxy/internal/hoststate"
+	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
@@ -170,3 +171,6 @@ func (a *Application) succeed(ctx context.Context) error {
 
 // SourceRouting is as Client.SourceRouting.
 func (a *Application) SourceRouting() (bool, error) { return a.monitor.SourceRouting() }
+
+// Handle changes the subflows of a connection that was registered.
+func (a *Application) Handle(token uapi.Token) engine.Handle { return a.engine.Load().Handle(token) }

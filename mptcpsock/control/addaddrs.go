@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
 )
 
@@ -46,8 +45,8 @@ func checkLocal(a netip.Addr) error {
 }
 
 func (op operation) addAddr(ctx context.Context, a netip.AddrPort) error {
+	inUse := op.uses(a.Addr())
 	op.ctl.mu.Lock()
-	inUse := op.rec.uses(a.Addr())
 	if !slices.Contains(op.rec.allowed, a) {
 		op.rec.allowed = append(op.rec.allowed, a)
 	}
@@ -74,13 +73,9 @@ func (op operation) steered() bool {
 }
 
 // uses reports whether an established subflow has a local address.
-func (r *record) uses(a netip.Addr) bool {
-	for p, f := range r.subs {
-		if p.Local.Addr() == a && !f.destroyed {
-			return true
-		}
-	}
-	return false
+func (op operation) uses(a netip.Addr) bool {
+	pairs, err := op.conn.Pairs()
+	return err == nil && slices.ContainsFunc(pairs, func(p Pair) bool { return p.Local.Addr() == a })
 }
 
 // restrict gives a steered connection the paths of its allowed addresses.
@@ -103,18 +98,12 @@ func (op operation) announce(ctx context.Context, a netip.AddrPort) error {
 	if err := op.joinable(ctx); err != nil {
 		return err
 	}
-	op.ctl.mu.Lock()
-	id, ok := op.rec.addrID(a.Addr())
-	op.ctl.mu.Unlock()
-	if !ok {
-		return fmt.Errorf("%w: the connection has used too many local addresses", ErrInvalid)
-	}
-	err := op.ctl.cmds.Announce(ctx, op.rec.token, mptcppm.Endpoint{ID: id, Addr: a.Addr(), Port: a.Port()})
+	id, err := op.engine().Announce(ctx, a)
 	if err != nil {
 		return fmt.Errorf("%v: %w", a, op.createError(err))
 	}
 	op.ctl.mu.Lock()
-	op.rec.told[a.Addr()] = true
+	op.rec.told[a.Addr()] = id
 	op.ctl.mu.Unlock()
 	return nil
 }
@@ -125,16 +114,18 @@ func (op operation) announce(ctx context.Context, a netip.AddrPort) error {
 func (ctl *Controller) spread(a *attachment) {
 	ctl.mu.Lock()
 	var addrs []netip.AddrPort
-	if a.rec.established && a.rec.conn != nil {
+	c := a.rec.conn
+	if c != nil {
 		addrs, a.rec.spread = a.rec.spread, nil
 	}
-	addrs = slices.DeleteFunc(addrs, func(l netip.AddrPort) bool { return a.rec.uses(l.Addr()) })
-	c := a.rec.conn
 	ctl.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), handOver)
 	defer cancel()
 	op := operation{attachment: a, conn: c, name: "use local addresses"}
 	for _, l := range addrs {
+		if op.uses(l.Addr()) {
+			continue
+		}
 		var err error
 		if c.Accepted() {
 			err = op.announce(ctx, l)
@@ -153,7 +144,7 @@ func (op operation) start(ctx context.Context, l netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = op.create(ctx, local, remote, Normal)
+	_, err = op.create(ctx, local, remote, Normal)
 	return err
 }
 

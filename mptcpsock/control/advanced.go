@@ -84,7 +84,7 @@ func (op operation) leastUsed(now []Subflow) netip.Addr {
 	defer op.ctl.mu.Unlock()
 	best, fewest := first.Addr(), len(now)+1
 	for _, a := range candidates {
-		if _, ok := op.rec.remoteFor(a.Addr()); !ok {
+		if _, ok := op.rec.table.RemoteFor(op.rec.first.Remote, a.Addr()); !ok {
 			continue
 		}
 		used := 0

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"mpproxy/mptcpsock/uapi"
-	"mpproxy/pathctl/mptcppm"
 )
 
 // CloseSub closes a subflow. What was under way on it is sent again on the
@@ -49,25 +47,8 @@ func othersEstablished(subflows []Subflow, but func(Subflow) bool) bool {
 	return false
 }
 
-func (op operation) destroy(ctx context.Context, pair Pair) error {
-	err := op.onSubflow(pair, func(local, remote netip.AddrPort) error {
-		return op.ctl.cmds.DestroySubflow(ctx, op.rec.token, local, remote)
-	})
-	if err != nil {
-		return err
-	}
-	op.markDestroyed(pair)
-	return nil
-}
-
-// markDestroyed notes that a subflow is not in use any more; the event about its
-// end is to come.
-func (op operation) markDestroyed(pair Pair) {
-	op.ctl.mu.Lock()
-	defer op.ctl.mu.Unlock()
-	if f := op.rec.subs[pair]; f != nil {
-		f.destroyed = true
-	}
+func (op operation) destroy(ctx context.Context, p Pair) error {
+	return op.engine().Destroy(ctx, p.Local, p.Remote)
 }
 
 // SetPriority makes a subflow a backup, or normal, and tells the peer (MP_PRIO,
@@ -92,19 +73,7 @@ func (op operation) prioritise(ctx context.Context, id uapi.SubflowID, prio Prio
 	if s.TCP.State != uapi.TCPEstablished {
 		return ErrNotEstablished
 	}
-	pair := s.Pair()
-	err = op.onSubflow(pair, func(local, remote netip.AddrPort) error {
-		return op.ctl.cmds.SetSubflowBackup(ctx, op.rec.token, local, remote, prio == Backup)
-	})
-	if err != nil {
-		return err
-	}
-	op.ctl.mu.Lock()
-	defer op.ctl.mu.Unlock()
-	if f := op.rec.subs[pair]; f != nil {
-		f.backup = prio == Backup
-	}
-	return nil
+	return op.engine().SetBackup(ctx, s.Local, s.Remote, prio == Backup)
 }
 
 // Prefer makes the given subflows normal and all others backups, in this order,
@@ -138,24 +107,4 @@ func (c *Conn) Prefer(ctx context.Context, ids ...uapi.SubflowID) error {
 		}
 	}
 	return nil
-}
-
-// onSubflow calls do with a subflow's ends as the kernel has them. Where no
-// event has told, an IPv4 subflow has v4-mapped addresses when it began an
-// IPv6 socket's connection, else plain ones: both are tried.
-func (op operation) onSubflow(pair Pair, do func(local, remote netip.AddrPort) error) error {
-	local, remote := pair.Local, pair.Remote
-	op.ctl.mu.Lock()
-	if f := op.rec.subs[pair]; f != nil {
-		local, remote = f.local, f.remote
-	}
-	op.ctl.mu.Unlock()
-	err := do(local, remote)
-	if err == nil || !errors.Is(err, mptcppm.ErrNotFound) || !pair.Local.Addr().Is4() {
-		return err
-	}
-	if local.Addr().Is4() {
-		return do(mapped(local), mapped(remote))
-	}
-	return do(unmapPort(local), unmapPort(remote))
 }

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 
 	"mpproxy/mptcpsock"
+	"mpproxy/pathctl/engine"
 )
 
 // A Conn is a connection with the calls that change its subflows. A Dialer and a
@@ -41,8 +41,8 @@ func (c *Conn) SubIDs() ([]SubStatus, error) {
 	a.ctl.mu.Lock()
 	defer a.ctl.mu.Unlock()
 	for i := range all {
-		if f := a.rec.subs[all[i].Pair]; f != nil && !a.ctl.closed {
-			all[i].Backup, all[i].PeerBackup, all[i].PriorityKnown = f.backup, f.peerBackup, true
+		if f, ok := a.rec.known(all[i].Pair); ok && !a.ctl.closed {
+			all[i].Backup, all[i].PeerBackup, all[i].PriorityKnown = f.Backup, f.PeerBackup, true
 		}
 	}
 	return all, nil
@@ -119,6 +119,9 @@ func (c *Conn) beginManual(name, on string) (operation, error) {
 	return op, nil
 }
 
+// engine is what changes the connection's subflows.
+func (op operation) engine() engine.Handle { return op.ctl.app.Handle(op.rec.token) }
+
 func (op operation) fail(err error) error {
 	if err == nil {
 		return nil
@@ -156,26 +159,9 @@ func (op operation) await(ctx context.Context, look func() (done bool, err error
 // joinable waits until subflows can join: the client must have heard from the
 // peer after the handshake (RFC 8684 section 3.1).
 func (op operation) joinable(ctx context.Context) error {
-	err := op.await(ctx, func() (bool, error) { return op.rec.established, nil })
+	err := op.await(ctx, func() (bool, error) { return op.rec.joinable(), nil })
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%w: nothing has come from the peer since the handshake, so no subflow can join yet: %w", ErrNotEstablished, err)
 	}
 	return err
-}
-
-// covers reports whether q is p, or what p can become: port 0 of the local end
-// stands for any.
-func covers(p, q Pair) bool {
-	if p.Local.Port() == 0 {
-		q.Local = netip.AddrPortFrom(q.Local.Addr(), 0)
-	}
-	return p == q
-}
-
-// mapped turns an IPv4 address into an IPv4-mapped IPv6 address.
-func mapped(a netip.AddrPort) netip.AddrPort {
-	if !a.Addr().Is4() {
-		return a
-	}
-	return netip.AddrPortFrom(netip.AddrFrom16(a.Addr().As16()), a.Port())
 }

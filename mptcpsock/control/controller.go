@@ -17,7 +17,6 @@ import (
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/engine"
-	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
 	"mpproxy/pathctl/policy"
 )
@@ -53,17 +52,16 @@ type ControllerConfig struct {
 // Methods may be called from several goroutines at once.
 type Controller struct {
 	app    *pathctl.Application
-	cmds   *mptcppm.Client
-	events *mptcppm.Events
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when both goroutines have returned
 	log    *slog.Logger
 	setter sharedSetter
+	notices
 
 	mu      sync.Mutex
 	records map[uapi.Token]*record
 	closed  bool
-	failure error // of the goroutines; after ended
+	failure error // of the engine; after ended
 }
 
 // OpenController takes the path manager over and begins to follow its events.
@@ -89,21 +87,14 @@ func OpenController(ctx context.Context, cfg ControllerConfig) (*Controller, err
 	if err != nil {
 		return nil, controllerError(err)
 	}
-	ctl := &Controller{app: app, records: make(map[uapi.Token]*record), ended: make(chan struct{}), log: cfg.Log}
-	ctl.cmds, err = mptcppm.Dial(nil)
-	if err == nil {
-		ctl.events, err = mptcppm.DialEvents(nil)
+	ctl := &Controller{
+		app: app, records: make(map[uapi.Token]*record), ended: make(chan struct{}), log: cfg.Log,
+		notices: notices{arrived: make(chan struct{}, 1)},
 	}
 	life, cancel := context.WithCancel(context.Background())
 	ctl.cancel = cancel
-	if err != nil {
-		cancel() // Run closes what app has open
-	}
 	go ctl.run(life)
-	if err == nil {
-		err = ctl.awaitReady(ctx)
-	}
-	if err != nil {
+	if err := ctl.awaitReady(ctx); err != nil {
 		return nil, controllerError(errors.Join(err, ctl.Close()))
 	}
 	return ctl, nil
@@ -128,11 +119,11 @@ func (ctl *Controller) awaitReady(ctx context.Context) error {
 // run is the goroutine that the others belong to.
 func (ctl *Controller) run(ctx context.Context) {
 	defer close(ctl.ended)
-	followed := make(chan error, 1)
+	followed := make(chan struct{})
 	go ctl.follow(ctx, followed)
-	err := ctl.app.Run(ctx)
+	ctl.failure = ctl.app.Run(ctx)
 	ctl.cancel()
-	ctl.failure = errors.Join(err, <-followed)
+	<-followed
 	ctl.end()
 }
 
@@ -149,14 +140,7 @@ func (ctl *Controller) Close() error {
 	if was {
 		return nil
 	}
-	errs := []error{ctl.failure, ctl.setter.close()}
-	if ctl.events != nil {
-		errs = append(errs, ctl.events.Close())
-	}
-	if ctl.cmds != nil {
-		errs = append(errs, ctl.cmds.Close())
-	}
-	return errors.Join(errs...)
+	return errors.Join(ctl.failure, ctl.setter.close())
 }
 
 // end tells everybody that there is no controller any more.
@@ -215,18 +199,19 @@ func (ctl *Controller) attach(c *Conn, b birth) error {
 		return fail(ErrNoController)
 	}
 	r := ctl.records[info.Token]
-	if r == nil {
-		r = newRecord(info.Token)
-		r.established = b.late
-		ctl.records[info.Token] = r
-	}
-	if r.conn != nil && r.conn != c {
+	if r != nil && r.conn != c {
 		ctl.mu.Unlock()
 		return fail(fmt.Errorf("%w: a Conn has this connection already", ErrInvalid))
 	}
-	r.conn = c
+	if r == nil {
+		r = newRecord(info.Token, c)
+		r.late = b.late
+		ctl.records[info.Token] = r
+	}
 	r.allowed, r.fate = slices.Clone(b.allowed), b.fate
-	r.merge(subflows, false)
+	for _, s := range subflows {
+		r.ids[s.Pair()] = s.ID
+	}
 	if b.manual() || c.Accepted() {
 		r.spread = slices.Clone(b.allowed)
 	}
@@ -235,7 +220,6 @@ func (ctl *Controller) attach(c *Conn, b birth) error {
 	c.attached.Store(a)
 	ctx, cancel := context.WithTimeout(context.Background(), handOver)
 	defer cancel()
-	ctl.spread(a)
 	return operation{attachment: a, conn: c, name: "attach"}.steer(ctx, b.Steering)
 }
 
@@ -243,6 +227,15 @@ func (ctl *Controller) attach(c *Conn, b birth) error {
 func (op operation) steer(ctx context.Context, s Steering) error {
 	op.mu.Lock()
 	defer op.mu.Unlock()
+	if err := op.register(ctx, s); err != nil {
+		return err
+	}
+	op.steering = s
+	return nil
+}
+
+// register tells the engine how to steer the connection from now on.
+func (op operation) register(ctx context.Context, s Steering) error {
 	role := policy.Client
 	if op.conn.Accepted() {
 		role = policy.Concentrator
@@ -250,12 +243,9 @@ func (op operation) steer(ctx context.Context, s Steering) error {
 	op.ctl.app.Register(ctx, engine.Registration{
 		Token: op.rec.token, Role: role, Manual: s.manual(), Mode: &s.Mode, Paths: s.Paths,
 		Description: engine.Description{Destination: op.conn.RemoteAddrPort().String()}, Reader: Reader(op.conn.Conn),
+		Notify: func(n engine.Notice) { op.ctl.put(notice{n, op.rec}) },
 	})
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	op.steering = s
-	return nil
+	return ctx.Err()
 }
 
 // detach forgets a connection that is being closed.
@@ -264,6 +254,9 @@ func (ctl *Controller) detach(r *record) {
 	r.conn = nil
 	r.endWatches(nil)
 	r.wake()
+	if ctl.records[r.token] == r {
+		delete(ctl.records, r.token)
+	}
 	ctl.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), handOver)
 	defer cancel()

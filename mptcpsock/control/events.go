@@ -27,10 +27,10 @@ func (r *record) event(ev mptcppm.Event, ids map[Pair]uapi.SubflowID) SubflowEve
 	case mptcppm.EventRemoved:
 		out.Kind, out.Pair = AddressRemoved, Pair{}
 		return out
+	default:
+		return SubflowEvent{}
 	}
-	if f := r.subs[out.Pair]; f != nil {
-		out.ID, out.IDKnown = f.id, f.idKnown
-	}
+	out.ID, out.IDKnown = r.ids[out.Pair]
 	if id, ok := ids[out.Pair]; ok {
 		out.ID, out.IDKnown = id, true
 	}

@@ -2,99 +2,96 @@ package control
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"time"
+	"sync"
 
 	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/mptcppm"
 )
 
-// strangerKept is how long a connection is remembered that nobody attaches:
-// other programs' are among the events.
-const strangerKept = 10 * time.Second
-
-// follow reads the kernel's events until ctx is done. It alone delivers them,
-// in their order.
-func (ctl *Controller) follow(ctx context.Context, done chan<- error) {
-	defer ctl.cancel()
-	if ctl.events == nil {
-		done <- nil
-		return
-	}
-	for ev, err := range ctl.events.All(ctx) {
-		switch {
-		case err == nil:
-			ctl.handle(ev)
-		case errors.Is(err, mptcppm.ErrEventsLost):
-			ctl.resync()
-		case ctx.Err() != nil:
-			done <- nil
-			return
-		default:
-			done <- fmt.Errorf("kernel events: %w", err)
-			return
-		}
-	}
-	done <- nil
+// notices are what the engine has told and nobody has looked at yet. The engine
+// does not wait: what a notice leads to may need the engine again.
+type notices struct {
+	mu      sync.Mutex
+	waiting []notice
+	arrived chan struct{} // holds a token while some wait
 }
 
-// handle takes one event into account and tells those who watch.
-func (ctl *Controller) handle(ev mptcppm.Event) {
-	if ev.Token == 0 {
-		return // of a listener
+type notice struct {
+	engine.Notice
+	rec *record
+}
+
+// put is called by the engine.
+func (n *notices) put(m notice) {
+	n.mu.Lock()
+	n.waiting = append(n.waiting, m)
+	n.mu.Unlock()
+	select {
+	case n.arrived <- struct{}{}:
+	default:
 	}
-	ids := ctl.identify(ev)
-	ctl.mu.Lock()
-	r := ctl.recordOf(ev)
-	if r == nil {
-		ctl.mu.Unlock()
-		return
-	}
-	out := r.event(ev, ids)
-	r.apply(ev)
-	if f := r.subs[out.Pair]; f != nil && out.IDKnown {
-		f.id, f.idKnown = out.ID, true
-	}
-	if out.Kind != 0 && r.conn != nil {
-		r.tell(out)
-	}
-	var doomed *Conn
-	if out.Kind == SubflowClosed && r.fate && out.Pair == r.first {
-		doomed = r.conn
-	}
-	var rules *subRules
-	if r.gone {
-		if r.conn != nil {
-			rules = r.conn.rules
+}
+
+// take returns what waits.
+func (n *notices) take() []notice {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := n.waiting
+	n.waiting = nil
+	return all
+}
+
+// follow takes the engine's notices until ctx is done. It alone delivers them,
+// in their order.
+func (ctl *Controller) follow(ctx context.Context, done chan<- struct{}) {
+	defer close(done)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ctl.notices.arrived:
 		}
+		for _, n := range ctl.notices.take() {
+			ctl.handle(n)
+		}
+	}
+}
+
+// handle takes one notice into account and tells those who watch.
+func (ctl *Controller) handle(n notice) {
+	ids := ctl.identify(n)
+	ctl.mu.Lock()
+	r := n.rec
+	c := r.conn
+	ended := r.apply(n, ids)
+	r.wake()
+	if n.Gone && ctl.records[r.token] == r {
 		r.endWatches(nil)
-		delete(ctl.records, ev.Token)
+		delete(ctl.records, r.token)
 	}
-	a := (*attachment)(nil)
-	if len(r.spread) > 0 && r.established && r.conn != nil {
-		a = r.conn.attached.Load()
-	}
+	spread := len(r.spread) > 0 && r.joinable() && c != nil
 	ctl.mu.Unlock()
-	_ = rules.remove() // should the connection's owner have closed its TCPConn
-	if a != nil {
-		ctl.spread(a)
-	}
-	if doomed != nil {
-		_ = doomed.Close() // its readers and writers fail with net.ErrClosed
+	switch {
+	case c == nil:
+	case n.Gone:
+		_ = c.rules.remove() // should the connection's owner have closed its TCPConn
+	case ended == r.first && r.fate:
+		_ = c.Close() // its readers and writers fail with net.ErrClosed
+	case spread:
+		if a := c.attached.Load(); a != nil {
+			ctl.spread(a)
+		}
 	}
 }
 
 // identify reads the ids of the subflows of a connection that got a new one.
-func (ctl *Controller) identify(ev mptcppm.Event) map[Pair]uapi.SubflowID {
-	if ev.Kind != mptcppm.EventSubflowEstablished && ev.Kind != mptcppm.EventEstablished {
+func (ctl *Controller) identify(n notice) map[Pair]uapi.SubflowID {
+	if n.Event.Kind != mptcppm.EventSubflowEstablished && n.Event.Kind != mptcppm.EventEstablished {
 		return nil
 	}
 	ctl.mu.Lock()
-	var c *Conn
-	if r := ctl.records[ev.Token]; r != nil {
-		c = r.conn
-	}
+	c := n.rec.conn
 	ctl.mu.Unlock()
 	if c == nil {
 		return nil
@@ -110,45 +107,29 @@ func (ctl *Controller) identify(ev mptcppm.Event) map[Pair]uapi.SubflowID {
 	return ids
 }
 
-// recordOf returns the record of an event's connection; a new connection gets
-// one, since its owner cannot know its token yet.
-func (ctl *Controller) recordOf(ev mptcppm.Event) *record {
-	r := ctl.records[ev.Token]
-	if r != nil || ev.Kind != mptcppm.EventCreated && ev.Kind != mptcppm.EventEstablished {
-		return r
-	}
-	now := time.Now()
-	for token, old := range ctl.records {
-		if old.conn == nil && now.Sub(old.since) > strangerKept {
-			delete(ctl.records, token)
-		}
-	}
-	r = newRecord(ev.Token)
-	ctl.records[ev.Token] = r
-	return r
-}
-
-// resync reads every connection anew: events were lost.
-func (ctl *Controller) resync() {
-	ctl.mu.Lock()
-	conns := make(map[*record]*Conn, len(ctl.records))
-	for _, r := range ctl.records {
-		if r.conn != nil {
-			conns[r] = r.conn
-		}
-	}
-	ctl.mu.Unlock()
-	for r, c := range conns {
-		subflows, err := c.Subflows()
-		ctl.mu.Lock()
-		r.established = true // if it is not, the kernel will say so
-		if err == nil {
-			r.merge(subflows, true)
-		}
+// apply takes a notice into the record and tells those who watch. It returns the
+// ends of the subflow that has ended, if one has.
+func (r *record) apply(n notice, ids map[Pair]uapi.SubflowID) (ended Pair) {
+	r.table = n.Table
+	if n.Lost {
+		r.losses++
 		for w := range r.watches {
 			w.lose()
 		}
-		r.wake()
-		ctl.mu.Unlock()
 	}
+	out := r.event(n.Event, ids)
+	switch out.Kind {
+	case SubflowEstablished:
+		if out.IDKnown {
+			r.ids[out.Pair] = out.ID
+		}
+	case SubflowClosed:
+		ended = out.Pair
+		delete(r.ids, out.Pair)
+		r.end(out.Pair, n.Event)
+	}
+	if out.Kind != 0 && r.conn != nil {
+		r.tell(out)
+	}
+	return ended
 }

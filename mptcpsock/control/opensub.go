@@ -76,12 +76,14 @@ func (op operation) open(ctx context.Context, local, remote netip.AddrPort, prio
 		return 0, err
 	}
 	defer func() { _ = rules.remove() }()
-	pair, seq, err := op.create(ctx, local, remote, prio)
+	op.ctl.mu.Lock()
+	seq, losses := op.rec.seq, op.rec.losses
+	op.ctl.mu.Unlock()
+	pair, err := op.create(ctx, local, remote, prio)
 	if err != nil {
 		return 0, err
 	}
-	pair, err = op.outcome(ctx, pair, seq, prio)
-	if err != nil {
+	if err := op.outcome(ctx, pair, seq, losses); err != nil {
 		if ctx.Err() != nil {
 			op.abandon(pair)
 		}
@@ -106,7 +108,7 @@ func (op operation) ends(local, remote netip.AddrPort) (netip.AddrPort, netip.Ad
 	if !remote.Addr().IsValid() {
 		remote = op.rec.first.Remote
 		if !anyLocal {
-			remote, _ = op.rec.remoteFor(local.Addr())
+			remote, _ = op.rec.table.RemoteFor(op.rec.first.Remote, local.Addr())
 		}
 	}
 	op.ctl.mu.Unlock()
@@ -148,45 +150,22 @@ func sourceTowards(remote netip.AddrPort) (netip.Addr, error) {
 	return c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), nil
 }
 
-// create asks the kernel for the subflow. It returns its ends, as far as they
-// can be known, and the number of the latest ending before.
-func (op operation) create(ctx context.Context, local, remote netip.AddrPort, prio Priority) (Pair, uint64, error) {
-	select {
-	case <-op.rec.opening: // so that what is new afterwards is ours
-		defer func() { op.rec.opening <- struct{}{} }()
-	case <-ctx.Done():
-		return Pair{}, 0, ctx.Err()
-	}
-	before, err := op.conn.Subflows()
+// create asks the kernel for the subflow and returns its ends. The local port is 0
+// when the attempt has failed already.
+func (op operation) create(ctx context.Context, local, remote netip.AddrPort, prio Priority) (Pair, error) {
+	ifIndex, err := op.ctl.interfaceOf(local.Addr())
 	if err != nil {
-		return Pair{}, 0, err
+		return Pair{}, err
 	}
 	pair := Pair{
 		Local:  netip.AddrPortFrom(local.Addr().WithZone(""), local.Port()),
 		Remote: netip.AddrPortFrom(remote.Addr().WithZone(""), remote.Port()),
 	}
-	op.ctl.mu.Lock()
-	id, ok := op.rec.addrID(pair.Local.Addr())
-	seq := op.rec.seq
-	op.ctl.mu.Unlock()
-	if !ok {
-		return pair, seq, fmt.Errorf("%w: the connection has used too many local addresses", ErrInvalid)
-	}
-	ep := mptcppm.Endpoint{ID: id, Addr: pair.Local.Addr(), Port: local.Port()}
-	if ep.IfIndex, err = op.ctl.interfaceOf(local.Addr()); err != nil {
-		return pair, seq, err
-	}
-	if prio == Backup {
-		ep.Flags = mptcppm.FlagBackup
-	}
-	if err := op.ctl.cmds.CreateSubflow(ctx, op.rec.token, ep, pair.Remote); err != nil {
-		return pair, seq, op.createError(err)
-	}
-	after, err := op.conn.Subflows()
+	pair.Local, err = op.engine().Create(ctx, pair.Local, pair.Remote, ifIndex, prio == Backup)
 	if err != nil {
-		return pair, seq, err
+		return pair, op.createError(err)
 	}
-	return newest(before, after, pair), seq, nil
+	return pair, nil
 }
 
 // createError says what the kernel's answer means: EINVAL can stand for an end
@@ -199,21 +178,6 @@ func (op operation) createError(err error) error {
 		return fmt.Errorf("%w: %w", ErrNotEstablished, err)
 	}
 	return err
-}
-
-// newest finds the subflow between two ends that is in one reading and not in
-// the one before. One that failed at once is in neither.
-func newest(before, after []Subflow, want Pair) Pair {
-	old := make(map[uapi.SubflowID]bool, len(before))
-	for _, s := range before {
-		old[s.ID] = true
-	}
-	for _, s := range after {
-		if p := s.Pair(); !old[s.ID] && covers(want, p) {
-			return p
-		}
-	}
-	return want
 }
 
 // interfaceOf returns the index of the interface that a subflow from an address
@@ -236,51 +200,21 @@ func (ctl *Controller) interfaceOf(a netip.Addr) (int, error) {
 	return 0, nil
 }
 
-// outcome waits until a subflow is established or has ended.
-func (op operation) outcome(ctx context.Context, pair Pair, seq uint64, prio Priority) (Pair, error) {
-	op.ctl.mu.Lock()
-	readings := op.rec.readings
-	op.ctl.mu.Unlock()
-	err := op.await(ctx, func() (bool, error) {
-		if f, p := op.rec.find(pair); f != nil {
-			f.backup = prio == Backup
-			pair = p
+// outcome waits until a subflow is established or has ended after number seq.
+func (op operation) outcome(ctx context.Context, pair Pair, seq uint64, losses int) error {
+	return op.await(ctx, func() (bool, error) {
+		f, ok := op.rec.known(pair)
+		if ok && f.Established {
 			return true, nil
 		}
-		if e, ok := op.rec.ended(pair, seq); ok {
+		if e, ended := op.rec.ended(pair, seq); ended {
 			return true, e.err()
 		}
-		if op.rec.readings != readings && !op.rec.present[pair] {
+		if op.rec.losses != losses && !ok {
 			return true, ErrSubflowFailed // its end was among events that were lost
 		}
 		return false, nil
 	})
-	return pair, err
-}
-
-// find returns an established subflow by its ends.
-func (r *record) find(p Pair) (*subRecord, Pair) {
-	if f := r.subs[p]; f != nil {
-		return f, p
-	}
-	if p.Local.Port() == 0 {
-		for q, f := range r.subs {
-			if covers(p, q) && q != r.first {
-				return f, q
-			}
-		}
-	}
-	return nil, p
-}
-
-func (e ending) err() error {
-	switch {
-	case e.errno != 0:
-		return fmt.Errorf("%w: %w", ErrSubflowFailed, e.errno)
-	case e.reset != "":
-		return fmt.Errorf("%w: the peer reset it: %s", ErrSubflowFailed, e.reset)
-	}
-	return ErrSubflowFailed
 }
 
 // abandon destroys an attempt whose caller does not wait any longer.

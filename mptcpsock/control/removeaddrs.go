@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/mptcppm"
 )
 
@@ -39,9 +40,15 @@ func (c *Conn) RemoveAddrs(ctx context.Context, addrs ...netip.AddrPort) error {
 	return op.fail(op.remove(ctx, gone))
 }
 
-func (op operation) remove(ctx context.Context, gone map[netip.Addr]bool) error {
+func (op operation) remove(ctx context.Context, gone map[netip.Addr]bool) (err error) {
 	if err := op.known(gone); err != nil {
 		return err
+	}
+	if op.steered() {
+		if err := op.register(ctx, Steering{}); err != nil { // the mode must not undo what follows
+			return err
+		}
+		defer func() { err = errors.Join(err, op.steerAgain(ctx)) }()
 	}
 	subflows, err := op.conn.Subflows()
 	if err != nil {
@@ -55,26 +62,30 @@ func (op operation) remove(ctx context.Context, gone map[netip.Addr]bool) error 
 	}
 	op.forbid(gone)
 	lowered := op.retire(ctx, leaves)
-	return errors.Join(op.leave(ctx, gone), op.raise(ctx, lowered))
+	return errors.Join(op.end(ctx, gone), op.raise(ctx, lowered))
 }
 
-// leave closes the subflows from addresses, and tells the peer and the engine.
-func (op operation) leave(ctx context.Context, gone map[netip.Addr]bool) error {
-	if op.steered() && !op.conn.Accepted() {
-		if err := op.restrict(ctx); err != nil && !errors.Is(err, ErrUnknownAddress) {
+// steerAgain gives the connection back to its mode, which may use the paths of the
+// addresses that are left, also when the caller does not wait any longer.
+func (op operation) steerAgain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOver)
+	defer cancel()
+	if !op.conn.Accepted() {
+		if err := op.restrict(ctx); !errors.Is(err, ErrUnknownAddress) {
 			return err
 		}
 	}
-	return op.end(ctx, gone)
+	return op.register(ctx, op.conn.Steering())
 }
 
 // known checks that the connection uses, announces or may use each address.
 func (op operation) known(addrs map[netip.Addr]bool) error {
-	op.ctl.mu.Lock()
-	defer op.ctl.mu.Unlock()
 	for a := range addrs {
+		op.ctl.mu.Lock()
+		_, told := op.rec.told[a]
 		listed := slices.ContainsFunc(op.rec.allowed, func(b netip.AddrPort) bool { return b.Addr() == a })
-		if !listed && !op.rec.told[a] && !op.rec.uses(a) {
+		op.ctl.mu.Unlock()
+		if !listed && !told && !op.uses(a) {
 			return fmt.Errorf("%w: %v", ErrUnknownAddress, a)
 		}
 	}
@@ -101,12 +112,8 @@ func (op operation) alternative(ctx context.Context, gone map[netip.Addr]bool) e
 			return ErrLastSubflow
 		}
 		return op.await(ctx, func() (bool, error) {
-			for p := range op.rec.subs {
-				if !gone[p.Local.Addr()] {
-					return true, nil
-				}
-			}
-			return false, nil
+			stays := func(f engine.KnownSubflow) bool { return f.Established && !gone[f.Local.Addr()] }
+			return slices.ContainsFunc(op.rec.table.Subflows, stays), nil
 		})
 	}
 	if !restricted {
@@ -140,9 +147,6 @@ func (op operation) forbid(gone map[netip.Addr]bool) {
 	op.ctl.mu.Lock()
 	defer op.ctl.mu.Unlock()
 	op.rec.allowed = slices.DeleteFunc(op.rec.allowed, func(a netip.AddrPort) bool { return gone[a.Addr()] })
-	for a := range gone {
-		delete(op.rec.told, a)
-	}
 }
 
 // end closes the subflows and tells the peer. Any address id but 0 is forgotten by
@@ -156,7 +160,7 @@ func (op operation) forbid(gone map[netip.Addr]bool) {
 // on the other subflows then shows that it was.
 func (op operation) end(ctx context.Context, gone map[netip.Addr]bool) error {
 	leaves := func(s Subflow) bool { return gone[s.Local.Addr()] }
-	ids := op.addrIDs(gone)
+	ids := op.takeIDs(gone)
 	before, err := op.conn.Subflows()
 	if err != nil {
 		return err
@@ -168,14 +172,14 @@ func (op operation) end(ctx context.Context, gone map[netip.Addr]bool) error {
 		if id == 0 && !bringing {
 			continue
 		}
-		if err := op.tellRemoved(ctx, id); err != nil {
+		if err := op.engine().Withdraw(ctx, id); err != nil {
 			return err
 		}
 	}
 	heard := bringing && op.awaitData(ctx, before, leaves)
 	err = op.closeThose(ctx, leaves)
 	if ids[0] && !heard {
-		err = errors.Join(err, op.tellRemoved(ctx, 0))
+		err = errors.Join(err, op.engine().Withdraw(ctx, 0))
 	}
 	return err
 }
@@ -211,15 +215,6 @@ func (op operation) awaitData(ctx context.Context, before []Subflow, leaves func
 	}
 }
 
-// tellRemoved sends RM_ADDR for an address id.
-func (op operation) tellRemoved(ctx context.Context, id uapi.AddrID) error {
-	err := op.ctl.cmds.Remove(ctx, op.rec.token, id)
-	if errors.Is(err, mptcppm.ErrNotFound) {
-		return nil
-	}
-	return err
-}
-
 func (op operation) closeThose(ctx context.Context, which func(Subflow) bool) error {
 	subflows, err := op.conn.Subflows()
 	if err != nil {
@@ -230,27 +225,31 @@ func (op operation) closeThose(ctx context.Context, which func(Subflow) bool) er
 		if !which(s) {
 			continue
 		}
-		pair := s.Pair()
 		if s.TCP.State.Closing() { // the peer was faster
-			op.markDestroyed(pair)
 			continue
 		}
-		if err := op.destroy(ctx, pair); err != nil && !errors.Is(err, mptcppm.ErrNotFound) {
+		if err := op.destroy(ctx, s.Pair()); err != nil && !errors.Is(err, mptcppm.ErrNotFound) {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// addrIDs are the MPTCP address ids that the peer knows the addresses by: 0 is
-// that of the initial subflow.
-func (op operation) addrIDs(addrs map[netip.Addr]bool) map[uapi.AddrID]bool {
+// takeIDs returns the MPTCP address ids that the peer knows the addresses by, and
+// forgets that it was told of them: 0 is that of the initial subflow.
+func (op operation) takeIDs(addrs map[netip.Addr]bool) map[uapi.AddrID]bool {
 	op.ctl.mu.Lock()
 	defer op.ctl.mu.Unlock()
 	ids := make(map[uapi.AddrID]bool)
-	for a, id := range op.rec.ids {
+	for _, f := range op.rec.table.Subflows {
+		if f.AddrID != 0 && addrs[f.Local.Addr()] {
+			ids[f.AddrID] = true
+		}
+	}
+	for a, id := range op.rec.told {
 		if addrs[a] {
 			ids[id] = true
+			delete(op.rec.told, a)
 		}
 	}
 	if addrs[op.rec.first.Local.Addr()] {

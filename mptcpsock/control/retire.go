@@ -51,8 +51,8 @@ func (op operation) normal(which func(Subflow) bool) (ids []uapi.SubflowID) {
 	op.ctl.mu.Lock()
 	defer op.ctl.mu.Unlock()
 	for _, s := range subflows {
-		f := op.rec.subs[s.Pair()]
-		if which(s) && s.TCP.State == uapi.TCPEstablished && (f == nil || !f.backup && !f.peerBackup) {
+		f, _ := op.rec.known(s.Pair())
+		if which(s) && s.TCP.State == uapi.TCPEstablished && !f.Backup && !f.PeerBackup {
 			ids = append(ids, s.ID)
 		}
 	}

@@ -52,6 +52,9 @@ func (e *Engine) Unregister(ctx context.Context, token uapi.Token) {
 	e.post(ctx, e.unregister(token))
 }
 
+// Handle changes the subflows of a connection that was registered.
+func (e *Engine) Handle(token uapi.Token) Handle { return Handle{e, token} }
+
 // SetPaths takes a new snapshot of the client's paths.
 func (e *Engine) SetPaths(ctx context.Context, paths []netpath.Path) {
 	e.post(ctx, e.setPaths(paths))

@@ -13,10 +13,11 @@ import (
 
 // connection is the controller's record of one MPTCP connection.
 type connection struct {
-	reg    Registration
-	ours   bool // registered by the data path
-	server bool // accepted here
-	since  time.Time
+	reg      Registration
+	audience *audience // nil: nobody is told
+	ours     bool      // registered by the data path
+	server   bool      // accepted here
+	since    time.Time
 
 	established bool
 	denyJoin    bool           // the peer's first address takes no further subflows

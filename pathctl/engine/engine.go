@@ -156,6 +156,7 @@ func (e *Engine) register(reg Registration) func(time.Time) {
 			reg.Mode = &noMode
 		}
 		c.reg, c.ours = reg, true
+		c.hear(reg.Notify)
 		e.beginBounds(c)
 		for _, f := range c.subflows { // they may have begun before its role was known
 			f.path = e.pathOf(c, f.local.Addr(), f.remote.Addr())
@@ -193,6 +194,7 @@ func (e *Engine) forget(token uapi.Token) {
 	if c := e.conns[token]; c != nil {
 		e.queue.remove(c)
 		delete(e.conns, token)
+		c.part()
 	}
 }
 
@@ -294,9 +296,10 @@ func (e *Engine) onEvent(ctx context.Context, ev mptcppm.Event, now time.Time) {
 	}
 	if c.untouched() {
 		e.examine(ctx, c, now) // before those that are due
-		return
+	} else {
+		e.lookSoon(c, now)
 	}
-	e.lookSoon(c, now)
+	c.tell(ev)
 }
 
 // untouched reports whether c waits for its first plan, and may have it.
@@ -386,6 +389,7 @@ func (e *Engine) examine(ctx context.Context, c *connection, now time.Time) {
 		return
 	}
 	defer e.looks.count(time.Now())
+	defer c.tell(mptcppm.Event{})
 	if c.untouched() {
 		// The event has told all that there is to know, and reading would only
 		// delay the second subflow (SMAPP section 4.5).

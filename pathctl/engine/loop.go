@@ -50,6 +50,7 @@ func (e *Engine) loop(ctx context.Context) error {
 		case errors.Is(err, mptcppm.ErrEventsLost):
 			e.lost.Add(1)
 			e.log.Warn("events of the kernel were lost: reading every connection anew")
+			e.missed()
 			e.lookAtAll(now)
 		case ctx.Err() != nil:
 			return nil
