@@ -8,11 +8,11 @@ import (
 	"net/netip"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"mpproxy/mptcpsock/subdiag"
 	"mpproxy/mptcpsock/subopt"
 	"mpproxy/mptcpsock/uapi"
-
-	"golang.org/x/sys/unix"
 )
 
 // SubSetsockopt sets a socket option on one subflow and leaves the others alone:
