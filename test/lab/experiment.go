@@ -119,10 +119,26 @@ func run(ctx context.Context, o options) error {
 		for i := range res.rows {
 			res.rows[i].Experiment = e.name
 		}
-		printRows(os.Stdout, e, res.rows)
+		printRows(os.Stdout, e.name, e.title, res.rows)
 		if err := o.keep(e.name, res); err != nil {
 			return fmt.Errorf("%s: %w", e.name, err)
 		}
 	}
 	return nil
 }
+
+// keep writes what an experiment has found: its samples always, its figures and
+// rows unless they are those of a part that would go into the documents.
+func (o options) keep(name string, res result) error {
+	if err := writeSamples(o.samples, name, res.samples); err != nil {
+		return err
+	}
+	if o.filter != "" && o.out == committed {
+		return nil
+	}
+	return publish(o.out, name, names(), res.rows, res.figures)
+}
+
+// committed is the directory whose files are kept: only whole experiments are
+// written there.
+const committed = "docs"

@@ -20,18 +20,7 @@ const (
 	tableEnd   = "<!-- end of the table -->\n"
 )
 
-// keep writes what an experiment has found: its samples always, its figures and
-// rows unless they are those of a part that would go into the documents.
-func (o options) keep(name string, res result) error {
-	if err := writeSamples(o.samples, name, res.samples); err != nil {
-		return err
-	}
-	if o.filter != "" && o.out == committed {
-		return nil
-	}
-	return publish(o.out, name, res)
-}
-
+// writeSamples writes the samples of an experiment as CSV files of a directory.
 func writeSamples(dir, name string, sheets []sheet) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -48,18 +37,19 @@ func writeSamples(dir, name string, sheets []sheet) error {
 	return nil
 }
 
-// publish writes an experiment's figures and rows below a directory.
-func publish(out, name string, res result) error {
+// publish writes an experiment's figures and rows below a directory; order names
+// all experiments, in the order in which they are run.
+func publish(out, name string, order []string, rows []row, figures []figure) error {
 	dir := filepath.Join(out, "lab")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	for _, f := range res.figures {
+	for _, f := range figures {
 		if err := f.save(filepath.Join(dir, fileName(name, f.name)+".svg")); err != nil {
 			return fmt.Errorf("figure %s: %w", f.name, err)
 		}
 	}
-	return publishRows(out, name, res.rows)
+	return publishRows(out, name, order, rows)
 }
 
 func fileName(experiment, part string) string {
@@ -71,7 +61,7 @@ func fileName(experiment, part string) string {
 
 // publishRows puts the rows of an experiment in the place of its old ones, in
 // summary.csv and in the table of lab.md.
-func publishRows(out, name string, fresh []row) error {
+func publishRows(out, name string, order []string, fresh []row) error {
 	summary := filepath.Join(out, "lab", "summary.csv")
 	rows, err := readSummaryFile(summary)
 	if err != nil {
@@ -84,7 +74,7 @@ func publishRows(out, name string, fresh []row) error {
 	for i := range fresh {
 		fresh[i].When, fresh[i].Kernel = time.Now().UTC().Format(time.DateOnly), kernel
 	}
-	rows = merge(rows, name, fresh)
+	rows = merge(rows, name, order, fresh)
 	var b bytes.Buffer
 	if err := summarySheet(rows).write(&b); err != nil {
 		return err
@@ -97,10 +87,9 @@ func publishRows(out, name string, fresh []row) error {
 
 // merge replaces the rows of an experiment; experiments stay in the order in
 // which they are run.
-func merge(old []row, name string, fresh []row) []row {
+func merge(old []row, name string, order []string, fresh []row) []row {
 	rows := slices.DeleteFunc(slices.Clone(old), func(r row) bool { return r.Experiment == name })
 	rows = append(rows, fresh...)
-	order := names()
 	slices.SortStableFunc(rows, func(a, b row) int {
 		return slices.Index(order, a.Experiment) - slices.Index(order, b.Experiment)
 	})
@@ -140,7 +129,3 @@ func kernelRelease() (string, error) {
 	}
 	return unix.ByteSliceToString(u.Release[:]), nil
 }
-
-// committed is the directory whose files are kept: only whole experiments are
-// written there.
-const committed = "docs"

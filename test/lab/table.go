@@ -75,8 +75,8 @@ func (r row) quantity() string {
 }
 
 // printRows shows the rows of an experiment on a terminal.
-func printRows(w io.Writer, e experiment, rows []row) {
-	fmt.Fprintf(w, "\n%s: %s\n  %-64s %12s %12s %8s  %s\n", e.name, e.title, "", "stock kernel", "mpproxy", "ratio", "aim")
+func printRows(w io.Writer, name, title string, rows []row) {
+	fmt.Fprintf(w, "\n%s: %s\n  %-64s %12s %12s %8s  %s\n", name, title, "", "stock kernel", "mpproxy", "ratio", "aim")
 	for _, r := range rows {
 		fmt.Fprintf(w, "  %-64s %12s %12s %8s  %s %s\n", r.quantity(), number(r.Stock), number(r.Ours), number(r.ratio()), r.Aim, strings.Trim(r.verdict(), "*"))
 	}

@@ -64,7 +64,7 @@ func TestSummaryThatIsNone(t *testing.T) {
 
 func TestMergeReplacesAnExperiment(t *testing.T) {
 	fresh := []row{{Experiment: "backup", Quantity: "new"}}
-	got := merge(sampleRows(), "backup", fresh)
+	got := merge(sampleRows(), "backup", []string{"backup", "streaming"}, fresh)
 	var order []string
 	for _, r := range got {
 		order = append(order, r.Experiment+" "+r.Quantity)
@@ -88,7 +88,7 @@ func TestBetween(t *testing.T) {
 // TestSamplesStayOutOfTheDocuments: samples are many and differ in each run.
 func TestSamplesStayOutOfTheDocuments(t *testing.T) {
 	docs, samples := t.TempDir(), filepath.Join(t.TempDir(), "samples")
-	res := result{rows: sampleRows()[:1], samples: []sheet{{name: "each", header: []string{"ms"}, rows: [][]string{{"1"}, {"2"}}}}}
+	res := result{rows: []row{{Experiment: "backup", Quantity: "goodput", Stock: 40, Ours: 99.5, Runs: 10}}, samples: []sheet{{name: "each", header: []string{"ms"}, rows: [][]string{{"1"}, {"2"}}}}}
 	o := options{out: docs, samples: samples}
 	if err := o.keep("backup", res); err != nil {
 		t.Fatal(err)
