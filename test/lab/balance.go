@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mpproxy/pathctl/mptcppm"
+	"mpproxy/test/lab/publish"
 	"mpproxy/test/netns"
 	"mpproxy/test/netns/link"
 	"mpproxy/test/netns/measure"
@@ -137,10 +138,10 @@ func withPathManager(ctx context.Context, h *netns.Host, f func(*mptcppm.Client)
 }
 
 func balanceResult(arms []arm, cases *tally[balanced]) result {
-	samples := sheet{header: []string{"case", "run", "seconds", "paths_used"}}
-	fig := figure{
-		title: "SMAPP §4.4, Fig. 2c: 100 MiB, 5 subflows, 4 paths of 8 Mbit/s", x: "transfer time (s)", y: "CDF",
-		xMin: 20, xMax: 120, yMin: 0, yMax: 1,
+	samples := publish.Sheet{Header: []string{"case", "run", "seconds", "paths_used"}}
+	fig := publish.Figure{
+		Title: "SMAPP §4.4, Fig. 2c: 100 MiB, 5 subflows, 4 paths of 8 Mbit/s", X: "transfer time (s)", Y: "CDF",
+		XMin: 20, XMax: 120, YMin: 0, YMax: 1,
 	}
 	var res result
 	var times [2]measure.Distribution
@@ -148,19 +149,19 @@ func balanceResult(arms []arm, cases *tally[balanced]) result {
 	for k, a := range arms {
 		var seconds []float64
 		for n, b := range cases.of(a.label) {
-			samples.add(a.label, n, b.seconds, b.used)
+			samples.Add(a.label, n, b.seconds, b.used)
 			seconds = append(seconds, b.seconds)
 			used[k] += float64(b.used)
 		}
 		times[k] = measure.NewDistribution(seconds)
 		used[k] /= float64(len(seconds))
-		fig.curves = append(fig.curves, cdfCurve(a.label, times[k], palettes[k][k], k == 0))
+		fig.Curves = append(fig.Curves, publish.CdfCurve(a.label, times[k], publish.Palettes[k][k], k == 0))
 	}
-	fig.curves = append(fig.curves,
-		vertical(fmt.Sprintf("four paths, %.1f s", fourPaths), fourPaths),
-		vertical(fmt.Sprintf("one path, %.1f s", onePath), onePath))
+	fig.Curves = append(fig.Curves,
+		publish.Vertical(fmt.Sprintf("four paths, %.1f s", fourPaths), fourPaths),
+		publish.Vertical(fmt.Sprintf("one path, %.1f s", onePath), onePath))
 	stock, ours := times[0], times[1]
-	res.rows = []row{
+	res.rows = []publish.Row{
 		{Quantity: "median transfer time", Unit: "s", Stock: stock.Median(), Ours: ours.Median()},
 		{Quantity: "runs within 31 s", Unit: "%", Stock: 100 * stock.ShareAtMost(31), Ours: 100 * ours.ShareAtMost(31), Aim: "≥ 90", Met: ours.ShareAtMost(31) >= 0.9},
 		{Quantity: "slowest run", Unit: "s", Stock: stock.Max(), Ours: ours.Max(), Aim: "≤ 36", Met: ours.Max() <= 36},
@@ -170,6 +171,6 @@ func balanceResult(arms []arm, cases *tally[balanced]) result {
 	for i := range res.rows {
 		res.rows[i].Runs = ours.Len()
 	}
-	res.figures, res.samples = []figure{fig}, []sheet{samples}
+	res.figures, res.samples = []publish.Figure{fig}, []publish.Sheet{samples}
 	return res
 }

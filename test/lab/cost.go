@@ -9,11 +9,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"runtime"
 	"time"
 
+	"mpproxy/test/lab/observe"
+	"mpproxy/test/lab/publish"
 	"mpproxy/test/netns"
 	"mpproxy/test/netns/capture"
 	"mpproxy/test/netns/measure"
@@ -112,7 +113,7 @@ func costRun(ctx context.Context, l *lab, a arm, busy bool, count int) ([]float6
 			return nil, err
 		}
 	}
-	segments, err := capture.Record(ctx, r.Client, capture.Options{SYN: true}, ofLegs)
+	segments, err := capture.Record(ctx, r.Client, capture.Options{SYN: true}, observe.OfLegs)
 	if err != nil {
 		return nil, err
 	}
@@ -125,12 +126,12 @@ func costRun(ctx context.Context, l *lab, a arm, busy bool, count int) ([]float6
 	// late, because the machine is busy, is late and not absent.
 	late, cancel := context.WithTimeout(ctx, costPatience)
 	defer cancel()
-	_ = segments.Await(late, func(all []capture.Segment) bool { return len(joinDelays(all)) >= count })
+	_ = segments.Await(late, func(all []capture.Segment) bool { return len(observe.JoinDelays(all)) >= count })
 	all, err := segments.Stop()
 	if err != nil {
 		return nil, err
 	}
-	delays := joinDelays(all)
+	delays := observe.JoinDelays(all)
 	if len(delays) < count {
 		return nil, fmt.Errorf("%d of %d connections asked for a second subflow within %v", len(delays), count, costPatience)
 	}
@@ -176,28 +177,6 @@ func (f *fetcher) close() {
 	}
 }
 
-// joinDelays returns for each connection in a capture at the client the time from
-// its SYN to that of its second subflow, in µs.
-func joinDelays(all []capture.Segment) []float64 {
-	begun := make(map[netip.AddrPort]time.Time) // by the local end
-	byToken := make(map[uint32]time.Time)
-	var delays []float64
-	for _, s := range all {
-		switch {
-		case s.Outgoing && !s.ACK && s.Capable:
-			begun[s.Src] = s.At
-		case !s.Outgoing && s.ACK && s.Capable:
-			byToken[s.Token] = begun[s.Dst]
-		case isJoin(s):
-			if at := byToken[s.Token]; !at.IsZero() {
-				delays = append(delays, float64(s.At.Sub(at))/float64(time.Microsecond))
-				delete(byToken, s.Token) // the first one counts
-			}
-		}
-	}
-	return delays
-}
-
 // spin keeps every core busy with processes in the client's host. They end with
 // the rig.
 func spin(ctx context.Context, r *rig.Rig) error {
@@ -231,12 +210,12 @@ func spinRole([]string) error {
 // costColor tells arms and loads apart: ours at both ends has the later ones of our
 // palette.
 func costColor(a, load int) color.Color {
-	return palettes[min(a, 1)][load+2*max(a-1, 0)]
+	return publish.Palettes[min(a, 1)][load+2*max(a-1, 0)]
 }
 
 func costResult(cases *tally[float64]) result {
-	samples := sheet{header: []string{"case", "delay_us"}}
-	fig := figure{title: "SMAPP §4.5, Fig. 3: MP_CAPABLE to MP_JOIN", x: "delay (µs)", y: "CDF", yMin: 0, yMax: 1, xMin: 0}
+	samples := publish.Sheet{Header: []string{"case", "delay_us"}}
+	fig := publish.Figure{Title: "SMAPP §4.5, Fig. 3: MP_CAPABLE to MP_JOIN", X: "delay (µs)", Y: "CDF", YMin: 0, YMax: 1, XMin: 0}
 	var res result
 	for i, l := range costLoads {
 		load, aim := l.name, l.aim
@@ -244,24 +223,24 @@ func costResult(cases *tally[float64]) result {
 		for k, a := range costArms {
 			all := cases.of(costCase(a, load))
 			for _, v := range all {
-				samples.add(costCase(a, load), v)
+				samples.Add(costCase(a, load), v)
 			}
 			d[k] = measure.NewDistribution(all)
 			if len(all) > 0 {
-				fig.xMax = max(fig.xMax, d[k].Quantile(0.98))
+				fig.XMax = max(fig.XMax, d[k].Quantile(0.98))
 			}
-			fig.curves = append(fig.curves, cdfCurve(costCase(a, load), d[k], costColor(k, i), k == 0))
+			fig.Curves = append(fig.Curves, publish.CdfCurve(costCase(a, load), d[k], costColor(k, i), k == 0))
 		}
 		added := d[1].Mean() - d[0].Mean()
 		n := d[1].Len()
 		res.rows = append(res.rows,
-			row{Quantity: "mean delay, " + load, Unit: "µs", Stock: d[0].Mean(), Ours: d[1].Mean(), Runs: n},
-			row{Quantity: "added in the mean, " + load, Unit: "µs", Stock: 0, Ours: added, Aim: fmt.Sprintf("≤ %g", aim), Met: added <= aim, Runs: n},
-			row{Quantity: "median, " + load, Unit: "µs", Stock: d[0].Median(), Ours: d[1].Median(), Runs: n},
-			row{Quantity: "99th percentile, " + load, Unit: "µs", Stock: d[0].Quantile(0.99), Ours: d[1].Quantile(0.99), Runs: n},
-			row{Quantity: "added in the mean, " + load + ", ours at both ends", Unit: "µs", Stock: 0, Ours: d[2].Mean() - d[0].Mean(), Runs: d[2].Len()},
-			row{Quantity: "median, " + load + ", ours at both ends", Unit: "µs", Stock: d[0].Median(), Ours: d[2].Median(), Runs: d[2].Len()})
+			publish.Row{Quantity: "mean delay, " + load, Unit: "µs", Stock: d[0].Mean(), Ours: d[1].Mean(), Runs: n},
+			publish.Row{Quantity: "added in the mean, " + load, Unit: "µs", Stock: 0, Ours: added, Aim: fmt.Sprintf("≤ %g", aim), Met: added <= aim, Runs: n},
+			publish.Row{Quantity: "median, " + load, Unit: "µs", Stock: d[0].Median(), Ours: d[1].Median(), Runs: n},
+			publish.Row{Quantity: "99th percentile, " + load, Unit: "µs", Stock: d[0].Quantile(0.99), Ours: d[1].Quantile(0.99), Runs: n},
+			publish.Row{Quantity: "added in the mean, " + load + ", ours at both ends", Unit: "µs", Stock: 0, Ours: d[2].Mean() - d[0].Mean(), Runs: d[2].Len()},
+			publish.Row{Quantity: "median, " + load + ", ours at both ends", Unit: "µs", Stock: d[0].Median(), Ours: d[2].Median(), Runs: d[2].Len()})
 	}
-	res.figures, res.samples = []figure{fig}, []sheet{samples}
+	res.figures, res.samples = []publish.Figure{fig}, []publish.Sheet{samples}
 	return res
 }

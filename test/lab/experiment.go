@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mpproxy/test/lab/publish"
 	"mpproxy/test/netns"
 	"mpproxy/test/netns/rig"
 )
@@ -38,9 +39,9 @@ func names() []string {
 
 // result is what an experiment has found.
 type result struct {
-	rows    []row
-	figures []figure
-	samples []sheet
+	rows    []publish.Row
+	figures []publish.Figure
+	samples []publish.Sheet
 }
 
 // options are the command line.
@@ -119,7 +120,7 @@ func run(ctx context.Context, o options) error {
 		for i := range res.rows {
 			res.rows[i].Experiment = e.name
 		}
-		printRows(os.Stdout, e.name, e.title, res.rows)
+		publish.PrintRows(os.Stdout, e.name, e.title, res.rows)
 		if err := o.keep(e.name, res); err != nil {
 			return fmt.Errorf("%s: %w", e.name, err)
 		}
@@ -130,13 +131,13 @@ func run(ctx context.Context, o options) error {
 // keep writes what an experiment has found: its samples always, its figures and
 // rows unless they are those of a part that would go into the documents.
 func (o options) keep(name string, res result) error {
-	if err := writeSamples(o.samples, name, res.samples); err != nil {
+	if err := publish.WriteSamples(o.samples, name, res.samples); err != nil {
 		return err
 	}
 	if o.filter != "" && o.out == committed {
 		return nil
 	}
-	return publish(o.out, name, names(), res.rows, res.figures)
+	return publish.Documents(o.out, name, names(), res.rows, res.figures)
 }
 
 // committed is the directory whose files are kept: only whole experiments are

@@ -15,6 +15,7 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"strings"
 
 	"mpproxy/test/netns/rig"
@@ -37,4 +38,17 @@ func main() {
 		o.bin = programs
 		return run(ctx, o)
 	})
+}
+
+// Load that must not share a process with the laboratory runs as one of its
+// own: the program starts itself in a role.
+var roles = map[string]func(args []string) error{
+	"spin": spinRole,
+}
+
+func play(args []string) error {
+	if len(args) == 0 || roles[args[0]] == nil {
+		return fmt.Errorf("no such role: %q", args)
+	}
+	return roles[args[0]](args[1:])
 }

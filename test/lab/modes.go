@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"mpproxy/test/lab/observe"
+	"mpproxy/test/lab/publish"
 	"mpproxy/test/netns"
 	"mpproxy/test/netns/link"
 	"mpproxy/test/netns/measure"
@@ -32,8 +34,8 @@ type act struct {
 	mode string
 	// what happens, in words, for the titles of the figures.
 	what  string
-	play  func(ctx context.Context, r *rig.Rig, f flow, p *played) error
-	judge func(stock, ours []played) []row
+	play  func(ctx context.Context, r *rig.Rig, f observe.Flow, p *played) error
+	judge func(stock, ours []played) []publish.Row
 	round bool // the figure shows round-trip times, not throughput
 }
 
@@ -101,11 +103,11 @@ func actRun(ctx context.Context, l *lab, a arm, t act, seed uint64) (p played, e
 		return p, err
 	}
 	defer r.Close()
-	f, err := openFlow(ctx, r, a.mode)
+	f, err := observe.OpenFlow(ctx, r, a.mode)
 	if err != nil {
 		return p, err
 	}
-	defer f.close()
+	defer f.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var watching sync.WaitGroup
@@ -168,22 +170,22 @@ func happen(start time.Time, begin, end func() error) error {
 	return nil
 }
 
-func playHandover(_ context.Context, r *rig.Rig, f flow, p *played) error {
+func playHandover(_ context.Context, r *rig.Rig, f observe.Flow, p *played) error {
 	start := time.Now()
-	sent, got := make(chan struct{}), make(chan arrivals, 1)
-	go pump(f.far, sent)
-	go count(f.near, start, got)
+	sent, got := make(chan struct{}), make(chan observe.Arrivals, 1)
+	go observe.Pump(f.Far, sent)
+	go observe.Count(f.Near, start, got)
 	err := happen(start,
 		func() error { return r.Links[0].SetBlackhole(true) },
 		func() error { return r.Links[0].SetBlackhole(false) })
-	f.close()
+	f.Close()
 	<-sent
-	p.gap = measure.Millis((<-got).gap)
+	p.gap = measure.Millis((<-got).Gap)
 	return err
 }
 
-func playInteractive(ctx context.Context, r *rig.Rig, f flow, p *played) error {
-	go echo(f.far)
+func playInteractive(ctx context.Context, r *rig.Rig, f observe.Flow, p *played) error {
+	go echo(f.Far)
 	start := time.Now()
 	var asking sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
@@ -197,16 +199,16 @@ func playInteractive(ctx context.Context, r *rig.Rig, f flow, p *played) error {
 }
 
 // ask sends 400 bytes each 50 ms, and notes how long each answer took.
-func ask(ctx context.Context, f flow, start time.Time) (trips []measure.Point) {
+func ask(ctx context.Context, f observe.Flow, start time.Time) (trips []measure.Point) {
 	words := make([]byte, 400)
 	for n := 0; ctx.Err() == nil; n++ {
 		time.Sleep(time.Until(start.Add(time.Duration(n) * 50 * time.Millisecond)))
 		begun := time.Now()
-		_ = f.near.SetDeadline(begun.Add(10 * time.Second))
-		if _, err := f.near.Write(words); err != nil {
+		_ = f.Near.SetDeadline(begun.Add(10 * time.Second))
+		if _, err := f.Near.Write(words); err != nil {
 			return trips
 		}
-		if _, err := io.ReadFull(f.near, words); err != nil {
+		if _, err := io.ReadFull(f.Near, words); err != nil {
 			return trips
 		}
 		trips = append(trips, measure.Point{X: begun.Sub(start).Seconds(), Y: measure.Millis(time.Since(begun))})
@@ -226,7 +228,7 @@ func delay(l *netns.Link, d time.Duration) error {
 }
 
 // playLazy downloads a page's worth, pauses, and downloads much more.
-func playLazy(ctx context.Context, r *rig.Rig, f flow, p *played) error {
+func playLazy(ctx context.Context, r *rig.Rig, f observe.Flow, p *played) error {
 	const short, long = 200_000, 8_000_000
 	begun := carried(r, 1)
 	if err := send(f, short); err != nil {
@@ -248,15 +250,15 @@ func playLazy(ctx context.Context, r *rig.Rig, f flow, p *played) error {
 
 // send lets the destination send n bytes and waits until the application has
 // them.
-func send(f flow, n int64) error {
-	_ = f.far.SetDeadline(time.Now().Add(time.Minute))
-	_ = f.near.SetDeadline(time.Now().Add(time.Minute))
+func send(f observe.Flow, n int64) error {
+	_ = f.Far.SetDeadline(time.Now().Add(time.Minute))
+	_ = f.Near.SetDeadline(time.Now().Add(time.Minute))
 	wrote := make(chan error, 1)
 	go func() {
-		_, err := f.far.Write(make([]byte, n))
+		_, err := f.Far.Write(make([]byte, n))
 		wrote <- err
 	}()
-	if _, err := io.CopyN(io.Discard, f.near, n); err != nil {
+	if _, err := io.CopyN(io.Discard, f.Near, n); err != nil {
 		return err
 	}
 	return <-wrote

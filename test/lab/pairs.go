@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"mpproxy/test/lab/publish"
 	"mpproxy/test/netns"
 	"mpproxy/test/netns/link"
 	"mpproxy/test/netns/measure"
@@ -179,7 +180,7 @@ func judge(all []judged) sum {
 }
 
 func pairsResult(l *lab, cases *tally[float64]) result {
-	samples := sheet{header: []string{"pair", "first_path", "rate_mbps", "delay_ms", "loss", "queue_bytes", "arm", "run", "goodput_mbps"}}
+	samples := publish.Sheet{Header: []string{"pair", "first_path", "rate_mbps", "delay_ms", "loss", "queue_bytes", "arm", "run", "goodput_mbps"}}
 	names := []string{"best path alone", "stock kernel", "mpproxy"}
 	var medians []judged
 	var relative [2][]float64
@@ -192,7 +193,7 @@ func pairsResult(l *lab, cases *tally[float64]) result {
 			rates := cases.of(pairCase(p, k))
 			m[k] = measure.NewDistribution(rates).Median()
 			for n, v := range rates {
-				samples.add(p.String(), p.startsBad, p.rate, p.delay, p.loss, p.queue, names[k], n, v)
+				samples.Add(p.String(), p.startsBad, p.rate, p.delay, p.loss, p.queue, names[k], n, v)
 			}
 			if k > armSingle {
 				for _, v := range rates {
@@ -203,39 +204,39 @@ func pairsResult(l *lab, cases *tally[float64]) result {
 		medians = append(medians, judged{p, m[0], m[1], m[2]})
 	}
 	s := judge(medians)
-	res := result{rows: []row{
+	res := result{rows: []publish.Row{
 		{Quantity: fmt.Sprintf("pairs of %d below 95 %% of the best path alone", s.pairs), Stock: float64(s.harmful), Ours: float64(s.left), Aim: "0", Met: s.left == 0},
 		{Quantity: "what the harmful pairs lost and ours won back", Unit: "%", Stock: 0, Ours: 100 * s.recovered / s.lost},
 		{Quantity: "lowest share of the best path alone", Unit: "%", Stock: 100 * s.worstStock, Ours: 100 * s.worst, Aim: "≥ 95", Met: s.worst >= pairTolerance},
-		{Quantity: fmt.Sprintf("of %d pairs good with stock, made worse by more than 5 %%", s.good), Stock: none, Ours: float64(s.spoilt), Aim: "0", Met: s.spoilt == 0},
+		{Quantity: fmt.Sprintf("of %d pairs good with stock, made worse by more than 5 %%", s.good), Stock: publish.None, Ours: float64(s.spoilt), Aim: "0", Met: s.spoilt == 0},
 		{Quantity: "lowest share of stock's goodput on those", Unit: "%", Stock: 100, Ours: 100 * s.spoils},
 	}}
 	for i := range res.rows {
 		res.rows[i].Runs = s.pairs * l.count(pairRuns)
 	}
-	res.figures, res.samples = pairFigures(relative, medians), []sheet{samples}
+	res.figures, res.samples = pairFigures(relative, medians), []publish.Sheet{samples}
 	return res
 }
 
-func pairFigures(relative [2][]float64, medians []judged) []figure {
-	cdf := figure{
-		title: "Downloads over 44 pairs of links", x: "goodput / that of the best path alone", y: "CDF",
-		yMin: 0, yMax: 1,
-		curves: []curve{
-			cdfCurve("stock full mesh", measure.NewDistribution(relative[0]), orange, true),
-			cdfCurve("mpproxy aggregate", measure.NewDistribution(relative[1]), blue, false),
-			vertical("best path alone", 1),
+func pairFigures(relative [2][]float64, medians []judged) []publish.Figure {
+	cdf := publish.Figure{
+		Title: "Downloads over 44 pairs of links", X: "goodput / that of the best path alone", Y: "CDF",
+		YMin: 0, YMax: 1,
+		Curves: []publish.Curve{
+			publish.CdfCurve("stock full mesh", measure.NewDistribution(relative[0]), publish.Orange, true),
+			publish.CdfCurve("mpproxy aggregate", measure.NewDistribution(relative[1]), publish.Blue, false),
+			publish.Vertical("best path alone", 1),
 		},
 	}
-	each := figure{name: "each", title: "Each pair (median)", x: "stock / best path alone", y: "mpproxy / best path alone"}
-	c := curve{dots: true, color: blue, label: "a pair"}
+	each := publish.Figure{Name: "each", Title: "Each pair (median)", X: "stock / best path alone", Y: "mpproxy / best path alone"}
+	c := publish.Curve{Dots: true, Color: publish.Blue, Label: "a pair"}
 	for _, j := range medians {
-		c.points = append(c.points, measure.Point{X: j.stock / j.single, Y: j.ours / j.single})
+		c.Points = append(c.Points, measure.Point{X: j.stock / j.single, Y: j.ours / j.single})
 	}
-	each.curves = []curve{
+	each.Curves = []publish.Curve{
 		c,
-		{points: []measure.Point{{X: 0, Y: pairTolerance}, {X: 2, Y: pairTolerance}}, color: grey, dashed: true, thin: true, label: "95 % of the best path"},
-		{points: []measure.Point{{X: 0, Y: 0}, {X: 2, Y: 2}}, color: grey, thin: true, label: "as stock"},
+		{Points: []measure.Point{{X: 0, Y: pairTolerance}, {X: 2, Y: pairTolerance}}, Color: publish.Grey, Dashed: true, Thin: true, Label: "95 % of the best path"},
+		{Points: []measure.Point{{X: 0, Y: 0}, {X: 2, Y: 2}}, Color: publish.Grey, Thin: true, Label: "as stock"},
 	}
-	return []figure{cdf, each}
+	return []publish.Figure{cdf, each}
 }

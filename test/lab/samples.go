@@ -1,15 +1,8 @@
 package main
 
-import "sync"
-
-// scaled returns samples times a factor.
-func scaled(samples []float64, factor float64) []float64 {
-	out := make([]float64, len(samples))
-	for i, v := range samples {
-		out[i] = v * factor
-	}
-	return out
-}
+import (
+	"sync"
+)
 
 // tally collects the samples of cases from jobs that run at the same time.
 type tally[T any] struct {

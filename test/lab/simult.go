@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"mpproxy/test/lab/publish"
 	"mpproxy/test/netns"
 	"mpproxy/test/netns/link"
 	"mpproxy/test/netns/measure"
@@ -121,10 +122,10 @@ func simultRun(ctx context.Context, l *lab, a arm, s shape, seed uint64, cases *
 }
 
 func simultResult(arms []arm, cases *tally[time.Duration]) result {
-	samples := sheet{header: []string{"case", "shape", "direction", "run", "seconds", "share_of_sum", "limit_s", "strict_limit_s"}}
-	fig := figure{
-		title: "simult_flows through the proxy, all shapes, both directions", x: "transfer time / the kernel's limit", y: "CDF",
-		xMin: 0.8, xMax: 1.4, yMin: 0, yMax: 1,
+	samples := publish.Sheet{Header: []string{"case", "shape", "direction", "run", "seconds", "share_of_sum", "limit_s", "strict_limit_s"}}
+	fig := publish.Figure{
+		Title: "simult_flows through the proxy, all shapes, both directions", X: "transfer time / the kernel's limit", Y: "CDF",
+		XMin: 0.8, XMax: 1.4, YMin: 0, YMax: 1,
 	}
 	var res result
 	var relative [2][]float64
@@ -134,20 +135,20 @@ func simultResult(arms []arm, cases *tally[time.Duration]) result {
 			for k, a := range arms {
 				var all []float64
 				for n, took := range cases.of(simultCase(a, s, direction)) {
-					samples.add(a.label, s, direction, n, took.Seconds(), s.share(took), s.limit().Seconds(), s.strict().Seconds())
+					samples.Add(a.label, s, direction, n, took.Seconds(), s.share(took), s.limit().Seconds(), s.strict().Seconds())
 					all = append(all, 100*s.share(took))
 					relative[k] = append(relative[k], took.Seconds()/s.limit().Seconds())
 				}
 				share[k] = measure.NewDistribution(all)
 			}
 			n := share[1].Len()
-			res.rows = append(res.rows, row{Quantity: fmt.Sprintf("%v, %s: share of the sum", s, direction), Unit: "%", Stock: share[0].Median(), Ours: share[1].Median(), Runs: n})
+			res.rows = append(res.rows, publish.Row{Quantity: fmt.Sprintf("%v, %s: share of the sum", s, direction), Unit: "%", Stock: share[0].Median(), Ours: share[1].Median(), Runs: n})
 			for _, limit := range []struct {
 				name string
 				d    time.Duration
 			}{{"the kernel's limit", s.limit()}, {"the limit without its 400 ms for the join", s.strict()}} {
 				within := shareWithin(cases.of(simultCase(arms[1], s, direction)), limit.d)
-				res.rows = append(res.rows, row{
+				res.rows = append(res.rows, publish.Row{
 					Quantity: fmt.Sprintf("%v, %s: runs within %s", s, direction, limit.name), Unit: "%",
 					Stock: 100 * shareWithin(cases.of(simultCase(arms[0], s, direction)), limit.d), Ours: 100 * within, Aim: "100", Met: within == 1, Runs: n,
 				})
@@ -155,10 +156,10 @@ func simultResult(arms []arm, cases *tally[time.Duration]) result {
 		}
 	}
 	for k, a := range arms {
-		fig.curves = append(fig.curves, cdfCurve(a.label, measure.NewDistribution(relative[k]), palettes[k][k], k == 0))
+		fig.Curves = append(fig.Curves, publish.CdfCurve(a.label, measure.NewDistribution(relative[k]), publish.Palettes[k][k], k == 0))
 	}
-	fig.curves = append(fig.curves, vertical("limit", 1))
-	res.figures, res.samples = []figure{fig}, []sheet{samples}
+	fig.Curves = append(fig.Curves, publish.Vertical("limit", 1))
+	res.figures, res.samples = []publish.Figure{fig}, []publish.Sheet{samples}
 	return res
 }
 

@@ -9,6 +9,8 @@ import (
 	"os"
 	"time"
 
+	"mpproxy/test/lab/observe"
+	"mpproxy/test/lab/publish"
 	"mpproxy/test/netns/apps"
 	"mpproxy/test/netns/capture"
 	"mpproxy/test/netns/measure"
@@ -89,16 +91,16 @@ func streamRun(ctx context.Context, l *lab, a arm, loss float64, seed uint64) (s
 		return s, err
 	}
 	defer r.Close()
-	segments, err := capture.Record(ctx, r.Client, capture.Options{SYN: true}, ofLegs)
+	segments, err := capture.Record(ctx, r.Client, capture.Options{SYN: true}, observe.OfLegs)
 	if err != nil {
 		return s, err
 	}
-	f, err := openFlow(ctx, r, a.mode)
+	f, err := observe.OpenFlow(ctx, r, a.mode)
 	if err != nil {
 		return s, err
 	}
-	defer f.close()
-	subflows, err := f.subflows(ctx, r)
+	defer f.Close()
+	subflows, err := f.Subflows(ctx, r)
 	if err != nil {
 		return s, err
 	}
@@ -114,27 +116,27 @@ func streamRun(ctx context.Context, l *lab, a arm, loss float64, seed uint64) (s
 	if err != nil {
 		return s, err
 	}
-	own, ok := findLeg(seen, subflows)
+	own, ok := observe.FindLeg(seen, subflows)
 	if !ok {
 		return s, errors.New("the capture does not have the connection's beginning")
 	}
-	s.joins = len(own.joins(seen))
+	s.joins = len(own.Joins(seen))
 	return s, nil
 }
 
 // streamBlocks sends blocks on schedule and times their arrival, from the moment
 // at which each was due.
-func streamBlocks(f flow) ([]float64, error) {
+func streamBlocks(f observe.Flow) ([]float64, error) {
 	start := time.Now().Add(100 * time.Millisecond)
 	failed := make(chan error, 1)
-	go sendBlocks(f.near, start, failed)
+	go sendBlocks(f.Near, start, failed)
 	end := start.Add(blocks*blockPeriod + blockPatience)
-	_ = f.far.SetReadDeadline(end)
+	_ = f.Far.SetReadDeadline(end)
 	buf := make([]byte, blockSize)
 	var delays []float64
 	for i := range blocks {
 		due := start.Add(time.Duration(i) * blockPeriod)
-		_, err := io.ReadFull(f.far, buf)
+		_, err := io.ReadFull(f.Far, buf)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			// It did not come: at least this late.
 			delays = append(delays, measure.Millis(end.Sub(due)))
@@ -145,7 +147,7 @@ func streamBlocks(f flow) ([]float64, error) {
 		}
 		delays = append(delays, measure.Millis(time.Since(due)))
 	}
-	_ = f.near.Close() // ends the sender, should it be stuck
+	_ = f.Near.Close() // ends the sender, should it be stuck
 	err := <-failed
 	if errors.Is(err, net.ErrClosed) {
 		err = nil
@@ -171,10 +173,10 @@ func sendBlocks(w io.Writer, start time.Time, failed chan<- error) {
 }
 
 func streamingResult(arms []arm, cases *tally[streamed]) result {
-	samples := sheet{header: []string{"case", "loss", "delay_ms"}}
-	fig := figure{
-		title: "SMAPP §4.3: delay of 64 KB blocks", x: "block delay (s)", y: "CDF",
-		xMin: 0, xMax: 3, yMin: 0, yMax: 1,
+	samples := publish.Sheet{Header: []string{"case", "loss", "delay_ms"}}
+	fig := publish.Figure{
+		Title: "SMAPP §4.3: delay of 64 KB blocks", X: "block delay (s)", Y: "CDF",
+		XMin: 0, XMax: 3, YMin: 0, YMax: 1,
 	}
 	var res result
 	for i, loss := range streamingLosses {
@@ -183,30 +185,30 @@ func streamingResult(arms []arm, cases *tally[streamed]) result {
 			name := streamingCase(a, loss)
 			both[k] = together(cases.of(name))
 			for _, v := range both[k].delays {
-				samples.add(a.label, loss, v)
+				samples.Add(a.label, loss, v)
 			}
 			if loss > 0 {
-				d := measure.NewDistribution(scaled(both[k].delays, 1e-3))
-				fig.curves = append(fig.curves, cdfCurve(name, d, palettes[k][i-1], k == 0))
+				d := measure.NewDistribution(publish.Scaled(both[k].delays, 1e-3))
+				fig.Curves = append(fig.Curves, publish.CdfCurve(name, d, publish.Palettes[k][i-1], k == 0))
 			}
 		}
 		res.rows = append(res.rows, streamingRows(loss, both[0], both[1])...)
 	}
-	res.figures, res.samples = []figure{fig}, []sheet{samples}
+	res.figures, res.samples = []publish.Figure{fig}, []publish.Sheet{samples}
 	return res
 }
 
-func streamingRows(loss float64, stock, our streamed) []row {
+func streamingRows(loss float64, stock, our streamed) []publish.Row {
 	s, o := measure.NewDistribution(stock.delays), measure.NewDistribution(our.delays)
 	at := fmt.Sprintf("at %.0f %% loss", 100*loss)
-	rows := []row{
+	rows := []publish.Row{
 		{Quantity: "blocks within 1 s " + at, Unit: "%", Stock: 100 * s.ShareAtMost(1000), Ours: 100 * o.ShareAtMost(1000), Aim: "≥ 95", Met: o.ShareAtMost(1000) >= 0.95},
 		{Quantity: "median block delay " + at, Unit: "ms", Stock: s.Median(), Ours: o.Median(), Aim: "≤ 150", Met: o.Median() <= 150},
 		{Quantity: "99th percentile of block delay " + at, Unit: "ms", Stock: s.Quantile(0.99), Ours: o.Quantile(0.99)},
 	}
 	if loss == 0 {
 		each := func(c streamed) float64 { return float64(c.joins) / float64(c.runs) }
-		rows = append(rows, row{Quantity: "further subflows without loss, a run", Stock: each(stock), Ours: each(our), Aim: "0", Met: our.joins == 0})
+		rows = append(rows, publish.Row{Quantity: "further subflows without loss, a run", Stock: each(stock), Ours: each(our), Aim: "0", Met: our.joins == 0})
 	}
 	for i := range rows {
 		rows[i].Runs = our.runs

@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"io"
@@ -8,17 +8,17 @@ import (
 // bin is how finely arrivals are counted.
 const bin = 50 * time.Millisecond
 
-// arrivals are the bytes that an application got, in bins since a beginning.
-type arrivals struct {
+// Arrivals are the bytes that an application got, in bins since a beginning.
+type Arrivals struct {
 	bytes []int64
 	// gap is the longest time without a byte, and gapAt when it began.
-	gap, gapAt time.Duration
+	Gap, gapAt time.Duration
 }
 
-// count reads until the connection ends and delivers what it has counted. It is
+// Count reads until the connection ends and delivers what it has counted. It is
 // a goroutine's.
-func count(r io.Reader, begun time.Time, result chan<- arrivals) {
-	var a arrivals
+func Count(r io.Reader, begun time.Time, result chan<- Arrivals) {
+	var a Arrivals
 	buf := make([]byte, 64<<10)
 	last := time.Since(begun)
 	for {
@@ -28,8 +28,8 @@ func count(r io.Reader, begun time.Time, result chan<- arrivals) {
 			return
 		}
 		now := time.Since(begun)
-		if now-last > a.gap {
-			a.gap, a.gapAt = now-last, last
+		if now-last > a.Gap {
+			a.Gap, a.gapAt = now-last, last
 		}
 		last = now
 		for len(a.bytes) <= int(now/bin) {
@@ -39,9 +39,9 @@ func count(r io.Reader, begun time.Time, result chan<- arrivals) {
 	}
 }
 
-// rate is the mean rate of an interval, in bit/s; its ends are rounded down to
+// Rate is the mean rate of an interval, in bit/s; its ends are rounded down to
 // whole bins.
-func (a arrivals) rate(from, to time.Duration) float64 {
+func (a Arrivals) Rate(from, to time.Duration) float64 {
 	var sum int64
 	for i := int(from / bin); i < int(to/bin) && i < len(a.bytes); i++ {
 		sum += a.bytes[i]

@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"context"
@@ -14,11 +14,11 @@ import (
 // rtoEvery is how often the kernel is asked for retransmission timers.
 const rtoEvery = 5 * time.Millisecond
 
-// rtoTrace is the retransmission timer of the subflow on a path, as the kernel
+// RtoTrace is the retransmission timer of the subflow on a path, as the kernel
 // tells it to anybody (sock_diag), and not to the program under test.
-type rtoTrace struct {
+type RtoTrace struct {
 	points []rtoPoint
-	err    error
+	Err    error
 }
 
 type rtoPoint struct {
@@ -26,9 +26,9 @@ type rtoPoint struct {
 	rto time.Duration
 }
 
-// passed returns when the timer, having expired, first was above a threshold after a moment, and
+// Passed returns when the timer, having expired, first was above a threshold after a moment, and
 // what it was then.
-func (t rtoTrace) passed(threshold time.Duration, after time.Time) (time.Time, time.Duration, bool) {
+func (t RtoTrace) Passed(threshold time.Duration, after time.Time) (time.Time, time.Duration, bool) {
 	for _, p := range t.points {
 		if p.at.After(after) && p.rto > threshold {
 			return p.at, p.rto, true
@@ -40,26 +40,26 @@ func (t rtoTrace) passed(threshold time.Duration, after time.Time) (time.Time, t
 // rtoWatch follows a timer in a goroutine of its own.
 type rtoWatch struct {
 	cancel context.CancelFunc
-	result chan rtoTrace
+	result chan RtoTrace
 }
 
-// watchRTO follows the longest timer of the subflows from a local address to
+// WatchRTO follows the longest timer of the subflows from a local address to
 // the concentrator.
-func watchRTO(ctx context.Context, r *rig.Rig, local netip.Addr) rtoWatch {
+func WatchRTO(ctx context.Context, r *rig.Rig, local netip.Addr) rtoWatch {
 	ctx, cancel := context.WithCancel(ctx)
-	w := rtoWatch{cancel, make(chan rtoTrace, 1)}
+	w := rtoWatch{cancel, make(chan RtoTrace, 1)}
 	go w.follow(ctx, r, local)
 	return w
 }
 
-// stop ends the watch and returns what was seen.
-func (w rtoWatch) stop() rtoTrace {
+// Stop ends the watch and returns what was seen.
+func (w rtoWatch) Stop() RtoTrace {
 	w.cancel()
 	return <-w.result
 }
 
 func (w rtoWatch) follow(ctx context.Context, r *rig.Rig, local netip.Addr) {
-	var t rtoTrace
+	var t RtoTrace
 	tick := time.NewTicker(rtoEvery)
 	defer tick.Stop()
 	for {
@@ -76,7 +76,7 @@ func (w rtoWatch) follow(ctx context.Context, r *rig.Rig, local netip.Addr) {
 			return err
 		})
 		if err != nil && ctx.Err() == nil {
-			t.err = err
+			t.Err = err
 		}
 		if err == nil {
 			t.points = append(t.points, rtoPoint{time.Now(), longest})

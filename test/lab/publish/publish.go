@@ -1,4 +1,7 @@
-package main
+// Package publish writes what experiments have found: samples as CSV, figures as
+// SVG, and the table of docs/lab.md, in which an experiment's fresh rows replace
+// its old ones.
+package publish
 
 import (
 	"bytes"
@@ -20,8 +23,8 @@ const (
 	tableEnd   = "<!-- end of the table -->\n"
 )
 
-// writeSamples writes the samples of an experiment as CSV files of a directory.
-func writeSamples(dir, name string, sheets []sheet) error {
+// WriteSamples writes the samples of an experiment as CSV files of a directory.
+func WriteSamples(dir, name string, sheets []Sheet) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -30,23 +33,23 @@ func writeSamples(dir, name string, sheets []sheet) error {
 		if err := s.write(&b); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, fileName(name, s.name)+".csv"), b.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, fileName(name, s.Name)+".csv"), b.Bytes(), 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// publish writes an experiment's figures and rows below a directory; order names
+// Documents writes an experiment's figures and rows below a directory; order names
 // all experiments, in the order in which they are run.
-func publish(out, name string, order []string, rows []row, figures []figure) error {
+func Documents(out, name string, order []string, rows []Row, figures []Figure) error {
 	dir := filepath.Join(out, "lab")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	for _, f := range figures {
-		if err := f.save(filepath.Join(dir, fileName(name, f.name)+".svg")); err != nil {
-			return fmt.Errorf("figure %s: %w", f.name, err)
+		if err := f.save(filepath.Join(dir, fileName(name, f.Name)+".svg")); err != nil {
+			return fmt.Errorf("figure %s: %w", f.Name, err)
 		}
 	}
 	return publishRows(out, name, order, rows)
@@ -61,7 +64,7 @@ func fileName(experiment, part string) string {
 
 // publishRows puts the rows of an experiment in the place of its old ones, in
 // summary.csv and in the table of lab.md.
-func publishRows(out, name string, order []string, fresh []row) error {
+func publishRows(out, name string, order []string, fresh []Row) error {
 	summary := filepath.Join(out, "lab", "summary.csv")
 	rows, err := readSummaryFile(summary)
 	if err != nil {
@@ -87,10 +90,10 @@ func publishRows(out, name string, order []string, fresh []row) error {
 
 // merge replaces the rows of an experiment; experiments stay in the order in
 // which they are run.
-func merge(old []row, name string, order []string, fresh []row) []row {
-	rows := slices.DeleteFunc(slices.Clone(old), func(r row) bool { return r.Experiment == name })
+func merge(old []Row, name string, order []string, fresh []Row) []Row {
+	rows := slices.DeleteFunc(slices.Clone(old), func(r Row) bool { return r.Experiment == name })
 	rows = append(rows, fresh...)
-	slices.SortStableFunc(rows, func(a, b row) int {
+	slices.SortStableFunc(rows, func(a, b Row) int {
 		return slices.Index(order, a.Experiment) - slices.Index(order, b.Experiment)
 	})
 	return rows

@@ -1,10 +1,8 @@
-package main
+package publish
 
 import (
 	"bytes"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,7 +13,7 @@ import (
 func TestNumber(t *testing.T) {
 	for v, want := range map[float64]string{
 		0: "0", 100: "100", 1234.5: "1234", 12.34: "12.3", 1.234: "1.23", 0.0123: "0.012", -3: "-3",
-		none: "–", math.Inf(1): "∞",
+		None: "–", math.Inf(1): "∞",
 	} {
 		if got := number(v); got != want {
 			t.Errorf("number(%v) = %q, want %q", v, got, want)
@@ -23,10 +21,10 @@ func TestNumber(t *testing.T) {
 	}
 }
 
-func sampleRows() []row {
-	return []row{
+func sampleRows() []Row {
+	return []Row{
 		{Experiment: "backup", Quantity: "goodput, healthy", Unit: "%", Stock: 40, Ours: 99.5, Aim: "≥ 99", Met: true, Runs: 10, When: "2026-01-02", Kernel: "6.18"},
-		{Experiment: "streaming", Quantity: "blocks", Stock: none, Ours: 3, Aim: "0", Runs: 12, When: "2026-01-02", Kernel: "6.18"},
+		{Experiment: "streaming", Quantity: "blocks", Stock: None, Ours: 3, Aim: "0", Runs: 12, When: "2026-01-02", Kernel: "6.18"},
 	}
 }
 
@@ -63,7 +61,7 @@ func TestSummaryThatIsNone(t *testing.T) {
 }
 
 func TestMergeReplacesAnExperiment(t *testing.T) {
-	fresh := []row{{Experiment: "backup", Quantity: "new"}}
+	fresh := []Row{{Experiment: "backup", Quantity: "new"}}
 	got := merge(sampleRows(), "backup", []string{"backup", "streaming"}, fresh)
 	var order []string
 	for _, r := range got {
@@ -82,29 +80,5 @@ func TestBetween(t *testing.T) {
 	}
 	if _, err := between("no marks", "new\n"); err == nil {
 		t.Error("a document without marks was rewritten")
-	}
-}
-
-// TestSamplesStayOutOfTheDocuments: samples are many and differ in each run.
-func TestSamplesStayOutOfTheDocuments(t *testing.T) {
-	docs, samples := t.TempDir(), filepath.Join(t.TempDir(), "samples")
-	res := result{rows: []row{{Experiment: "backup", Quantity: "goodput", Stock: 40, Ours: 99.5, Runs: 10}}, samples: []sheet{{name: "each", header: []string{"ms"}, rows: [][]string{{"1"}, {"2"}}}}}
-	o := options{out: docs, samples: samples}
-	if err := o.keep("backup", res); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := os.ReadFile(filepath.Join(samples, "backup-each.csv")); err != nil || string(got) != "ms\n1\n2\n" {
-		t.Errorf("samples: %q, %v", got, err)
-	}
-	files, err := filepath.Glob(filepath.Join(docs, "lab", "*"))
-	if want := []string{filepath.Join(docs, "lab", "summary.csv")}; err != nil || !cmp.Equal(want, files) {
-		t.Errorf("documents: %q, %v, want %q", files, err, want)
-	}
-}
-
-func TestFigureWithoutNumbers(t *testing.T) {
-	f := figure{xMax: math.NaN()}
-	if err := f.save(t.TempDir() + "/x.svg"); err == nil {
-		t.Error("an axis that is no number was accepted")
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"context"
@@ -18,52 +18,52 @@ import (
 // flowPort is where the destination waits for the flows of experiments.
 const flowPort = 83
 
-// flow is a connection of an application through the proxy: both of its ends.
-type flow struct {
-	near net.Conn // the application's at the client
-	far  net.Conn // at the destination
+// Flow is a connection of an application through the proxy: both of its ends.
+type Flow struct {
+	Near net.Conn // the application's at the client
+	Far  net.Conn // at the destination
 }
 
-// openFlow connects through the proxy in a mode.
-func openFlow(ctx context.Context, r *rig.Rig, mode string) (_ flow, err error) {
+// OpenFlow connects through the proxy in a mode.
+func OpenFlow(ctx context.Context, r *rig.Rig, mode string) (_ Flow, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	l, err := apps.Listen(ctx, r.Destination, flowPort)
 	if err != nil {
-		return flow{}, err
+		return Flow{}, err
 	}
 	defer l.Close()
 	d, err := measure.Dialer(r, mode)
 	if err != nil {
-		return flow{}, err
+		return Flow{}, err
 	}
 	near, err := d.DialContext(ctx, "tcp", netip.AddrPortFrom(r.Destination4, flowPort).String())
 	if err != nil {
-		return flow{}, fmt.Errorf("through the proxy: %w", err)
+		return Flow{}, fmt.Errorf("through the proxy: %w", err)
 	}
 	deadline, _ := ctx.Deadline()
 	_ = l.SetDeadline(deadline)
 	far, err := l.Accept()
 	if err != nil {
-		return flow{}, errors.Join(err, near.Close())
+		return Flow{}, errors.Join(err, near.Close())
 	}
-	return flow{near, far}, nil
+	return Flow{near, far}, nil
 }
 
-func (f flow) close() {
-	_ = f.near.Close()
-	_ = f.far.Close()
+func (f Flow) Close() {
+	_ = f.Near.Close()
+	_ = f.Far.Close()
 }
 
-// pump writes content until the connection is closed. It is a goroutine's: done
+// Pump writes content until the connection is closed. It is a goroutine's: done
 // is closed at its end.
-func pump(w io.Writer, done chan<- struct{}) {
+func Pump(w io.Writer, done chan<- struct{}) {
 	defer close(done)
 	_, _ = apps.NewContent(apps.MaxSize).WriteTo(w)
 }
 
-// subflows asks the client for the local ends of the flow's leg.
-func (f flow) subflows(ctx context.Context, r *rig.Rig) ([]netip.AddrPort, error) {
+// Subflows asks the client for the local ends of the flow's leg.
+func (f Flow) Subflows(ctx context.Context, r *rig.Rig) ([]netip.AddrPort, error) {
 	st, err := r.Status(ctx)
 	if err != nil {
 		return nil, err

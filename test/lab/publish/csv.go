@@ -1,4 +1,4 @@
-package main
+package publish
 
 import (
 	"encoding/csv"
@@ -10,15 +10,15 @@ import (
 	"strconv"
 )
 
-// sheet is a CSV file of samples.
-type sheet struct {
-	name   string // of the file, without the experiment's name and ".csv"; may be empty
-	header []string
-	rows   [][]string
+// Sheet is a CSV file of samples.
+type Sheet struct {
+	Name   string // of the file, without the experiment's name and ".csv"; may be empty
+	Header []string
+	Rows   [][]string
 }
 
-// add adds a line; numbers are written with six digits at the most.
-func (s *sheet) add(fields ...any) {
+// Add adds a line; numbers are written with six digits at the most.
+func (s *Sheet) Add(fields ...any) {
 	line := make([]string, len(fields))
 	for i, f := range fields {
 		switch v := f.(type) {
@@ -28,7 +28,7 @@ func (s *sheet) add(fields ...any) {
 			line[i] = fmt.Sprint(v)
 		}
 	}
-	s.rows = append(s.rows, line)
+	s.Rows = append(s.Rows, line)
 }
 
 func csvNumber(v float64) string {
@@ -45,33 +45,33 @@ func parseNumber(s string) (float64, error) {
 	return strconv.ParseFloat(s, 64)
 }
 
-func (s sheet) write(w io.Writer) error {
+func (s Sheet) write(w io.Writer) error {
 	c := csv.NewWriter(w)
-	if err := c.Write(s.header); err != nil {
+	if err := c.Write(s.Header); err != nil {
 		return err
 	}
-	return c.WriteAll(s.rows)
+	return c.WriteAll(s.Rows)
 }
 
 // summaryHeader names the columns of summary.csv, from which the table of
 // docs/lab.md is made.
 var summaryHeader = []string{"experiment", "quantity", "unit", "stock", "ours", "ratio", "aim", "met", "runs", "date", "kernel"}
 
-func summarySheet(rows []row) sheet {
-	s := sheet{header: summaryHeader}
+func summarySheet(rows []Row) Sheet {
+	s := Sheet{Header: summaryHeader}
 	for _, r := range rows {
-		s.add(r.Experiment, r.Quantity, r.Unit, r.Stock, r.Ours, r.ratio(), r.Aim, r.Met, r.Runs, r.When, r.Kernel)
+		s.Add(r.Experiment, r.Quantity, r.Unit, r.Stock, r.Ours, r.ratio(), r.Aim, r.Met, r.Runs, r.When, r.Kernel)
 	}
 	return s
 }
 
 // readSummary reads what summarySheet wrote.
-func readSummary(r io.Reader) ([]row, error) {
+func readSummary(r io.Reader) ([]Row, error) {
 	lines, err := csv.NewReader(r).ReadAll()
 	if err != nil {
 		return nil, err
 	}
-	var rows []row
+	var rows []Row
 	for i, l := range lines {
 		if i == 0 || len(l) != len(summaryHeader) {
 			continue
@@ -83,13 +83,13 @@ func readSummary(r io.Reader) ([]row, error) {
 		if err := errors.Join(err1, err2, err3, err4); err != nil {
 			return nil, fmt.Errorf("line %d: %w", i+1, err)
 		}
-		rows = append(rows, row{l[0], l[1], l[2], stock, ours, l[6], met, runs, l[9], l[10]})
+		rows = append(rows, Row{l[0], l[1], l[2], stock, ours, l[6], met, runs, l[9], l[10]})
 	}
 	return rows, nil
 }
 
 // readSummaryFile reads a file that may not be there yet.
-func readSummaryFile(path string) ([]row, error) {
+func readSummaryFile(path string) ([]Row, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil

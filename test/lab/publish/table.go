@@ -1,4 +1,4 @@
-package main
+package publish
 
 import (
 	"fmt"
@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// row is one line of the table: one quantity, the stock kernel beside ours.
-type row struct {
+// Row is one line of the table: one quantity, the stock kernel beside ours.
+type Row struct {
 	Experiment string
 	Quantity   string
 	Unit       string
@@ -22,11 +22,11 @@ type row struct {
 	When, Kernel string
 }
 
-// none stands for a column without a value.
-var none = math.NaN()
+// None stands for a column without a value.
+var None = math.NaN()
 
 // ratio is ours to stock's.
-func (r row) ratio() float64 { return r.Ours / r.Stock }
+func (r Row) ratio() float64 { return r.Ours / r.Stock }
 
 // number writes v with about three digits, and nothing for none.
 func number(v float64) string {
@@ -46,7 +46,7 @@ func number(v float64) string {
 }
 
 // verdict says in one word whether the aim was met.
-func (r row) verdict() string {
+func (r Row) verdict() string {
 	switch {
 	case r.Aim == "":
 		return ""
@@ -57,7 +57,7 @@ func (r row) verdict() string {
 }
 
 // markdown writes rows as the table of docs/lab.md.
-func markdown(rows []row) string {
+func markdown(rows []Row) string {
 	var b strings.Builder
 	b.WriteString("| experiment | quantity | stock kernel | mpproxy | ratio | aim | met | runs | date | kernel |\n|---|---|--:|--:|--:|---|---|--:|---|---|\n")
 	for _, r := range rows {
@@ -67,15 +67,15 @@ func markdown(rows []row) string {
 	return b.String()
 }
 
-func (r row) quantity() string {
+func (r Row) quantity() string {
 	if r.Unit == "" {
 		return r.Quantity
 	}
 	return r.Quantity + ", " + r.Unit
 }
 
-// printRows shows the rows of an experiment on a terminal.
-func printRows(w io.Writer, name, title string, rows []row) {
+// PrintRows shows the rows of an experiment on a terminal.
+func PrintRows(w io.Writer, name, title string, rows []Row) {
 	fmt.Fprintf(w, "\n%s: %s\n  %-64s %12s %12s %8s  %s\n", name, title, "", "stock kernel", "mpproxy", "ratio", "aim")
 	for _, r := range rows {
 		fmt.Fprintf(w, "  %-64s %12s %12s %8s  %s %s\n", r.quantity(), number(r.Stock), number(r.Ours), number(r.ratio()), r.Aim, strings.Trim(r.verdict(), "*"))
