@@ -45,7 +45,7 @@ lab: ## repeat the founding experiments, stock kernel beside ours (EXP=name: one
 
 # The eBPF programs, *.bpf.c, are committed in compiled form too: building needs no
 # clang. objects.sha256 tells a test what they were compiled from, and with what.
-BPF_PROGRAMS = pathctl/subflowbpf
+BPF_PROGRAMS = pathctl/subflowbpf mptcpsock/subopt
 BPF_PACKAGES = clang llvm libbpf-dev linux-libc-dev
 
 bpf: ## compile the eBPF programs anew, with clang from Debian (root: installs it)

@@ -21,31 +21,38 @@ func TestEndsOf(t *testing.T) {
 		t.Fatal(ipv6, err)
 	}
 	if other, _, err := endsOf(mapped, mapped); err != nil || other != plain {
-		t.Errorf("mapped addresses give %x, %v, want %x", other, err, plain)
+		t.Errorf("mapped addresses give %x, %v, want %v", other, err, plain)
 	}
 	if other, _, err := endsOf(mapped, four); err != nil || other != plain {
-		t.Errorf("a mapped address gives %x, %v, want %x", other, err, plain)
+		t.Errorf("a mapped address gives %v, %v, want %v", other, err, plain)
 	}
-	if n := binary.NativeEndian.Uint16(plain[endsLocalPort:]); n != 258 {
-		t.Errorf("local port %d", n)
-	}
-	if !bytes.Equal(plain[endsRemotePort:][:2], []byte{1, 2}) {
-		t.Errorf("remote port % x", plain[endsRemotePort:][:2])
+	if plain.LocalPort != 258 || plain.RemotePort != 258 {
+		t.Errorf("ports %d and %d, want 258", plain.LocalPort, plain.RemotePort)
 	}
 	over6, ipv6, err := endsOf(six, six)
-	if err != nil || !ipv6 || binary.NativeEndian.Uint32(over6[endsIPv6:]) != 1 {
-		t.Errorf("IPv6: %x, %v, %v", over6, ipv6, err)
+	if err != nil || !ipv6 || over6.Ipv6 != 1 {
+		t.Errorf("IPv6: %v, %v, %v", over6, ipv6, err)
 	}
 }
 
 // matches does what the program does.
-func (p pattern) matches(e ends) bool {
-	for i := range e {
-		if e[i]&p.mask[i] != p.want[i] {
+func (p pattern) matches(e suboptEnds) bool {
+	have, mask, want := encoded(e), encoded(p.mask), encoded(p.want)
+	for i := range have {
+		if have[i]&mask[i] != want[i] {
 			return false
 		}
 	}
 	return true
+}
+
+// encoded returns a value as it lies in memory.
+func encoded(v any) []byte {
+	var b bytes.Buffer
+	if err := binary.Write(&b, binary.NativeEndian, v); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
 }
 
 func TestPatterns(t *testing.T) {
@@ -86,15 +93,15 @@ func TestPatterns(t *testing.T) {
 			if got := ok && p.matches(e); got != is.want {
 				t.Errorf("%s: is for %v→%v: %v, want %v", tt.name, is.local, is.remote, got, is.want)
 			}
-			if ok && over[!ipv6].mask != (ends{}) && over[!ipv6].matches(e) {
+			if ok && over[!ipv6].mask != (suboptEnds{}) && over[!ipv6].matches(e) {
 				t.Errorf("%s: the pattern for the other IP version is for %v→%v", tt.name, is.local, is.remote)
 			}
 		}
 	}
 }
 
-// TestEntries counts what a rule becomes: TOS has a name for each IP version.
-func TestEntries(t *testing.T) {
+// TestNewRules counts what a rule becomes: TOS has a name for each IP version.
+func TestNewRules(t *testing.T) {
 	for _, tt := range []struct {
 		match  Match
 		option Option
@@ -106,13 +113,13 @@ func TestEntries(t *testing.T) {
 		{Match{Local: netip.MustParseAddrPort("192.0.2.1:80")}, TOS, Number(8), []uint32{unix.IP_TOS}},
 		{Match{Local: netip.MustParseAddrPort("[2001:db8::1]:80")}, TOS, Number(8), []uint32{unix.IPV6_TCLASS}},
 	} {
-		entries, err := newEntries(tt.match, tt.option, tt.value, 9)
-		if err != nil || len(entries) != len(tt.want) {
-			t.Fatalf("%v of %+v: %d entries, %v", tt.option, tt.match, len(entries), err)
+		rules, err := newRules(tt.match, tt.option, tt.value, 9)
+		if err != nil || len(rules) != len(tt.want) {
+			t.Fatalf("%v of %+v: %d rules, %v", tt.option, tt.match, len(rules), err)
 		}
-		for i, e := range entries {
-			if code := binary.NativeEndian.Uint32(e[entryCode:]); code != tt.want[i] || e.id() != 9 {
-				t.Errorf("%v of %+v: entry %d has code %d and id %d, want code %d", tt.option, tt.match, i, code, e.id(), tt.want[i])
+		for i, r := range rules {
+			if r.Code != tt.want[i] || r.Id != 9 {
+				t.Errorf("%v of %+v: rule %d has code %d and id %d, want code %d", tt.option, tt.match, i, r.Code, r.Id, tt.want[i])
 			}
 		}
 	}
@@ -172,7 +179,7 @@ func (r *reads) Read(b []byte) (int, error) {
 
 // TestReadWalk goes on where the kernel stops after a million sockets.
 func TestReadWalk(t *testing.T) {
-	full := string(make([]byte, reqSize))
+	full := string(make([]byte, requestSize))
 	for _, tt := range []struct {
 		name  string
 		reads reads
@@ -194,10 +201,10 @@ func TestReadWalk(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(make([]byte, reqSize), uint8(Congestion), int64(4*time.Millisecond))
-	f.Add(bytes.Repeat([]byte{0xff}, reqSize), uint8(MinRTO), int64(time.Millisecond))
-	f.Add(bytes.Repeat([]byte{0xff}, tallySize), uint8(TOS), int64(1))
-	f.Fuzz(func(t *testing.T, b []byte, option uint8, tick int64) {
+	f.Add(make([]byte, requestSize), uint8(Congestion), int64(4*time.Millisecond), int64(0))
+	f.Add(bytes.Repeat([]byte{0xff}, requestSize), uint8(MinRTO), int64(time.Millisecond), int64(-1))
+	f.Add(make([]byte, requestSize), uint8(TOS), int64(1), -int64(unix.EINVAL))
+	f.Fuzz(func(t *testing.T, b []byte, option uint8, tick, answer int64) {
 		o := Option(option)
 		if _, ok := specs[o]; !ok {
 			return
@@ -210,7 +217,7 @@ func FuzzDecode(f *testing.F) {
 				}
 			}
 		}
-		if out, err := decodeTally(b, o); err == nil && out.Err == nil && int32(binary.NativeEndian.Uint64(b[tallyAnswer:])) < 0 {
+		if out := (suboptTally{Answer: answer}).outcome(o); out.Err == nil && int32(answer) < 0 {
 			t.Error("an error is lost")
 		}
 	})

@@ -16,17 +16,21 @@ import (
 // A hook is the program that applies rules, and the rules. It is loaded and
 // attached with the first rule.
 type hook struct {
-	fields fields
 	cookie uint64 // of the network namespace
 
-	mu      sync.Mutex
-	closed  bool
-	rules   *ebpf.Map // nil until there was a rule
-	tallies *ebpf.Map
-	program *ebpf.Program
-	link    link.Link
-	lists   map[scope][]entry
-	lastID  uint32
+	mu     sync.Mutex
+	closed bool
+	kernel hookObjects
+	link   link.Link // nil until there was a rule
+	lists  map[scope][]suboptRule
+	lastID uint32
+}
+
+// hookObjects are the objects of subopt.bpf.c that rules take.
+type hookObjects struct {
+	Program *ebpf.Program `ebpf:"mpproxy_rules"`
+	Rules   *ebpf.Map     `ebpf:"rules_by_scope"`
+	Tallies *ebpf.Map     `ebpf:"tally_by_rule"`
 }
 
 // SetOnConnect sets an option of each matching subflow that begins from now on,
@@ -57,22 +61,22 @@ func (h *hook) addRule(m Match, o Option, v Value) (*Rule, error) {
 	if err != nil {
 		return nil, err
 	}
-	entries, err := newEntries(m, o, v, h.lastID+1)
+	rules, err := newRules(m, o, v, h.lastID+1)
 	if err != nil {
 		return nil, err
 	}
 	if err := h.attach(); err != nil {
 		return nil, bpfenv.ExplainDenial(err)
 	}
-	all := slices.Concat(h.lists[scope], entries)
+	all := slices.Concat(h.lists[scope], rules)
 	if len(all) > MaxRulesPerScope {
 		return nil, fmt.Errorf("%w: %d for one cookie or port", ErrTooManyRules, len(all))
 	}
-	if err := h.tallies.Put(h.lastID+1, make([]byte, tallySize)); err != nil {
+	if err := h.kernel.Tallies.Put(h.lastID+1, suboptTally{}); err != nil {
 		return nil, tooMany(err)
 	}
 	if err := h.put(scope, all); err != nil {
-		return nil, errors.Join(tooMany(err), h.tallies.Delete(h.lastID+1))
+		return nil, errors.Join(tooMany(err), h.kernel.Tallies.Delete(h.lastID+1))
 	}
 	h.lastID++
 	return &Rule{hook: h, id: h.lastID, scope: scope, option: o}, nil
@@ -87,15 +91,17 @@ func tooMany(err error) error {
 }
 
 // put writes the rules of a scope.
-func (h *hook) put(s scope, entries []entry) error {
-	if len(entries) == 0 {
+func (h *hook) put(s scope, rules []suboptRule) error {
+	if len(rules) == 0 {
 		delete(h.lists, s)
-		return h.rules.Delete(uint64(s))
+		return h.kernel.Rules.Delete(uint64(s))
 	}
-	if err := h.rules.Put(uint64(s), list(entries)); err != nil {
+	var all [MaxRulesPerScope]suboptRule
+	copy(all[:], rules)
+	if err := h.kernel.Rules.Put(uint64(s), &all); err != nil {
 		return err
 	}
-	h.lists[s] = entries
+	h.lists[s] = rules
 	return nil
 }
 
@@ -105,8 +111,8 @@ func (h *hook) removeRule(r *Rule) error {
 	if h.closed {
 		return nil
 	}
-	left := slices.DeleteFunc(slices.Clone(h.lists[r.scope]), func(e entry) bool { return e.id() == r.id })
-	if err := errors.Join(h.put(r.scope, left), h.tallies.Delete(r.id)); err != nil {
+	left := slices.DeleteFunc(slices.Clone(h.lists[r.scope]), func(e suboptRule) bool { return e.Id == r.id })
+	if err := errors.Join(h.put(r.scope, left), h.kernel.Tallies.Delete(r.id)); err != nil {
 		return fmt.Errorf("subopt: remove a rule for %v: %w", r.option, err)
 	}
 	return nil
@@ -118,14 +124,14 @@ func (h *hook) outcome(r *Rule) (Outcome, error) {
 	if h.closed {
 		return Outcome{}, ErrClosed
 	}
-	b, err := h.tallies.LookupBytes(r.id)
-	switch {
+	var t suboptTally
+	switch err := h.kernel.Tallies.Lookup(r.id, &t); {
+	case errors.Is(err, ebpf.ErrKeyNotExist):
+		return Outcome{}, ErrClosed
 	case err != nil:
 		return Outcome{}, fmt.Errorf("subopt: read what became of a rule for %v: %w", r.option, err)
-	case b == nil:
-		return Outcome{}, ErrClosed
 	}
-	return decodeTally(b, r.option)
+	return t.outcome(r.option), nil
 }
 
 // attach loads the program and attaches it to the cgroup where the process is,
@@ -143,17 +149,14 @@ func (h *hook) attach() (err error) {
 			err = errors.Join(err, h.release())
 		}
 	}()
-	if h.rules, err = ebpf.NewMap(rulesSpec()); err != nil {
-		return fmt.Errorf("make the map of rules: %w", err)
+	options, err := bpfenv.LoadOptions()
+	if err != nil {
+		return err
 	}
-	if h.tallies, err = ebpf.NewMap(talliesSpec()); err != nil {
-		return fmt.Errorf("make the map of tallies: %w", err)
+	if err := load(&h.kernel, h.cookie, options); err != nil {
+		return err
 	}
-	program := hookProgram{fields: h.fields, cookie: h.cookie, rules: h.rules.FD(), tallies: h.tallies.FD()}
-	if h.program, err = ebpf.NewProgram(program.spec()); err != nil {
-		return fmt.Errorf("load the eBPF program: %w", bpfenv.ClassifyLoad(err))
-	}
-	h.link, err = link.AttachCgroup(link.CgroupOptions{Path: dir, Attach: ebpf.AttachCGroupSockOps, Program: h.program})
+	h.link, err = link.AttachCgroup(link.CgroupOptions{Path: dir, Attach: ebpf.AttachCGroupSockOps, Program: h.kernel.Program})
 	if err != nil {
 		return fmt.Errorf("attach the eBPF program to cgroup %s: %w", dir, err)
 	}
@@ -172,7 +175,7 @@ func (h *hook) release() error {
 	if h.link != nil {
 		errs = append(errs, h.link.Close())
 	}
-	errs = append(errs, h.program.Close(), h.rules.Close(), h.tallies.Close())
-	h.link, h.program, h.rules, h.tallies = nil, nil, nil, nil
+	errs = append(errs, h.kernel.Program.Close(), h.kernel.Rules.Close(), h.kernel.Tallies.Close())
+	h.link, h.kernel = nil, hookObjects{}
 	return errors.Join(errs...)
 }

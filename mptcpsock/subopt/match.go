@@ -1,7 +1,6 @@
 package subopt
 
 import (
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 )
@@ -42,7 +41,7 @@ func (m Match) scope() (scope, error) {
 }
 
 // A pattern is compared with the ends of a subflow where mask has ones.
-type pattern struct{ want, mask ends }
+type pattern struct{ want, mask suboptEnds }
 
 // patterns returns that of the rule for each IP version that may match. The
 // error matches ErrInvalid.
@@ -52,15 +51,13 @@ func (m Match) patterns() (over map[bool]pattern, err error) {
 		return nil, fmt.Errorf("%w: %v and %v are of different families", ErrInvalid, local, remote)
 	}
 	var p pattern
-	fill(p.want[endsLocal:], p.mask[endsLocal:], local)
-	fill(p.want[endsRemote:], p.mask[endsRemote:], remote)
+	p.want.Local, p.mask.Local = compared(local)
+	p.want.Remote, p.mask.Remote = compared(remote)
 	if n := m.Local.Port(); n != 0 {
-		binary.NativeEndian.PutUint16(p.want[endsLocalPort:], n)
-		binary.NativeEndian.PutUint16(p.mask[endsLocalPort:], 0xffff)
+		p.want.LocalPort, p.mask.LocalPort = n, 0xffff
 	}
 	if n := m.Remote.Port(); n != 0 {
-		binary.BigEndian.PutUint16(p.want[endsRemotePort:], n)
-		binary.BigEndian.PutUint16(p.mask[endsRemotePort:], 0xffff)
+		p.want.RemotePort, p.mask.RemotePort = n, 0xffff
 	}
 	over = make(map[bool]pattern)
 	for _, ipv6 := range []bool{false, true} {
@@ -68,7 +65,7 @@ func (m Match) patterns() (over map[bool]pattern, err error) {
 			continue
 		}
 		p.want.setIPv6(ipv6)
-		binary.NativeEndian.PutUint32(p.mask[endsIPv6:], 1)
+		p.mask.Ipv6 = 1
 		over[ipv6] = p
 	}
 	return over, nil
@@ -83,13 +80,13 @@ func given(a netip.Addr) netip.Addr {
 	return a
 }
 
-// fill writes an address, if valid, and the mask for it.
-func fill(want, mask []byte, a netip.Addr) {
+// compared returns an address and a mask of ones, or zeros where it is any.
+func compared(a netip.Addr) (want, mask [16]byte) {
 	if !a.IsValid() {
-		return
+		return want, mask
 	}
-	b := a.As16()
-	for i := range b {
-		want[i], mask[i] = b[i], 0xff
+	for i := range mask {
+		mask[i] = 0xff
 	}
+	return a.As16(), mask
 }

@@ -50,10 +50,13 @@ const (
 	NotSentLowat
 )
 
-// eBPF's own numbers at level IPPROTO_TCP, enum in include/uapi/linux/bpf.h.
+// A fieldID names a member of a socket that tells an option's value.
+type fieldID uint8
+
 const (
-	tcpBPFDelackMax = 1003
-	tcpBPFRTOMin    = 1004
+	fieldTOS fieldID = iota + 1
+	fieldMinRTO
+	fieldMaxDelayedAck
 )
 
 // A spec is what there is to know of an option.
@@ -74,8 +77,8 @@ var specs = map[Option]spec{
 	Congestion:    {name: "congestion control", kind: kindText, level: unix.IPPROTO_TCP, code: unix.TCP_CONGESTION},
 	Mark:          {name: "mark", kind: kindNumber, level: unix.SOL_SOCKET, code: unix.SO_MARK, most: math.MaxUint32},
 	TOS:           {name: "TOS", kind: kindNumber, level: unix.IPPROTO_IP, code: unix.IP_TOS, most: 0xff &^ ecnMask, field: fieldTOS},
-	MinRTO:        {name: "minimum RTO", kind: kindDuration, level: unix.IPPROTO_TCP, code: tcpBPFRTOMin, unit: time.Microsecond, most: 200_000, field: fieldMinRTO},
-	MaxDelayedAck: {name: "maximum delayed ACK", kind: kindDuration, level: unix.IPPROTO_TCP, code: tcpBPFDelackMax, unit: time.Microsecond, most: 200_000, field: fieldMaxDelayedAck},
+	MinRTO:        {name: "minimum RTO", kind: kindDuration, level: unix.IPPROTO_TCP, code: unix.TCP_BPF_RTO_MIN, unit: time.Microsecond, most: 200_000, field: fieldMinRTO},
+	MaxDelayedAck: {name: "maximum delayed ACK", kind: kindDuration, level: unix.IPPROTO_TCP, code: unix.TCP_BPF_DELACK_MAX, unit: time.Microsecond, most: 200_000, field: fieldMaxDelayedAck},
 	UserTimeout:   {name: "user timeout", kind: kindDuration, level: unix.IPPROTO_TCP, code: unix.TCP_USER_TIMEOUT, unit: time.Millisecond, most: math.MaxInt32},
 	Priority:      {name: "priority", kind: kindNumber, level: unix.SOL_SOCKET, code: unix.SO_PRIORITY, most: math.MaxInt32},
 	PacingRate:    {name: "pacing rate", kind: kindNumber, level: unix.SOL_SOCKET, code: unix.SO_MAX_PACING_RATE, most: math.MaxUint32},

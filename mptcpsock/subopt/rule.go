@@ -1,7 +1,6 @@
 package subopt
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,48 +9,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MaxRulesPerScope bounds the rules for one cookie or one local port. One of TOS
-// counts twice unless an address says which IP version it is for.
+// MaxRulesPerScope bounds the rules for one cookie or one local port, as
+// RULES_PER_SCOPE does in subopt.bpf.c. A rule for TOS counts twice unless an
+// address says which IP version it is for.
 const MaxRulesPerScope = 16
 
 // ErrTooManyRules says that there are as many rules as there may be: for one
 // cookie or local port MaxRulesPerScope, cookies and ports together 65,536.
 var ErrTooManyRules = errors.New("too many rules")
 
-// An entry is a rule as the program reads it, numbers in host order. The offsets
-// in bytes:
-const (
-	entryWant   = 0
-	entryMask   = endsSize
-	entryLevel  = 2 * endsSize
-	entryCode   = entryLevel + 4
-	entryLength = entryCode + 4 // of the value; 0 ends the list
-	entryID     = entryLength + 4
-	entryValue  = entryID + 4
-	entrySize   = entryValue + valueSize
-)
-
-type entry [entrySize]byte
-
-func newEntry(p pattern, s spec, v Value, id uint32) (e entry, err error) {
+// newRule makes one as the program reads it.
+func newRule(p pattern, s spec, v Value, id uint32) (suboptRule, error) {
 	value, length, err := s.encode(v)
 	if err != nil {
-		return entry{}, err
+		return suboptRule{}, err
 	}
-	copy(e[entryWant:], p.want[:])
-	copy(e[entryMask:], p.mask[:])
-	copy(e[entryValue:], value[:])
-	for at, n := range map[int]uint32{entryLevel: s.level, entryCode: s.code, entryLength: length, entryID: id} {
-		binary.NativeEndian.PutUint32(e[at:], n)
-	}
-	return e, nil
+	return suboptRule{Want: p.want, Mask: p.mask, Level: s.level, Code: s.code, Length: length, Id: id, Value: value}, nil
 }
 
-func (e entry) id() uint32 { return binary.NativeEndian.Uint32(e[entryID:]) }
-
-// newEntries makes those of a rule: one, or two where the option has another
-// name over IPv6.
-func newEntries(m Match, o Option, v Value, id uint32) ([]entry, error) {
+// newRules makes what the program reads of a rule: one, or two where the option has
+// another name over IPv6.
+func newRules(m Match, o Option, v Value, id uint32) ([]suboptRule, error) {
 	if _, ok := specs[o]; !ok {
 		return nil, fmt.Errorf("%w: there is no such option", ErrInvalid)
 	}
@@ -59,34 +37,24 @@ func newEntries(m Match, o Option, v Value, id uint32) ([]entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	var entries []entry
+	var rules []suboptRule
 	for _, ipv6 := range []bool{false, true} {
 		p, ok := over[ipv6]
 		if !ok {
 			continue
 		}
 		if o.over(false) == o.over(true) { // one rule for both versions
-			binary.NativeEndian.PutUint32(p.mask[endsIPv6:], 0)
-			p.want.setIPv6(false)
+			p.want.Ipv6, p.mask.Ipv6 = 0, 0
 		}
-		e, err := newEntry(p, o.over(ipv6), v, id)
+		r, err := newRule(p, o.over(ipv6), v, id)
 		if err != nil {
 			return nil, err
 		}
-		if !slices.Contains(entries, e) {
-			entries = append(entries, e)
+		if !slices.Contains(rules, r) {
+			rules = append(rules, r)
 		}
 	}
-	return entries, nil
-}
-
-// list is the value of a scope in the map.
-func list(entries []entry) []byte {
-	b := make([]byte, MaxRulesPerScope*entrySize)
-	for i, e := range entries {
-		copy(b[i*entrySize:], e[:])
-	}
-	return b
+	return rules, nil
 }
 
 // A Rule is in force until it is removed, or the Setter is closed.
@@ -118,29 +86,11 @@ func (r *Rule) Remove() error {
 	return r.err
 }
 
-// A tally is what the program counts for a rule, numbers in host order: subflows
-// to which it was applied, those of which it failed, and the last errno, negative.
-// The offsets in bytes:
-const (
-	tallyApplied = 0
-	tallyFailed  = 8
-	tallyAnswer  = 16
-	tallySize    = 24
-)
-
-func decodeTally(b []byte, o Option) (Outcome, error) {
-	if len(b) != tallySize {
-		return Outcome{}, fmt.Errorf("subopt: a tally of %d bytes, want %d", len(b), tallySize)
-	}
-	t := Outcome{
-		Applied: binary.NativeEndian.Uint64(b[tallyApplied:]),
-		Failed:  binary.NativeEndian.Uint64(b[tallyFailed:]),
-	}
-	level := o.over(false).level
-	answer := int32(binary.NativeEndian.Uint64(b[tallyAnswer:]))
+// outcome puts a tally into words.
+func (t suboptTally) outcome(o Option) Outcome {
+	level, answer := o.over(false).level, int32(t.Answer)
 	if o == TOS && answer != -int32(unix.EINVAL) {
 		level = o.over(true).level
 	}
-	t.Err = explain(o, level, answer)
-	return t, nil
+	return Outcome{Applied: t.Applied, Failed: t.Failed, Err: explain(o, level, answer)}
 }

@@ -39,15 +39,11 @@ func Open() (_ *Setter, err error) {
 	if s.tick, err = bpfenv.TickLength(); err != nil {
 		return nil, err
 	}
-	f, err := kernelFields()
-	if err != nil {
-		return nil, err
-	}
-	s.hook = hook{fields: f, lists: make(map[scope][]entry)}
+	s.hook = hook{lists: make(map[scope][]suboptRule)}
 	if s.hook.cookie, err = bpfenv.NetnsCookie(); err != nil {
 		return nil, err
 	}
-	if err := s.walker.open(f); err != nil {
+	if err := s.walker.open(); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -99,25 +95,25 @@ func (s *Setter) get(ctx context.Context, local, remote netip.AddrPort, o Option
 }
 
 // prepare checks what does not take the kernel.
-func prepare(local, remote netip.AddrPort, o Option) (ends, spec, error) {
+func prepare(local, remote netip.AddrPort, o Option) (suboptEnds, spec, error) {
 	if _, ok := specs[o]; !ok {
-		return ends{}, spec{}, fmt.Errorf("%w: there is no such option", ErrInvalid)
+		return suboptEnds{}, spec{}, fmt.Errorf("%w: there is no such option", ErrInvalid)
 	}
 	e, ipv6, err := endsOf(local, remote)
 	return e, o.over(ipv6), err
 }
 
 // perform takes a turn and walks.
-func (s *Setter) perform(ctx context.Context, r request, o Option) (request, error) {
+func (s *Setter) perform(ctx context.Context, r suboptRequest, o Option) (suboptRequest, error) {
 	if err := s.take(ctx); err != nil {
-		return request{}, err
+		return suboptRequest{}, err
 	}
 	defer s.give()
 	r, err := s.walker.walk(ctx, s.ns, r)
 	if err != nil {
-		return request{}, err
+		return suboptRequest{}, err
 	}
-	return r, explain(o, r.word(reqLevel), r.answer())
+	return r, explain(o, r.Level, r.Answer)
 }
 
 func (s *Setter) take(ctx context.Context) error {

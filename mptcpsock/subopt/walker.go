@@ -16,20 +16,25 @@ import (
 // A walker is the program that walks over TCP sockets, loaded. It serves one
 // walk at a time.
 type walker struct {
-	request *ebpf.Map
-	program *ebpf.Program
-	link    *link.Iter
+	kernel walkerObjects
+	link   *link.Iter
 }
 
-func (w *walker) open(f fields) (err error) {
-	if w.request, err = ebpf.NewMap(requestSpec()); err != nil {
-		return fmt.Errorf("make the map of requests: %w", err)
+// walkerObjects are the objects of subopt.bpf.c that a walk takes.
+type walkerObjects struct {
+	Program *ebpf.Program `ebpf:"mpproxy_walk"`
+	Request *ebpf.Map     `ebpf:"request_of_walk"`
+}
+
+func (w *walker) open() error {
+	options, err := bpfenv.LoadOptions()
+	if err != nil {
+		return err
 	}
-	program := walkProgram{fields: f, request: w.request.FD()}
-	if w.program, err = ebpf.NewProgram(program.spec()); err != nil {
-		return fmt.Errorf("load the eBPF program: %w", bpfenv.ClassifyLoad(err))
+	if err := load(&w.kernel, 0, options); err != nil {
+		return err
 	}
-	if w.link, err = link.AttachIter(link.IterOptions{Program: w.program}); err != nil {
+	if w.link, err = link.AttachIter(link.IterOptions{Program: w.kernel.Program}); err != nil {
 		return fmt.Errorf("make an iterator of the eBPF program: %w", err)
 	}
 	return nil
@@ -37,9 +42,9 @@ func (w *walker) open(f fields) (err error) {
 
 // walk lets the program look for the subflow in a network namespace, and returns
 // what the program made of the request. The error may match ErrNoSubflow.
-func (w *walker) walk(ctx context.Context, ns *namespace, r request) (request, error) {
-	if err := w.request.Put(uint32(0), r[:]); err != nil {
-		return request{}, fmt.Errorf("hand the request to the eBPF program: %w", err)
+func (w *walker) walk(ctx context.Context, ns *namespace, r suboptRequest) (suboptRequest, error) {
+	if err := w.kernel.Request.Put(uint32(0), &r); err != nil {
+		return suboptRequest{}, fmt.Errorf("hand the request to the eBPF program: %w", err)
 	}
 	var sockets io.ReadCloser
 	// The iterator keeps the namespace in which it was opened
@@ -49,7 +54,7 @@ func (w *walker) walk(ctx context.Context, ns *namespace, r request) (request, e
 		return err
 	})
 	if err != nil {
-		return request{}, fmt.Errorf("walk over the sockets: %w", err)
+		return suboptRequest{}, fmt.Errorf("walk over the sockets: %w", err)
 	}
 	defer sockets.Close()
 	return readWalk(ctx, sockets)
@@ -57,20 +62,20 @@ func (w *walker) walk(ctx context.Context, ns *namespace, r request) (request, e
 
 // readWalk reads as much as one request: the kernel stops at the first socket
 // for which something was written.
-func readWalk(ctx context.Context, sockets io.Reader) (request, error) {
-	var b [reqSize]byte
+func readWalk(ctx context.Context, sockets io.Reader) (suboptRequest, error) {
+	b := make([]byte, requestSize)
 	for {
-		n, err := sockets.Read(b[:])
+		n, err := sockets.Read(b)
 		switch {
 		case n > 0:
 			return decodeRequest(b[:n])
 		case err == io.EOF:
-			return request{}, ErrNoSubflow
+			return suboptRequest{}, ErrNoSubflow
 		case ctx.Err() != nil:
-			return request{}, ctx.Err()
+			return suboptRequest{}, ctx.Err()
 		case errors.Is(err, unix.EAGAIN): // after a million sockets: go on
 		case err != nil:
-			return request{}, fmt.Errorf("walk over the sockets: %w", err)
+			return suboptRequest{}, fmt.Errorf("walk over the sockets: %w", err)
 		}
 	}
 }
@@ -80,5 +85,5 @@ func (w *walker) close() error {
 	if w.link != nil {
 		errs = append(errs, w.link.Close())
 	}
-	return errors.Join(append(errs, w.program.Close(), w.request.Close())...)
+	return errors.Join(append(errs, w.kernel.Program.Close(), w.kernel.Request.Close())...)
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 
@@ -73,22 +72,21 @@ func openFiltered(c Config, log *slog.Logger) (_ *bpfSensor, err error) {
 	return s, nil
 }
 
-// loadSensor loads the program for a kernel with these types, and attaches it to
-// nothing.
+// loadSensor loads the program, and attaches it to nothing.
 func loadSensor(c Config, shared bool, log *slog.Logger) (*bpfSensor, error) {
-	types, err := bpfenv.KernelTypes()
+	options, err := bpfenv.LoadOptions()
 	if err != nil {
 		return nil, bpfenv.ExplainDenial(err)
 	}
 	s := &bpfSensor{log: log, shared: shared, steers: c.Backlog}
-	if err := s.load(c, types); err != nil {
+	if err := s.load(c, options); err != nil {
 		_ = s.close()
 		return nil, bpfenv.ExplainDenial(err)
 	}
 	return s, nil
 }
 
-func (s *bpfSensor) load(c Config, types *btf.Spec) (err error) {
+func (s *bpfSensor) load(c Config, options *ebpf.CollectionOptions) (err error) {
 	if s.tick, err = bpfenv.TickLength(); err != nil {
 		return err
 	}
@@ -96,8 +94,7 @@ func (s *bpfSensor) load(c Config, types *btf.Spec) (err error) {
 	if err != nil {
 		return fmt.Errorf("prepare the eBPF program: %w", err)
 	}
-	options := ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: types}}
-	if err := spec.LoadAndAssign(&s.kernel, &options); err != nil {
+	if err := spec.LoadAndAssign(&s.kernel, options); err != nil {
 		return fmt.Errorf("load the eBPF program: %w", bpfenv.ClassifyLoad(err))
 	}
 	if s.reader, err = ringbuf.NewReader(s.kernel.Ring); err != nil {

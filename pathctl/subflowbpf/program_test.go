@@ -5,6 +5,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 
 	"mpproxy/internal/bpfenv"
@@ -57,8 +58,9 @@ func TestKernelWithoutMPTCP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	options := &ebpf.CollectionOptions{Programs: ebpf.ProgramOptions{KernelTypes: types}}
 	var s bpfSensor
-	err = errors.Join(s.load(Config{}, types), s.close())
+	err = errors.Join(s.load(Config{}, options), s.close())
 	if !errors.Is(err, ErrNotSupported) || !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("got %v, want ErrNotSupported", err)
 	}
