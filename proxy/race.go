@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -96,11 +97,27 @@ func (u *Upstream) connect(ctx context.Context, choice Choice) (*mptcpsock.Conn,
 	if err != nil {
 		return nil, "", fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
-	attempts := plan(cands, addrs, u.cfg.Port, u.avoided)
+	attempts := u.freeLocal(plan(cands, addrs, u.cfg.Port, u.avoided))
 	if len(attempts) == 0 {
 		return nil, "", fmt.Errorf("%w: no path has an address of the family of %v", ErrUnreachable, addrs)
 	}
 	return u.race(ctx, attempts)
+}
+
+// freeLocal lets attempts to an address of this host leave over any interface: the
+// kernel carries them over lo, and a socket that is bound to another device never
+// gets the answer.
+func (u *Upstream) freeLocal(attempts []attempt) []attempt {
+	own, err := u.own.get()
+	if err != nil {
+		return attempts
+	}
+	for i, a := range attempts {
+		if a.to.Addr().IsLoopback() || slices.Contains(own, a.to.Addr()) {
+			attempts[i].Interface = ""
+		}
+	}
+	return attempts
 }
 
 // candidates are the ways that the choice allows.

@@ -238,3 +238,15 @@ func TestNameCacheFails(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestOwnAddressesUnbound: a concentrator on this host is reached over lo, whatever
+// the path.
+func TestOwnAddressesUnbound(t *testing.T) {
+	u := NewUpstream(UpstreamConfig{})
+	for to, want := range map[string]string{"127.0.0.1": "", "::1": "", "203.0.113.1": "dsl0"} {
+		a := attempt{Candidate{Interface: "dsl0"}, netip.AddrPortFrom(netip.MustParseAddr(to), 443)}
+		if got := u.freeLocal([]attempt{a})[0].Interface; got != want {
+			t.Errorf("to %s: bound to %q, want %q", to, got, want)
+		}
+	}
+}

@@ -32,7 +32,7 @@ var (
 type Candidate struct {
 	Path      string     // name of the path
 	Source    netip.Addr // local address to bind; invalid: the kernel chooses
-	Interface string     // device to bind, where source routing is not available; may be empty
+	Interface string     // device to bind, so that no rule or route leads elsewhere; empty: none
 	Metered   bool
 	Troubled  bool // subflows fail on it just now: no place to begin if there is another
 	Ranked    bool // the user has said where it stands
@@ -87,6 +87,7 @@ type Upstream struct {
 	cfg    UpstreamConfig
 	log    *slog.Logger
 	names  nameCache
+	own    ownAddrs
 	health health
 	idle   kept
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"mpproxy/config"
+	"mpproxy/pathctl/netpath"
 	"mpproxy/proxy"
 )
 
@@ -73,7 +74,26 @@ func check(link config.Link) error {
 	defer cancel()
 	conf := config.DefaultClient()
 	conf.Link = link
-	return proxy.NewUpstream(upstreamConfig(conf)).Check(ctx, "")
+	up := upstreamConfig(conf)
+	// What the client will use is what is checked. Where there is no path yet, the
+	// default route is.
+	if paths, err := netpath.Discover(ctx, netpath.Config{}, nil); err == nil {
+		up.Paths = presentPaths(paths)
+	}
+	return proxy.NewUpstream(up).Check(ctx, "")
+}
+
+// presentPaths are the paths at one moment, of which nothing else is known.
+type presentPaths []netpath.Path
+
+// Candidates implements proxy.Paths.
+func (ps presentPaths) Candidates() (out []proxy.Candidate) {
+	for _, p := range ps {
+		if p.State == netpath.Up {
+			out = append(out, candidatesOn(p)...)
+		}
+	}
+	return out
 }
 
 // readLink reads what was pasted: up to the end of the input or, on a

@@ -195,24 +195,32 @@ func upstreamConfig(conf config.Client) proxy.UpstreamConfig {
 }
 
 // candidates shows the controller's paths to the data path, the best-ranked
-// first. Where source routing is not in place, sockets are bound to the
-// interface as well.
+// first. Each socket is bound to its path's interface, as joined subflows and probes
+// are: a rule of another program, or a second interface with the same address, must
+// not send it elsewhere.
 type candidates struct{ controller *pathctl.Client }
 
 func (c candidates) Candidates() []proxy.Candidate {
-	routed, _ := c.controller.SourceRouting()
 	var out []proxy.Candidate
 	for _, p := range c.controller.Paths() { // sorted by rank
 		if p.State != netpath.Up {
 			continue
 		}
-		for _, a := range p.Addrs {
-			cand := proxy.Candidate{Path: p.Name, Source: a.Addr, Metered: p.Metered, Troubled: c.controller.Troubled(p.Name), Ranked: p.Ranked || p.Weak, RTT: c.controller.Latency(p.Name)}
-			if !routed {
-				cand.Interface = p.Interface
-			}
+		for _, cand := range candidatesOn(p) {
+			cand.Troubled, cand.RTT = c.controller.Troubled(p.Name), c.controller.Latency(p.Name)
 			out = append(out, cand)
 		}
+	}
+	return out
+}
+
+// candidatesOn returns a path's addresses as places to begin, as far as the path
+// itself tells.
+func candidatesOn(p netpath.Path) (out []proxy.Candidate) {
+	for _, a := range p.Addrs {
+		out = append(out, proxy.Candidate{
+			Path: p.Name, Source: a.Addr, Interface: p.Interface, Metered: p.Metered, Ranked: p.Ranked || p.Weak,
+		})
 	}
 	return out
 }

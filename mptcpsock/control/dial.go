@@ -138,7 +138,6 @@ func (d *Dialer) sources(steered bool) (out []mptcpsock.Source) {
 	if len(out) > 0 || !steered || d.Interface != "" {
 		return out
 	}
-	routed, _ := d.Controller.app.SourceRouting()
 	paths := slices.Clone(d.Controller.Paths())
 	slices.SortStableFunc(paths, func(a, b netpath.Path) int {
 		return later(d.Controller.app.Troubled(a.Name)) - later(d.Controller.app.Troubled(b.Name))
@@ -148,12 +147,9 @@ func (d *Dialer) sources(steered bool) (out []mptcpsock.Source) {
 			continue
 		}
 		for _, a := range p.Addrs {
-			s := mptcpsock.Source{Addr: netip.AddrPortFrom(a.Addr, 0)}
+			s := mptcpsock.Source{Addr: netip.AddrPortFrom(a.Addr, 0), Interface: p.Interface}
 			if p.Metered {
 				s.Delay = meteredDelay
-			}
-			if !routed {
-				s.Interface = p.Interface
 			}
 			out = append(out, s)
 		}
