@@ -169,8 +169,5 @@ func (a *Application) succeed(ctx context.Context) error {
 	return nil
 }
 
-// SourceRouting is as Client.SourceRouting.
-func (a *Application) SourceRouting() (bool, error) { return a.monitor.SourceRouting() }
-
 // Handle changes the subflows of a connection that was registered.
 func (a *Application) Handle(token uapi.Token) engine.Handle { return a.engine.Load().Handle(token) }
