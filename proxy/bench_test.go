@@ -1,4 +1,4 @@
-package proxy
+package proxy_test
 
 import (
 	"io"
@@ -7,28 +7,30 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	. "mpproxy/proxy/proxytest"
 )
 
 // BenchmarkSmallFetch fetches 1 KB over a new connection each time, through a
 // front and a concentrator in this process, several at a time. The allocations
 // are those of application, front, concentrator and destination together.
 func BenchmarkSmallFetch(b *testing.B) {
-	for _, l := range legs(b) {
+	for _, l := range setups(b) {
 		b.Run(l.name, func(b *testing.B) { benchmarkFetch(b, l) })
 	}
 }
 
-func benchmarkFetch(b *testing.B, l leg) {
+func benchmarkFetch(b *testing.B, l setup) {
 	answer := make([]byte, 1024)
-	dest := startDestination(b, func(c *net.TCPConn) {
+	dest := StartDestination(b, func(c *net.TCPConn) {
 		var q [16]byte
 		if _, err := io.ReadFull(c, q[:]); err == nil {
 			_, _ = c.Write(answer)
 		}
 	})
 	_, conc := startConcentrator(b, l.conc)
-	f, front := startFront(b, upstreamTo(conc.addr, l.up), nil)
-	request := join(greetNone(), connectAddr(dest))
+	f, front := startFront(b, upstreamTo(conc.Addr, l.up), nil)
+	request := Join(GreetNone(), ConnectAddr(dest))
 	b.SetParallelism(8)
 	b.ReportAllocs()
 	before := cpuTime(b)
@@ -47,12 +49,12 @@ func benchmarkFetch(b *testing.B, l leg) {
 // says more than the clock.
 func cpuTime(b *testing.B) time.Duration {
 	var r unix.Rusage
-	must(b, unix.Getrusage(unix.RUSAGE_SELF, &r))
+	Must(b, unix.Getrusage(unix.RUSAGE_SELF, &r))
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
-func fetch(b *testing.B, front *running, request []byte, size int) {
-	c, err := net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(front.addr))
+func fetch(b *testing.B, front *Running, request []byte, size int) {
+	c, err := net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(front.Addr))
 	if err != nil {
 		b.Error(err)
 		return

@@ -1,17 +1,23 @@
-// Package proxy is the data path of mpproxy: the SOCKS5 front on the client,
-// the upstream leg to the concentrator, and the concentrator itself.
+// Package proxy holds the nouns of the data path, each once: a Flow has a
+// Destination, an Identity and a Choice, and ends in an Outcome.
 //
-//	front, _ := proxy.NewFront(proxy.FrontConfig{Listen: …, Auth: …, Upstream: up})
-//	front.Run(ctx)                  // applications → SOCKS5 → leg
+//	way in ─▶ Flow ─▶ leg ══MPTCP══▶ egress ─▶ destination
 //
-//	conc, _ := proxy.NewConcentrator(proxy.ConcentratorConfig{Listen: …, Auth: …})
-//	conc.Run(ctx)                   // leg → SOCKS5 → destination
+// The rooms below import this package, and it imports none of them:
 //
-// Both accept, shake hands under a deadline, connect onwards, answer with the
-// reply code that says what happened, and hand the two connections to
-// proxy/relay. The table of live connections is what status shows.
+//	proxy/ingress   turns what applications ask for into flows, one folder a way in
+//	proxy/front     asks the rules about a flow, opens a stream for it, relays
+//	proxy/leg       reaches the concentrator: race, wire, pool of legs
+//	proxy/egress    the concentrator: accepts legs and connects to destinations
+//	proxy/serve     what front and egress share: accepting, limits, table, draining
+//	proxy/socks     SOCKS5 as bytes, for both ends
+//	proxy/relay     the byte pump
 //
-// The package knows nothing of interfaces, routes or subflow policies: paths
-// reach it through the Paths interface, and the controller finds a connection
-// by its kernel token.
+// The types are here and the wiring is in front and egress, because Go allows no
+// import cycles: a package that wired the rooms together could not hold the types
+// that they share.
+//
+// Nothing here or below knows of interfaces, routes or subflow policies. Paths
+// reach the legs through leg.Paths, and whoever decides about subflows learns of
+// a leg through Observer, by its kernel token.
 package proxy

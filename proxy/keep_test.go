@@ -1,4 +1,4 @@
-package proxy
+package proxy_test
 
 import (
 	"errors"
@@ -9,16 +9,20 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"mpproxy/mptcpsock"
 	"mpproxy/mptcpsock/uapi"
-	"mpproxy/proxy/relay"
+	"mpproxy/proxy"
+	"mpproxy/proxy/egress"
+	"mpproxy/proxy/leg"
+	. "mpproxy/proxy/proxytest"
+	"mpproxy/proxy/serve"
+	"mpproxy/proxy/socks"
 )
 
 // onKept runs f over legs that are kept.
-func onKept(t *testing.T, f func(t *testing.T, l leg)) {
-	for _, l := range legs(t) {
+func onKept(t *testing.T, f func(t *testing.T, l setup)) {
+	for _, l := range setups(t) {
 		if strings.HasSuffix(l.name, "kept") {
 			t.Run(l.name, func(t *testing.T) { f(t, l) })
 		}
@@ -28,14 +32,14 @@ func onKept(t *testing.T, f func(t *testing.T, l leg)) {
 // askFor asks for one thing through a front.
 func askFor(t *testing.T, front, dest netip.AddrPort, mode, say string) string {
 	t.Helper()
-	c := dialPlain(t, front)
+	c := DialPlain(t, front)
 	defer c.Close()
-	_, err := c.Write(join(greetUser("x+"+mode, ""), connectAddr(dest)))
-	must(t, err)
-	if r := readAnswer(t, c, []byte{5, 2, 1, 0}); r != ReplySucceeded {
+	_, err := c.Write(Join(GreetUser("x+"+mode, ""), ConnectAddr(dest)))
+	Must(t, err)
+	if r := ReadAnswer(t, c, []byte{5, 2, 1, 0}); r != proxy.Succeeded {
 		t.Fatal(r)
 	}
-	return exchange(t, c, say)
+	return Exchange(t, c, say)
 }
 
 // legLog is an Observer that keeps what it is told.
@@ -44,15 +48,15 @@ type legLog struct {
 	lines []string
 }
 
-func (l *legLog) note(what string, s Stream) {
+func (l *legLog) note(what, mode string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lines = append(l.lines, strings.TrimSpace(what+" "+s.Mode))
+	l.lines = append(l.lines, strings.TrimSpace(what+" "+mode))
 }
 
-func (l *legLog) Opened(_ uapi.Token, _ *mptcpsock.Conn, s Stream) { l.note("opened", s) }
-func (l *legLog) Carries(_ uapi.Token, s Stream)                   { l.note("carries", s) }
-func (l *legLog) Closed(uapi.Token)                                { l.note("closed", Stream{}) }
+func (l *legLog) Opened(_ uapi.Token, _ *mptcpsock.Conn, f *proxy.Flow) { l.note("opened", f.How.Mode) }
+func (l *legLog) Carries(_ uapi.Token, f *proxy.Flow)                   { l.note("carries", f.How.Mode) }
+func (l *legLog) Closed(uapi.Token)                                     { l.note("closed", "") }
 
 func (l *legLog) got() []string {
 	l.mu.Lock()
@@ -63,11 +67,11 @@ func (l *legLog) got() []string {
 // TestLegIsReused: streams of the same mode follow one another on a leg, which
 // the observers of both ends are told of, and which goes when the front does.
 func TestLegIsReused(t *testing.T) {
-	dest, other := startDestination(t, echo), startDestination(t, echo)
-	onKept(t, func(t *testing.T, l leg) {
+	dest, other := StartDestination(t, Echo), StartDestination(t, Echo)
+	onKept(t, func(t *testing.T, l setup) {
 		atClient, atServer := new(legLog), new(legLog)
-		conc, at := startConcentrator(t, func(c *ConcentratorConfig) { l.conc(c); c.Observer = atServer })
-		up := upstreamTo(at.addr, func(c *UpstreamConfig) { l.up(c); c.Observer = atClient })
+		conc, at := startConcentrator(t, func(c *egress.Config) { l.conc(c); c.Observer = atServer })
+		up := upstreamTo(at.Addr, func(c *leg.Config) { l.up(c); c.Observer = atClient })
 		front, f := startFront(t, up, nil)
 		for i, step := range []struct {
 			to        netip.AddrPort
@@ -81,21 +85,21 @@ func TestLegIsReused(t *testing.T) {
 			{dest, "handover", strings.Repeat("too much to be kept ", 20_000), 1},
 			{dest, "handover", "a new leg", 2},
 		} {
-			if got := askFor(t, f.addr, step.to, step.mode, step.say); got != step.say {
+			if got := askFor(t, f.Addr, step.to, step.mode, step.say); got != step.say {
 				t.Fatalf("stream %d: got %d bytes of %d", i, len(got), len(step.say))
 			}
-			eventually(t, "the tables are empty, and the leg waits", func() bool {
-				return front.Table().Len()+conc.Table().Len() == 0 && up.idle.len() == step.idle && len(conc.resters) == step.idle
+			Eventually(t, "the tables are empty, and the leg waits", func() bool {
+				return front.Table().Len()+conc.Table().Len() == 0 && up.Idle() == step.idle && conc.Resting() == step.idle
 			})
 		}
 		if a, b := front.Table().Totals.Reused.Load(), conc.Table().Totals.Reused.Load(); a != 3 || b != 3 {
 			t.Errorf("%d and %d streams on used legs", a, b)
 		}
-		f.stop()
-		await(t, "the end of Run", f.done)
-		eventually(t, "the concentrator has seen the ends", func() bool { return len(conc.resters) == 0 })
+		f.Stop()
+		Await(t, "the end of Run", f.Done)
+		Eventually(t, "the concentrator has seen the ends", func() bool { return conc.Resting() == 0 })
 		want := []string{"carries handover", "carries handover", "closed", "closed", "closed", "opened handover", "opened handover", "opened lazy"}
-		eventually(t, "the observers have been told", func() bool {
+		Eventually(t, "the observers have been told", func() bool {
 			a, b := atClient.got(), atServer.got()
 			slices.Sort(a)
 			slices.Sort(b)
@@ -108,56 +112,56 @@ func TestLegIsReused(t *testing.T) {
 // soon, though no request follows that it could go with, and when the client stops.
 func TestHeldEndIsSettled(t *testing.T) {
 	ends := make(chan error, 1)
-	dest := startDestination(t, func(c *net.TCPConn) {
+	dest := StartDestination(t, func(c *net.TCPConn) {
 		_, _ = c.Write([]byte("answer"))
 		_ = c.CloseWrite()
 		_, err := io.Copy(io.Discard, c)
 		ends <- err
 	})
-	onKept(t, func(t *testing.T, l leg) {
+	onKept(t, func(t *testing.T, l setup) {
 		conc, at := startConcentrator(t, l.conc)
-		up := upstreamTo(at.addr, l.up)
+		up := upstreamTo(at.Addr, l.up)
 		front, f := startFront(t, up, nil)
 		for _, stop := range []bool{false, true} {
-			app := dialPlain(t, f.addr)
-			_, err := app.Write(join(greetUser("x+handover", ""), connectAddr(dest)))
-			must(t, err)
-			if r := readAnswer(t, app, []byte{5, 2, 1, 0}); r != ReplySucceeded {
+			app := DialPlain(t, f.Addr)
+			_, err := app.Write(Join(GreetUser("x+handover", ""), ConnectAddr(dest)))
+			Must(t, err)
+			if r := ReadAnswer(t, app, []byte{5, 2, 1, 0}); r != proxy.Succeeded {
 				t.Fatal(r)
 			}
 			if got, err := io.ReadAll(app); string(got) != "answer" || err != nil {
 				t.Fatalf("got %q, %v", got, err)
 			}
-			must(t, app.Close())
+			Must(t, app.Close())
 			if stop {
-				eventually(t, "the leg waits", func() bool { return front.Table().Len() == 0 })
-				f.stop()
+				Eventually(t, "the leg waits", func() bool { return front.Table().Len() == 0 })
+				f.Stop()
 			}
-			if err := await(t, "the destination has seen the end", ends); err != nil {
+			if err := Await(t, "the destination has seen the end", ends); err != nil {
 				t.Error(err)
 			}
 		}
-		eventually(t, "nothing is left", func() bool { return conc.Table().Len() == 0 && len(conc.resters) == 0 })
+		Eventually(t, "nothing is left", func() bool { return conc.Table().Len() == 0 && conc.Resting() == 0 })
 	})
 }
 
 // TestKeptLegDied: a leg that the concentrator has closed meanwhile costs a
 // stream nothing but a new leg.
 func TestKeptLegDied(t *testing.T) {
-	dest := startDestination(t, echo)
-	onKept(t, func(t *testing.T, l leg) {
+	dest := StartDestination(t, Echo)
+	onKept(t, func(t *testing.T, l setup) {
 		conc, at := startConcentrator(t, l.conc)
-		up := upstreamTo(at.addr, l.up)
+		up := upstreamTo(at.Addr, l.up)
 		_, f := startFront(t, up, nil)
 		for range 3 {
-			if got := askFor(t, f.addr, dest, "handover", "question"); got != "question" {
+			if got := askFor(t, f.Addr, dest, "handover", "question"); got != "question" {
 				t.Fatalf("got %q", got)
 			}
-			eventually(t, "the leg waits", func() bool { return len(conc.resters) == 1 && up.idle.len() == 1 })
-			if n := conc.Table().StopWhere(func(c *Connection) bool { return c.User == "alice" }); n != 1 {
+			Eventually(t, "the leg waits", func() bool { return conc.Resting() == 1 && up.Idle() == 1 })
+			if n := conc.Table().StopWhere(func(c *serve.Connection) bool { return c.User == "alice" }); n != 1 {
 				t.Fatalf("%d connections of the user stopped", n)
 			}
-			eventually(t, "it is gone", func() bool { return len(conc.resters) == 0 })
+			Eventually(t, "it is gone", func() bool { return conc.Resting() == 0 })
 		}
 		if n := conc.Table().Totals.Reused.Load(); n != 0 {
 			t.Errorf("%d streams on dead legs", n)
@@ -165,167 +169,14 @@ func TestKeptLegDied(t *testing.T) {
 	})
 }
 
-// TestKeptLegLeadsNowhere: a request that nothing acknowledges is asked again
-// elsewhere.
-func TestKeptLegLeadsNowhere(t *testing.T) {
-	dest := startDestination(t, echo)
-	_, at := startConcentrator(t, func(c *ConcentratorConfig) { c.IdleLegs = 4 })
-	up := upstreamTo(at.addr, func(c *UpstreamConfig) { c.IdleLegs = 4 })
-	s := Stream{Destination: to(dest), Choice: Choice{Mode: "handover"}}
-	// A peer that takes no byte more: its buffer is full, and it does not read.
-	stuck := dialStuck(t)
-	framed := relay.NewFramed(stuck)
-	up.idle.put(&Leg{Stream: framed, below: stuck, framed: framed, Conn: stuck, key: keyOf(up.credentials(s.Mode), s.Choice)})
-	leg, err := up.Open(within(t), s)
-	must(t, err)
-	defer leg.Close()
-	if leg.Reused {
-		t.Error("the answer came on a leg that leads nowhere")
-	}
-	must(t, leg.Conn.SetDeadline(time.Now().Add(patience)))
-	if got := exchange(t, leg.Stream, "question"); got != "question" {
-		t.Errorf("got %q", got)
-	}
-	if _, err := stuck.Write([]byte{0}); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("the stuck leg: %v", err)
-	}
-}
-
-// dialStuck connects to a peer that never reads, and fills what lies between.
-func dialStuck(t *testing.T) *mptcpsock.Conn {
-	t.Helper()
-	lc := mptcpsock.ListenConfig{ReceiveBuffer: 1}
-	l, err := lc.Listen(t.Context(), anyPort)
-	must(t, err)
-	t.Cleanup(func() { _ = l.Close() })
-	c, err := new(mptcpsock.Dialer).Dial(within(t), l.Addr())
-	must(t, err)
-	peer, err := l.Accept()
-	must(t, err)
-	t.Cleanup(func() { _ = peer.Close(); _ = c.Close() })
-	must(t, c.SetWriteDeadline(time.Now().Add(200*time.Millisecond)))
-	for err = error(nil); err == nil; {
-		_, err = c.Write(make([]byte, 64<<10))
-	}
-	return c
-}
-
-// TestRefusalOnKeptLeg: what the concentrator answers to a further request is
-// what the application hears.
-func TestRefusalOnKeptLeg(t *testing.T) {
-	dest, closed := startDestination(t, echo), unusedPort(t)
-	onKept(t, func(t *testing.T, l leg) {
-		conc, at := startConcentrator(t, l.conc)
-		up := upstreamTo(at.addr, l.up)
-		s := Stream{Destination: to(dest), Choice: Choice{Mode: "handover"}}
-		leg := openAndKeep(t, up, s)
-		eventually(t, "the leg waits", func() bool { return len(conc.resters) == 1 })
-		s.Destination = to(closed)
-		if _, err := up.Open(within(t), s); replyOf(err) != ReplyConnectionRefused {
-			t.Errorf("got %v", err)
-		}
-		if _, err := leg.Conn.Write([]byte{0}); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("the leg: %v", err)
-		}
-		if h := up.Health(); h.State != ServerOK {
-			t.Errorf("health %+v", h)
-		}
-		eventually(t, "nothing waits", func() bool { return len(conc.resters)+conc.Table().Len() == 0 })
-	})
-}
-
-// openAndKeep carries one stream on a new leg, which waits afterwards.
-func openAndKeep(t *testing.T, up *Upstream, s Stream) *Leg {
-	t.Helper()
-	leg, err := up.Open(within(t), s)
-	must(t, err)
-	if got := exchange(t, leg.Stream, "question"); got != "question" {
-		t.Fatalf("got %q", got)
-	}
-	up.finished(leg, true)
-	if up.idle.len() != 1 {
-		t.Fatal("the leg is not kept")
-	}
-	return leg
-}
-
-// TestKeptLegOfAnotherPath: a leg that began on another path than a new one would
-// is not used.
-func TestKeptLegOfAnotherPath(t *testing.T) {
-	dest := startDestination(t, echo)
-	_, at := startConcentrator(t, func(c *ConcentratorConfig) { c.IdleLegs = 4 })
-	ways := &changingPaths{ways: []Candidate{{Path: "dsl"}, {Path: "lte"}}}
-	up := upstreamTo(at.addr, func(c *UpstreamConfig) { c.IdleLegs, c.Paths = 4, ways })
-	s := Stream{Destination: to(dest), Choice: Choice{Mode: "handover"}}
-	for i, step := range []struct {
-		ways   []Candidate
-		path   string
-		reused bool
-	}{
-		{ways.ways, "dsl", false},
-		{ways.ways, "dsl", true},
-		{[]Candidate{{Path: "dsl", Troubled: true}, {Path: "lte"}}, "lte", false},
-		{[]Candidate{{Path: "lte"}}, "lte", true},
-		{[]Candidate{{Path: "dsl"}, {Path: "lte"}}, "dsl", false},
-	} {
-		ways.ways = step.ways
-		leg, err := up.Open(within(t), s)
-		must(t, err)
-		if leg.Path != step.path || leg.Reused != step.reused {
-			t.Errorf("step %d: on %s, reused %v", i, leg.Path, leg.Reused)
-		}
-		exchange(t, leg.Stream, "question")
-		up.finished(leg, true)
-	}
-	up.idle.close()
-}
-
-type changingPaths struct{ ways []Candidate }
-
-func (p *changingPaths) Candidates() []Candidate { return p.ways }
-
-// TestIdleLegsAreBounded: the oldest one makes room, and each goes after a while.
-func TestIdleLegsAreBounded(t *testing.T) {
-	k := kept{most: 2}
-	key := legKey{user: "alice"}
-	var all []*Leg
-	for range 3 {
-		near, far := net.Pipe()
-		t.Cleanup(func() { _ = far.Close() })
-		l := &Leg{Stream: pipeStream{near}, key: key}
-		all = append(all, l)
-		k.put(l)
-	}
-	if _, err := all[0].Stream.Write([]byte{0}); !errors.Is(err, io.ErrClosedPipe) {
-		t.Errorf("the oldest is open: %v", err)
-	}
-	if got := k.take(key); got != all[2] {
-		t.Error("not the latest one was taken")
-	}
-	all[1].idleSince = time.Now().Add(-keepTime)
-	k.expire()
-	if n := k.len(); n != 0 {
-		t.Errorf("%d are kept beyond their time", n)
-	}
-	k.close()
-	k.put(all[2])
-	if n := k.len(); n != 0 {
-		t.Errorf("%d are kept after close", n)
-	}
-}
-
-type pipeStream struct{ net.Conn }
-
-func (pipeStream) CloseWrite() error { return nil }
-
 // TestBytesAheadOfTheAnswer: frames begin behind the answer.
 func TestBytesAheadOfTheAnswer(t *testing.T) {
-	dest := startDestination(t, hold)
-	_, at := startConcentrator(t, func(c *ConcentratorConfig) { c.IdleLegs = 1 })
-	c := dialPlain(t, at.addr)
-	flight := credentials{"alice", "token", true}.flight(to(dest))
+	dest := StartDestination(t, Hold)
+	_, at := startConcentrator(t, func(c *egress.Config) { c.IdleLegs = 1 })
+	c := DialPlain(t, at.Addr)
+	flight := socks.Credentials{User: "alice", Password: "token", Frames: true}.Flight(To(dest))
 	_, err := c.Write(append(flight, 0, 1, 'x'))
-	must(t, err)
+	Must(t, err)
 	if got, err := io.ReadAll(c); err == nil && len(got) > 4 {
 		t.Errorf("answered % x", got)
 	}
@@ -333,31 +184,105 @@ func TestBytesAheadOfTheAnswer(t *testing.T) {
 
 // TestPlainPeerOfAKeepingConcentrator: any SOCKS5 client gets the plain protocol.
 func TestPlainPeerOfAKeepingConcentrator(t *testing.T) {
-	dest := startDestination(t, echo)
-	_, at := startConcentrator(t, func(c *ConcentratorConfig) { c.IdleLegs = 1 })
-	c := dialPlain(t, at.addr)
-	_, err := c.Write(join(greetUser("alice", "token"), connectAddr(dest)))
-	must(t, err)
-	if r := readAnswer(t, c, []byte{5, 2, 1, 0}); r != ReplySucceeded {
+	dest := StartDestination(t, Echo)
+	_, at := startConcentrator(t, func(c *egress.Config) { c.IdleLegs = 1 })
+	c := DialPlain(t, at.Addr)
+	_, err := c.Write(Join(GreetUser("alice", "token"), ConnectAddr(dest)))
+	Must(t, err)
+	if r := ReadAnswer(t, c, []byte{5, 2, 1, 0}); r != proxy.Succeeded {
 		t.Fatal(r)
 	}
-	if got := exchange(t, c, "question"); got != "question" {
+	if got := Exchange(t, c, "question"); got != "question" {
 		t.Errorf("got %q", got)
 	}
 }
 
 // TestKeepingClientOfAPlainConcentrator: and any SOCKS5 server serves.
 func TestKeepingClientOfAPlainConcentrator(t *testing.T) {
-	dest := startDestination(t, echo)
+	dest := StartDestination(t, Echo)
 	_, at := startConcentrator(t, nil)
-	up := upstreamTo(at.addr, func(c *UpstreamConfig) { c.IdleLegs = 4 })
+	up := upstreamTo(at.Addr, func(c *leg.Config) { c.IdleLegs = 4 })
 	_, f := startFront(t, up, nil)
 	for range 2 {
-		if got := askFor(t, f.addr, dest, "handover", "question"); got != "question" {
+		if got := askFor(t, f.Addr, dest, "handover", "question"); got != "question" {
 			t.Errorf("got %q", got)
 		}
 	}
-	if n := up.idle.len(); n != 0 {
+	if n := up.Idle(); n != 0 {
 		t.Errorf("%d legs are kept", n)
 	}
 }
+
+// TestRefusalOnKeptLeg: what the concentrator answers to a further request is
+// what the application hears.
+func TestRefusalOnKeptLeg(t *testing.T) {
+	dest, closed := StartDestination(t, Echo), UnusedPort(t)
+	onKept(t, func(t *testing.T, way setup) {
+		conc, at := startConcentrator(t, way.conc)
+		up := upstreamTo(at.Addr, way.up)
+		s := &proxy.Flow{To: To(dest), How: proxy.Choice{Mode: "handover"}}
+		kept := openAndKeep(t, up, s)
+		Eventually(t, "the leg waits", func() bool { return conc.Resting() == 1 })
+		s.To = To(closed)
+		if _, err := up.OpenStream(Within(t), s); proxy.OutcomeOf(err) != proxy.ConnectionRefused {
+			t.Errorf("got %v", err)
+		}
+		if _, err := kept.Conn.Write([]byte{0}); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("the leg: %v", err)
+		}
+		if h := up.Health(); h.State != leg.ServerOK {
+			t.Errorf("health %+v", h)
+		}
+		Eventually(t, "nothing waits", func() bool { return conc.Resting()+conc.Table().Len() == 0 })
+	})
+}
+
+// openAndKeep carries one stream on a new leg, which waits afterwards.
+func openAndKeep(t *testing.T, up *leg.Session, f *proxy.Flow) *leg.Leg {
+	t.Helper()
+	l, err := up.OpenStream(Within(t), f)
+	Must(t, err)
+	if got := Exchange(t, l.Stream, "question"); got != "question" {
+		t.Fatalf("got %q", got)
+	}
+	up.Finished(l, true)
+	if up.Idle() != 1 {
+		t.Fatal("the leg is not kept")
+	}
+	return l
+}
+
+// TestKeptLegOfAnotherPath: a leg that began on another path than a new one would
+// is not used.
+func TestKeptLegOfAnotherPath(t *testing.T) {
+	dest := StartDestination(t, Echo)
+	_, at := startConcentrator(t, func(c *egress.Config) { c.IdleLegs = 4 })
+	ways := &changingPaths{ways: []leg.Candidate{{Path: "dsl"}, {Path: "lte"}}}
+	up := upstreamTo(at.Addr, func(c *leg.Config) { c.IdleLegs, c.Paths = 4, ways })
+	s := &proxy.Flow{To: To(dest), How: proxy.Choice{Mode: "handover"}}
+	for i, step := range []struct {
+		ways   []leg.Candidate
+		path   string
+		reused bool
+	}{
+		{ways.ways, "dsl", false},
+		{ways.ways, "dsl", true},
+		{[]leg.Candidate{{Path: "dsl", Troubled: true}, {Path: "lte"}}, "lte", false},
+		{[]leg.Candidate{{Path: "lte"}}, "lte", true},
+		{[]leg.Candidate{{Path: "dsl"}, {Path: "lte"}}, "dsl", false},
+	} {
+		ways.ways = step.ways
+		l, err := up.OpenStream(Within(t), s)
+		Must(t, err)
+		if l.Path != step.path || l.Reused != step.reused {
+			t.Errorf("step %d: on %s, reused %v", i, l.Path, l.Reused)
+		}
+		Exchange(t, l.Stream, "question")
+		up.Finished(l, true)
+	}
+	up.Close()
+}
+
+type changingPaths struct{ ways []leg.Candidate }
+
+func (p *changingPaths) Candidates() []leg.Candidate { return p.ways }

@@ -5,42 +5,34 @@ import (
 	"mpproxy/mptcpsock/uapi"
 )
 
-// Stream is what a leg carries, as far as it matters to whoever decides about
-// its paths.
-type Stream struct {
-	Destination Destination
-	User        string // local user on the client, the link's on the concentrator
-	Choice
-}
-
 // Observer learns of the legs that are Multipath TCP, by their token in the
 // kernel: the controller is one. Its methods may be called from any goroutine
 // and must not block for long. Closed follows each Opened; the leg's socket may
 // be closed by then.
 type Observer interface {
-	Opened(token uapi.Token, leg *mptcpsock.Conn, s Stream)
+	Opened(token uapi.Token, leg *mptcpsock.Conn, f *Flow)
 	// Carries tells that the leg, which stays in the mode and on the paths that it
-	// was opened with, carries another stream now.
-	Carries(token uapi.Token, s Stream)
+	// was opened with, carries another flow now.
+	Carries(token uapi.Token, f *Flow)
 	Closed(token uapi.Token)
 }
 
-// observed is a leg of which an Observer knows. A nil one does nothing.
-type observed struct {
+// Observed is a leg that an Observer knows. A nil one does nothing.
+type Observed struct {
 	by    Observer
 	token uapi.Token
-	// What by was told last. The choice stays for as long as the leg.
+	// What by was told last. The mode and the paths stay for as long as the leg.
 	to         Destination
 	user, rule string
 }
 
-// observe tells o of a leg. A leg that is plain TCP has no token, and nothing to
-// decide about.
+// Observe tells o of a leg. It returns nil for a leg that is plain TCP: that has no
+// token, and there is nothing to decide about it. A nil o is told nothing.
 //
-// On the client it comes before the leg's first flight and not beside it: the
-// second subflow is asked for when that has been acknowledged, and often waited
-// for a goroutine that told of the leg meanwhile.
-func observe(o Observer, leg *mptcpsock.Conn, s Stream) *observed {
+// The client calls it before the leg's first flight and not beside it. The second
+// subflow is asked for when that flight is acknowledged, and would often wait for a
+// goroutine that told of the leg meanwhile.
+func Observe(o Observer, leg *mptcpsock.Conn, f *Flow) *Observed {
 	if o == nil {
 		return nil
 	}
@@ -48,21 +40,21 @@ func observe(o Observer, leg *mptcpsock.Conn, s Stream) *observed {
 	if err != nil {
 		return nil
 	}
-	o.Opened(token, leg, s)
-	return &observed{o, token, s.Destination, s.User, s.Rule}
+	o.Opened(token, leg, f)
+	return &Observed{o, token, f.To, f.Who.User, f.How.Rule}
 }
 
-// next tells of another stream, if there is anything new to tell.
-func (w *observed) next(s Stream) {
-	if w == nil || w.to == s.Destination && w.user == s.User && w.rule == s.Rule {
+// Next tells of another flow on the leg, if there is anything new to tell.
+func (w *Observed) Next(f *Flow) {
+	if w == nil || w.to == f.To && w.user == f.Who.User && w.rule == f.How.Rule {
 		return
 	}
-	w.to, w.user, w.rule = s.Destination, s.User, s.Rule
-	w.by.Carries(w.token, s)
+	w.to, w.user, w.rule = f.To, f.Who.User, f.How.Rule
+	w.by.Carries(w.token, f)
 }
 
-// end tells of the leg's end.
-func (w *observed) end() {
+// End tells of the leg's end.
+func (w *Observed) End() {
 	if w != nil {
 		w.by.Closed(w.token)
 	}

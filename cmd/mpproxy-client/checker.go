@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"mpproxy/proxy"
+	"mpproxy/proxy/leg"
 )
 
 // How often the server is asked again while it does not answer as it should.
@@ -19,13 +19,13 @@ const (
 // after failures, so that status and log tell what is wrong before the first
 // application finds out.
 type checker struct {
-	upstream *proxy.Upstream
-	mode     string
-	ready    chan struct{}
+	session *leg.Session
+	mode    string
+	ready   chan struct{}
 }
 
-func newChecker(u *proxy.Upstream, mode string) *checker {
-	c := &checker{upstream: u, mode: mode, ready: make(chan struct{})}
+func newChecker(s *leg.Session, mode string) *checker {
+	c := &checker{session: s, mode: mode, ready: make(chan struct{})}
 	close(c.ready) // nobody waits for a server that may be down
 	return c
 }
@@ -40,9 +40,9 @@ func (c *checker) String() string { return "server check" }
 func (c *checker) Run(ctx context.Context) error {
 	pause := firstRecheck
 	for {
-		if h := c.upstream.Health(); h.State != proxy.ServerOK {
+		if h := c.session.Health(); h.State != leg.ServerOK {
 			// The outcome is in Health, which logs its changes.
-			_ = c.upstream.Check(ctx, c.mode)
+			_ = c.session.Check(ctx, c.mode)
 		} else {
 			pause = firstRecheck
 		}

@@ -15,7 +15,8 @@ import (
 	"mpproxy/mptcpsock"
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/netpath"
-	"mpproxy/proxy"
+	"mpproxy/proxy/front"
+	"mpproxy/proxy/leg"
 )
 
 // collector assembles status and metrics from the parts of the program.
@@ -23,12 +24,12 @@ type collector struct {
 	conf       config.Client
 	started    time.Time
 	controller *pathctl.Client
-	upstream   *proxy.Upstream
-	front      *proxy.Front
+	session    *leg.Session
+	front      *front.Front
 }
 
-func newCollector(conf config.Client, c *pathctl.Client, u *proxy.Upstream, f *proxy.Front) *collector {
-	return &collector{conf: conf, started: time.Now(), controller: c, upstream: u, front: f}
+func newCollector(conf config.Client, c *pathctl.Client, s *leg.Session, f *front.Front) *collector {
+	return &collector{conf: conf, started: time.Now(), controller: c, session: s, front: f}
 }
 
 // Status is what status shows.
@@ -99,7 +100,7 @@ func (c *collector) Metrics(ctx context.Context) (metrics.Snapshot, error) {
 			ReceivedBytes: n.RxBytes, SentBytes: n.TxBytes,
 		})
 	}
-	ok := c.upstream.Health().State == proxy.ServerOK
+	ok := c.session.Health().State == leg.ServerOK
 	s.Concentrator = &ok
 	return s, nil
 }
@@ -115,14 +116,14 @@ func (c *collector) Health(context.Context) error {
 	if up == 0 {
 		return errors.New("no path is up")
 	}
-	if h := c.upstream.Health(); h.State != proxy.ServerOK && h.State != proxy.ServerUnknown {
+	if h := c.session.Health(); h.State != leg.ServerOK && h.State != leg.ServerUnknown {
 		return fmt.Errorf("the concentrator: %s", h.State)
 	}
 	return nil
 }
 
 func (c *collector) server() status.Server {
-	h := c.upstream.Health()
+	h := c.session.Health()
 	link := c.conf.Link
 	return status.Server{
 		Address: link.HostPort(), Name: link.Name, User: link.User, Security: string(link.Security),

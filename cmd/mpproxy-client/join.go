@@ -14,7 +14,7 @@ import (
 
 	"mpproxy/config"
 	"mpproxy/pathctl/netpath"
-	"mpproxy/proxy"
+	"mpproxy/proxy/leg"
 )
 
 // joinTimeout bounds the check of a link.
@@ -47,7 +47,7 @@ func (c joinCmd) Run() error {
 	fmt.Printf("Checking %s … ", link.HostPort())
 	if err := check(link); err != nil {
 		fmt.Println("failed.")
-		return fmt.Errorf("%w\nNothing was written. %s", err, proxy.Advice(err))
+		return fmt.Errorf("%w\nNothing was written. %s", err, leg.Advice(err))
 	}
 	fmt.Println("it answers and accepts the token.")
 	if err := config.WritePrivate(path, config.ClientTOML(link)); err != nil {
@@ -74,20 +74,20 @@ func check(link config.Link) error {
 	defer cancel()
 	conf := config.DefaultClient()
 	conf.Link = link
-	up := upstreamConfig(conf)
+	up := legConfig(conf)
 	// What the client will use is what is checked. Where there is no path yet, the
 	// default route is.
 	if paths, err := netpath.Discover(ctx, netpath.Config{}, nil); err == nil {
 		up.Paths = presentPaths(paths)
 	}
-	return proxy.NewUpstream(up).Check(ctx, "")
+	return leg.New(up).Check(ctx, "")
 }
 
 // presentPaths are the paths at one moment, of which nothing else is known.
 type presentPaths []netpath.Path
 
-// Candidates implements proxy.Paths.
-func (ps presentPaths) Candidates() (out []proxy.Candidate) {
+// Candidates implements leg.Paths.
+func (ps presentPaths) Candidates() (out []leg.Candidate) {
 	for _, p := range ps {
 		if p.State == netpath.Up {
 			out = append(out, candidatesOn(p)...)

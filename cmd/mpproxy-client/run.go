@@ -17,7 +17,10 @@ import (
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/netpath"
 	"mpproxy/pathctl/policy"
-	"mpproxy/proxy"
+	"mpproxy/proxy/front"
+	"mpproxy/proxy/ingress"
+	"mpproxy/proxy/ingress/socks5"
+	"mpproxy/proxy/leg"
 )
 
 type runCmd struct {
@@ -60,10 +63,10 @@ func (c runCmd) Run() error {
 		tasks = append(tasks, recorder) // it ends when the controller has
 	}
 	controller := pathctl.NewClient(steering, log)
-	var front *proxy.Front
-	up := upstreamConfig(conf)
+	var f *front.Front
+	up := legConfig(conf)
 	up.Paths, up.Log = candidates{controller}, log
-	up.FellBack = func(string) { front.Table().Totals.FellBack.Add(1) }
+	up.FellBack = func(string) { f.Table().Totals.FellBack.Add(1) }
 	up.Observer = steer.Observer{Controller: controller, Role: policy.Client, Modes: conf.Modes}
 	up.Begun = controller.Begun
 	up.Credentials = whileSteering(controller, conf.Link, up.Credentials)
@@ -72,12 +75,16 @@ func (c runCmd) Run() error {
 		return controller.Kernel().UserSpace && (base == policy.Aggregate || base == policy.Interactive)
 	}
 	up.IdleLegs = conf.Limits.IdleLegs
-	upstream := proxy.NewUpstream(up)
-	front = proxy.NewFront(proxy.FrontConfig{
-		Listen:   conf.Socks.Listen,
-		Auth:     access.Local{Users: conf.Socks.Users, Default: conf.Mode, Modes: conf.Modes, Names: ruleUsers(conf.Rules)},
-		Rules:    steer.Rules(conf.Rules),
-		Upstream: upstream, MaxConnections: maxConns,
+	session := leg.New(up)
+	f = front.New(front.Config{
+		WaysIn: []ingress.WayIn{
+			socks5.WayIn{
+				Addrs: conf.Socks.Listen,
+				Auth:  access.Local{Users: conf.Socks.Users, Default: conf.Mode, Modes: conf.Modes, Names: ruleUsers(conf.Rules)},
+			},
+		},
+		Rules:   steer.Rules(conf.Rules),
+		Session: session, MaxConnections: maxConns,
 		HandshakeTimeout: conf.Socks.HandshakeTimeout,
 		DrainTimeout:     conf.Limits.DrainTimeout,
 		Relay:            cli.RelayConfig(conf.Limits), Log: log,
@@ -85,12 +92,12 @@ func (c runCmd) Run() error {
 	tasks = append(tasks, controller) // first to start and last to stop: connections that finish need their paths
 	looks, err := report.AdminTasks(report.AdminConfig{
 		Program: status.Client, Socket: conf.Admin.SocketPath(os.Getuid(), os.Getenv), HTTP: conf.Admin.HTTP,
-		Modes: conf.Modes, Source: newCollector(conf, controller, upstream, front), Decisions: controller.Decisions, Log: log,
+		Modes: conf.Modes, Source: newCollector(conf, controller, session, f), Decisions: controller.Decisions, Log: log,
 	})
 	if err != nil {
 		return err
 	}
-	tasks = append(append(tasks, looks...), front, newChecker(upstream, conf.Mode))
+	tasks = append(append(tasks, looks...), f, newChecker(session, conf.Mode))
 	return daemon.Run(context.Background(), daemon.Config{Log: log}, tasks...)
 }
 
@@ -173,10 +180,10 @@ func selectors(paths []config.Path) []netpath.Selector {
 	return out
 }
 
-// upstreamConfig returns how to reach the link's server, without paths.
-func upstreamConfig(conf config.Client) proxy.UpstreamConfig {
+// legConfig returns how to reach the link's server, without paths.
+func legConfig(conf config.Client) leg.Config {
 	link := conf.Link
-	up := proxy.UpstreamConfig{
+	up := leg.Config{
 		Host: link.Host, Port: link.Port,
 		RequireMPTCP:  conf.RequireMPTCP,
 		AnswerTimeout: conf.Limits.ConnectTimeout,
@@ -189,7 +196,7 @@ func upstreamConfig(conf config.Client) proxy.UpstreamConfig {
 		},
 	}
 	if link.Security == config.SecurityTLS {
-		up.TLS = proxy.ClientTLS(link.Host, proxy.Pin(link.Pin))
+		up.TLS = leg.ClientTLS(link.Host, leg.Pin(link.Pin))
 	}
 	return up
 }
@@ -200,8 +207,8 @@ func upstreamConfig(conf config.Client) proxy.UpstreamConfig {
 // not send it elsewhere.
 type candidates struct{ controller *pathctl.Client }
 
-func (c candidates) Candidates() []proxy.Candidate {
-	var out []proxy.Candidate
+func (c candidates) Candidates() []leg.Candidate {
+	var out []leg.Candidate
 	for _, p := range c.controller.Paths() { // sorted by rank
 		if p.State != netpath.Up {
 			continue
@@ -216,9 +223,9 @@ func (c candidates) Candidates() []proxy.Candidate {
 
 // candidatesOn returns a path's addresses as places to begin, as far as the path
 // itself tells.
-func candidatesOn(p netpath.Path) (out []proxy.Candidate) {
+func candidatesOn(p netpath.Path) (out []leg.Candidate) {
 	for _, a := range p.Addrs {
-		out = append(out, proxy.Candidate{
+		out = append(out, leg.Candidate{
 			Path: p.Name, Source: a.Addr, Interface: p.Interface, Metered: p.Metered, Ranked: p.Ranked || p.Weak,
 		})
 	}

@@ -12,7 +12,7 @@ import (
 	"mpproxy/internal/status"
 	"mpproxy/mptcpsock"
 	"mpproxy/pathctl"
-	"mpproxy/proxy"
+	"mpproxy/proxy/egress"
 )
 
 // collector assembles status and metrics from the parts of the program.
@@ -20,7 +20,7 @@ type collector struct {
 	conf         config.Server
 	started      time.Time
 	controller   *pathctl.Concentrator
-	concentrator *proxy.Concentrator
+	concentrator *egress.Concentrator
 }
 
 // Status is what status shows.

@@ -16,7 +16,8 @@ import (
 	"mpproxy/internal/steer"
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/policy"
-	"mpproxy/proxy"
+	"mpproxy/proxy/egress"
+	"mpproxy/proxy/leg"
 )
 
 type runCmd struct {
@@ -45,7 +46,7 @@ func (c runCmd) Run() error {
 		if err != nil {
 			return err
 		}
-		tlsConfig = proxy.ServerTLS(cert)
+		tlsConfig = leg.ServerTLS(cert)
 	}
 	log := cli.Logger(os.Stderr, conf.Log)
 	cli.Warn(log, append(conf.Warnings, append(warnings, users.Warnings()...)...))
@@ -70,9 +71,9 @@ func (c runCmd) Run() error {
 		tasks = append(tasks, recorder) // it ends when the controller has
 	}
 	controller := pathctl.NewConcentrator(steering, log)
-	concentrator := proxy.NewConcentrator(proxy.ConcentratorConfig{
+	concentrator := egress.New(egress.Config{
 		Listen: conf.Listen, TLS: tlsConfig, Auth: auth,
-		Rules:                 proxy.DestinationRules(conf.Destinations),
+		Rules:                 egress.DestinationRules(conf.Destinations),
 		MaxConnections:        maxConns,
 		MaxConnectionsPerUser: conf.Limits.MaxConnectionsPerUser,
 		IdleLegs:              conf.Limits.IdleLegs,

@@ -8,7 +8,8 @@ import (
 
 	"mpproxy/config"
 	"mpproxy/internal/access"
-	"mpproxy/proxy"
+	"mpproxy/proxy/egress"
+	"mpproxy/proxy/serve"
 )
 
 // watchInterval is how often the users file is looked at. Looking is one
@@ -19,14 +20,14 @@ const watchInterval = time.Second
 type userWatch struct {
 	path         string
 	auth         *access.Remote
-	concentrator *proxy.Concentrator
+	concentrator *egress.Concentrator
 	log          *slog.Logger
 	hup          chan struct{}
 	ready        chan struct{}
 	read0        stamp // of the file that the first users were read from
 }
 
-func newUserWatch(path string, read stamp, auth *access.Remote, c *proxy.Concentrator, log *slog.Logger) *userWatch {
+func newUserWatch(path string, read stamp, auth *access.Remote, c *egress.Concentrator, log *slog.Logger) *userWatch {
 	w := &userWatch{path: path, auth: auth, concentrator: c, log: log, hup: make(chan struct{}, 1), ready: make(chan struct{}), read0: read}
 	close(w.ready)
 	return w
@@ -89,7 +90,7 @@ func (w *userWatch) read() {
 		return
 	}
 	w.auth.Replace(users)
-	ended := w.concentrator.Table().StopWhere(func(c *proxy.Connection) bool {
+	ended := w.concentrator.Table().StopWhere(func(c *serve.Connection) bool {
 		u, known := users.Lookup(c.User)
 		return !known || u.Disabled
 	})

@@ -1,6 +1,6 @@
 // Package access decides who may use a listener, and what a user name asks
 // for: it splits "alice+handover" into user and mode, checks both, and answers
-// the data path's proxy.Authenticator.
+// the data path's socks.Authenticator.
 package access
 
 import (

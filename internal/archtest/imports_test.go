@@ -38,6 +38,11 @@ func TestRulesCanFail(t *testing.T) {
 		{"cmd imports all, nobody imports cmd", p("proxy", "mpproxy/cmd/mpproxy-client"), "proxy imports cmd/mpproxy-client"},
 		{"proxy does not import pathctl", p("proxy/relay", "mpproxy/pathctl/policy"), "proxy/relay imports pathctl/policy"},
 		{"proxy does not import pathctl", test("proxy", "mpproxy/pathctl"), "proxy imports pathctl"},
+		{"proxy, the nouns, imports none of its rooms", p("proxy", "mpproxy/proxy/relay"), "proxy imports proxy/relay"},
+		{"proxy/socks knows no rooms", p("proxy/socks", "mpproxy/proxy/leg"), "proxy/socks imports proxy/leg"},
+		{"a way in knows no legs", p("proxy/ingress/socks5", "mpproxy/proxy/leg"), "proxy/ingress/socks5 imports proxy/leg"},
+		{"proxy/leg and proxy/egress do not know each other", p("proxy/egress", "mpproxy/proxy/leg"), "proxy/egress imports proxy/leg"},
+		{"proxy/leg knows neither ways in nor accepting", p("proxy/leg", "mpproxy/proxy/egress"), "proxy/leg imports proxy/egress"},
 		{"pathctl does not import proxy", p("pathctl/netpath", "mpproxy/proxy/relay"), "pathctl/netpath imports proxy/relay"},
 		{"pathctl imports of mptcpsock only uapi", p("pathctl", "mpproxy/mptcpsock", "mpproxy/mptcpsock/uapi"), "pathctl imports mptcpsock"},
 		{"mptcpsock does not import the programs' packages", p("mptcpsock", "mpproxy/config"), "mptcpsock imports config"},
@@ -49,7 +54,7 @@ func TestRulesCanFail(t *testing.T) {
 		{"the engine imports neither facade nor host state", p("pathctl/engine", "mpproxy/pathctl/policy", "mpproxy/pathctl"), "pathctl/engine imports pathctl"},
 		{"pathctl/policy is a leaf", p("pathctl/policy", "time", "mpproxy/config"), "pathctl/policy imports mpproxy/config"},
 		{"netlink belongs to pathctl/mptcppm and pathctl/netpath", p("pathctl", "github.com/mdlayher/netlink/nlenc"), "pathctl imports github.com/mdlayher/netlink/nlenc"},
-		{"go-socks5 belongs to proxy", p("internal/access", "github.com/things-go/go-socks5/statute"), "internal/access imports github.com/things-go/go-socks5/statute"},
+		{"go-socks5 belongs to proxy/socks", p("internal/access", "github.com/things-go/go-socks5/statute"), "internal/access imports github.com/things-go/go-socks5/statute"},
 		{"toml belongs to config", p("cmd/mpproxy-client", "github.com/BurntSushi/toml"), "cmd/mpproxy-client imports github.com/BurntSushi/toml"},
 		{"prometheus belongs to internal/metrics", p("pathctl", "github.com/prometheus/client_golang/prometheus"), "pathctl imports github.com/prometheus/client_golang/prometheus"},
 		{"mptcpsock pulls in nothing of the proxy", p("mptcpsock", "github.com/prometheus/client_golang/prometheus"), "mptcpsock depends on github.com/prometheus/client_golang/prometheus"},
@@ -84,7 +89,7 @@ func TestOneFileImportsSocks5(t *testing.T) {
 			}
 		}
 	}
-	if want := []string{filepath.Join("proxy", "socks5.go")}; !cmp.Equal(files, want) {
+	if want := []string{filepath.Join("proxy", "socks", "wire.go")}; !cmp.Equal(files, want) {
 		t.Errorf("go-socks5 is imported by %v, want %v: a single file, so that the library can be replaced", files, want)
 	}
 }

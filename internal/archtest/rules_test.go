@@ -16,8 +16,13 @@ type rule struct {
 // docs/architecture.md.
 var rules = []rule{
 	{"cmd imports all, nobody imports cmd", forbid(allImports, "", "cmd")},
-	{"proxy does not import pathctl", forbid(allImports, "proxy", "pathctl")},
-	{"pathctl does not import proxy", forbid(allImports, "pathctl", "proxy")},
+	{"proxy does not import pathctl", forbid(closure, "proxy", "pathctl")},
+	{"pathctl does not import proxy", forbid(closure, "pathctl", "proxy")},
+	{"proxy, the nouns, imports none of its rooms", rootWithout("proxy", "proxy")},
+	{"proxy/socks knows no rooms", forbid(closure, "proxy/socks", "proxy/egress", "proxy/front", "proxy/ingress", "proxy/leg", "proxy/serve")},
+	{"a way in knows no legs", forbid(imports, "proxy/ingress", "proxy/leg", "proxy/front", "proxy/egress")},
+	{"proxy/leg and proxy/egress do not know each other", forbid(imports, "proxy/egress", "proxy/leg", "proxy/front", "proxy/ingress")},
+	{"proxy/leg knows neither ways in nor accepting", forbid(imports, "proxy/leg", "proxy/egress", "proxy/front", "proxy/ingress", "proxy/serve")},
 	{"pathctl imports of mptcpsock only uapi", forbid(imports, "pathctl", "mptcpsock", "mptcpsock/uapi")},
 	{"mptcpsock does not import the programs' packages", forbid(imports, "mptcpsock", "config", "internal", "internal/bpfenv", "proxy")},
 	{"mptcpsock imports nothing of pathctl, mptcpsock/control apart", ground},
@@ -26,15 +31,36 @@ var rules = []rule{
 	{"pathctl/estimate knows no kernel", forbid(imports, "pathctl/estimate", "internal", "mptcpsock", "mptcpsock/uapi", "pathctl", "pathctl/policy")},
 	{"the engine imports neither facade nor host state", forbid(imports, "pathctl/engine", "internal", "pathctl", "pathctl/estimate", "pathctl/mptcppm", "pathctl/netpath", "pathctl/policy", "pathctl/subflowbpf")},
 	{"netlink belongs to pathctl/mptcppm and pathctl/netpath", only(netlinkModule, "pathctl/mptcppm", "pathctl/netpath", "test")},
-	{"go-socks5 belongs to proxy", only(module("github.com/things-go/go-socks5"), "proxy")},
+	{"go-socks5 belongs to proxy/socks", only(module("github.com/things-go/go-socks5"), "proxy/socks")},
 	{"toml belongs to config", only(module("github.com/BurntSushi/toml"), "config")},
 	{"prometheus belongs to internal/metrics", only(module("github.com/prometheus"), "internal/metrics", "cmd")},
 	{"mptcpsock pulls in nothing of the proxy", light},
-	{"test harnesses stay out of the programs", programsWithout("test", "testing")},
+	{"test harnesses stay out of the programs", programsWithout("test", "proxy/proxytest", "testing")},
 }
 
 func imports(p pkg) []string    { return p.Imports }
 func allImports(p pkg) []string { return p.all() }
+
+// closure is what a package needs, directly or through others, and what its tests import.
+func closure(p pkg) []string {
+	all := append(slices.Clone(p.Deps), p.all()...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// rootWithout: the package itself, not those below it, needs none within target.
+func rootWithout(name, target string) func([]pkg) []string {
+	return func(pkgs []pkg) (found []string) {
+		for _, p := range pkgs {
+			for _, dep := range p.Deps {
+				if p.name() == name && within(below(dep), target) {
+					found = append(found, fmt.Sprintf("%s imports %s", name, below(dep)))
+				}
+			}
+		}
+		return found
+	}
+}
 
 // forbid: no package within from ("" is every one) imports one within any of
 // targets. A target that lies within another is an exception from it.

@@ -18,14 +18,14 @@ import (
 	"mpproxy/mptcpsock"
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/engine"
-	"mpproxy/proxy"
+	"mpproxy/proxy/serve"
 )
 
 // PathOf names the path of a subflow.
 type PathOf func(local, remote netip.AddrPort) string
 
 // Totals returns what a table has counted.
-func Totals(t *proxy.Table) status.Totals {
+func Totals(t *serve.Table) status.Totals {
 	return status.Totals{
 		Connections: t.Totals.Opened.Load(), Live: t.Len(),
 		Refused: t.Totals.Refused.Load(), Failed: t.Totals.Failed.Load(), Reused: t.Totals.Reused.Load(),
@@ -34,7 +34,7 @@ func Totals(t *proxy.Table) status.Totals {
 }
 
 // Connections returns the live connections, oldest first.
-func Connections(t *proxy.Table, pathOf PathOf, steered map[uapi.Token]engine.ConnectionStatus) []status.Connection {
+func Connections(t *serve.Table, pathOf PathOf, steered map[uapi.Token]engine.ConnectionStatus) []status.Connection {
 	all := []status.Connection{}
 	for _, c := range t.Connections() {
 		all = append(all, connection(c, pathOf, steered))
@@ -42,7 +42,7 @@ func Connections(t *proxy.Table, pathOf PathOf, steered map[uapi.Token]engine.Co
 	return all
 }
 
-func connection(c *proxy.Connection, pathOf PathOf, steered map[uapi.Token]engine.ConnectionStatus) status.Connection {
+func connection(c *serve.Connection, pathOf PathOf, steered map[uapi.Token]engine.ConnectionStatus) status.Connection {
 	out := status.Connection{
 		ID: c.ID, Destination: c.Destination.String(), User: c.User, Peer: c.Peer.String(), Mode: c.Mode, Rule: c.Rule, Opened: c.Opened,
 		Protocol: "mptcp", SentBytes: c.Counters.AToB.Load(), ReceivedBytes: c.Counters.BToA.Load(),
@@ -69,7 +69,7 @@ func connection(c *proxy.Connection, pathOf PathOf, steered map[uapi.Token]engin
 }
 
 // established reads a connection's subflows; none when it closed meanwhile.
-func established(c *proxy.Connection, protocol string) []mptcpsock.Subflow {
+func established(c *serve.Connection, protocol string) []mptcpsock.Subflow {
 	subflows, err := c.Leg.Subflows()
 	if err != nil {
 		return nil

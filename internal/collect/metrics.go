@@ -9,7 +9,7 @@ import (
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/policy"
-	"mpproxy/proxy"
+	"mpproxy/proxy/serve"
 )
 
 // Controller is what the controllers of both ends have in common.
@@ -37,7 +37,7 @@ func Bounds(modes []policy.Spec) metrics.Bounds {
 // Metrics returns what there is to count of a table and a controller; paths are
 // the caller's to add. Subflows are those that the controller knows; where the
 // kernel steers, the sockets are read, and paths named by pathOf.
-func Metrics(ctx context.Context, t *proxy.Table, c Controller, pathOf PathOf) (metrics.Snapshot, map[string]engine.PathHealth) {
+func Metrics(ctx context.Context, t *serve.Table, c Controller, pathOf PathOf) (metrics.Snapshot, map[string]engine.PathHealth) {
 	traffic := t.Traffic()
 	s := metrics.Snapshot{
 		SentBytes: traffic.AToB, ReceivedBytes: traffic.BToA,
@@ -71,7 +71,7 @@ func subflows(counts map[engine.SubflowKind]int) (all []metrics.Subflows) {
 }
 
 // countSubflows reads the sockets. Which subflows are backups they do not say.
-func countSubflows(t *proxy.Table, pathOf PathOf) map[engine.SubflowKind]int {
+func countSubflows(t *serve.Table, pathOf PathOf) map[engine.SubflowKind]int {
 	counts := make(map[engine.SubflowKind]int)
 	for _, c := range t.Connections() {
 		if multipath, err := c.Leg.IsMultipath(); err != nil || !multipath {

@@ -8,14 +8,15 @@ import (
 )
 
 // Rules choose mode and paths of a connection: the first one that holds. It is
-// a proxy.Chooser.
+// a front.Chooser.
 //
 // The paths of a rule hold for everybody. Its mode gives way to the one that an
 // application has asked for itself, unless the rule is enforced.
 type Rules []policy.Rule
 
-// Choose returns what the rules say about a connection.
-func (rs Rules) Choose(to proxy.Destination, listener netip.AddrPort, who proxy.Identity) proxy.Choice {
+// Choose returns what the rules say about a flow.
+func (rs Rules) Choose(f *proxy.Flow, listener netip.AddrPort) proxy.Choice {
+	to, who := f.To, f.Who
 	choice := proxy.Choice{Mode: who.Mode}
 	rule, ok := policy.Match(rs, policy.Destination{Host: to.Name, Addr: to.Addr, Port: to.Port}, listener, who.User)
 	if !ok {

@@ -39,7 +39,7 @@ func TestChoose(t *testing.T) {
 		{"first wins", name("a.example", 22), who("torrent", "aggregate", none), proxy.Choice{Mode: "handover", Rule: "ssh"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := rules.Choose(tt.to, netip.MustParseAddrPort("127.0.0.1:1080"), tt.who)
+			got := rules.Choose(&proxy.Flow{To: tt.to, Who: tt.who}, netip.MustParseAddrPort("127.0.0.1:1080"))
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

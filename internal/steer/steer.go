@@ -33,27 +33,27 @@ type Observer struct {
 }
 
 // Opened registers a leg.
-func (o Observer) Opened(token uapi.Token, leg *mptcpsock.Conn, s proxy.Stream) {
+func (o Observer) Opened(token uapi.Token, leg *mptcpsock.Conn, f *proxy.Flow) {
 	ctx, cancel := context.WithTimeout(context.Background(), handOver)
 	defer cancel()
 	o.Controller.Register(ctx, engine.Registration{
-		Token: token, Role: o.Role, Mode: o.mode(s.Mode), Paths: s.Paths,
-		Description: describe(s), Reader: control.Reader(leg), Begins: o.Role == policy.Client,
+		Token: token, Role: o.Role, Mode: o.mode(f.How.Mode), Paths: f.How.Paths,
+		Description: describe(f), Reader: control.Reader(leg), Begins: o.Role == policy.Client,
 		// A client that names no mode has its kernel make the subflows, which
 		// never makes one again that we close.
-		Manual: o.Role == policy.Concentrator && !s.Asked,
+		Manual: o.Role == policy.Concentrator && !f.Who.Asked,
 	})
 }
 
 // Carries says what a registered leg carries now.
-func (o Observer) Carries(token uapi.Token, s proxy.Stream) {
+func (o Observer) Carries(token uapi.Token, f *proxy.Flow) {
 	ctx, cancel := context.WithTimeout(context.Background(), handOver)
 	defer cancel()
-	o.Controller.Describe(ctx, token, describe(s))
+	o.Controller.Describe(ctx, token, describe(f))
 }
 
-func describe(s proxy.Stream) engine.Description {
-	return engine.Description{Destination: s.Destination.String(), User: s.User, Rule: s.Rule}
+func describe(f *proxy.Flow) engine.Description {
+	return engine.Description{Destination: f.To.String(), User: f.Who.User, Rule: f.How.Rule}
 }
 
 // Closed ends what Opened began.

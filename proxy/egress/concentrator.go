@@ -1,0 +1,328 @@
+// Package egress is the concentrator: it accepts legs, shakes hands with their clients
+// under a deadline and within limits, and connects to the destinations that the rules
+// allow.
+//
+//	c := egress.New(egress.Config{Listen: …, Auth: …})
+//	err := c.Run(ctx)
+package egress
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"mpproxy/mptcpsock"
+	"mpproxy/proxy"
+	"mpproxy/proxy/relay"
+	"mpproxy/proxy/serve"
+	"mpproxy/proxy/socks"
+)
+
+// Config describes the server side.
+type Config struct {
+	Listen []netip.AddrPort
+	// TLS is the server configuration (see ServerTLS); nil means that the leg
+	// is not encrypted (security = "none").
+	TLS                   *tls.Config
+	Auth                  socks.Authenticator
+	Rules                 DestinationRules
+	Resolver              *net.Resolver // nil: the system's
+	MaxConnections        int           // > 0
+	MaxConnectionsPerUser int           // 0: no limit
+	// IdleLegs is how many legs may wait for another stream; 0: each carries one.
+	IdleLegs int
+	// UserLimit returns a user's own limit, which goes before
+	// MaxConnectionsPerUser; 0 means none. May be nil.
+	UserLimit        func(user string) int
+	HandshakeTimeout time.Duration // from accept to a complete request
+	ConnectTimeout   time.Duration // for the destination
+	AuthFailureDelay time.Duration // before a wrong token is answered
+	DrainTimeout     time.Duration // how long a stop waits for connections; 0: not at all
+	ReceiveBuffer    int           // bytes; see mptcpsock.ListenConfig
+	Relay            relay.Config
+	Log              *slog.Logger
+	// Observer is told of each leg that is relayed; may be nil.
+	Observer proxy.Observer
+}
+
+// Concentrator takes legs from clients and connects to their destinations.
+// Create it with New and call Run once.
+type Concentrator struct {
+	*serve.Service
+	cfg   Config
+	log   *slog.Logger
+	hands *socks.Server
+	dests *destinationDialer
+	// resters has one element for each leg that waits for its next stream.
+	resters chan struct{}
+}
+
+// New returns a Concentrator. It listens when Run is called.
+func New(cfg Config) *Concentrator {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	c := &Concentrator{
+		Service: serve.New(cfg.Log, cfg.MaxConnections, cfg.DrainTimeout),
+		cfg:     cfg, log: cfg.Log,
+		dests:   newDestinationDialer(cfg.Rules, cfg.Resolver, cfg.ConnectTimeout),
+		resters: make(chan struct{}, cfg.IdleLegs),
+	}
+	c.hands = &socks.Server{Auth: cfg.Auth, Frames: cfg.IdleLegs > 0, OnFailure: func() {
+		serve.Sleep(c.Conns(), cfg.AuthFailureDelay)
+	}}
+	return c
+}
+
+// String names the task.
+func (s *Concentrator) String() string { return "concentrator" }
+
+// Run listens, serves until ctx is done, then drains. It returns an error if
+// a listener cannot be bound.
+func (s *Concentrator) Run(ctx context.Context) error {
+	var loops []serve.Loop
+	for _, addr := range s.cfg.Listen {
+		lc := mptcpsock.ListenConfig{ReceiveBuffer: s.cfg.ReceiveBuffer}
+		l, err := lc.Listen(ctx, addr)
+		if err != nil {
+			return errors.Join(serve.ListenError(addr, err), serve.Close(loops))
+		}
+		loops = append(loops, serve.Accept(s.Service, l.Addr(), l, l.Accept, s.handle))
+		s.log.Info("concentrator is listening", "address", l.Addr(), "tls", s.cfg.TLS != nil)
+	}
+	return s.Service.Run(ctx, &s.cfg.Relay, loops)
+}
+
+// handle serves one leg from its handshake to the start of the relay.
+func (s *Concentrator) handle(leg *mptcpsock.Conn, full bool, release func()) {
+	p := &peer{conn: leg, release: release}
+	p.ctx, p.cancel = context.WithCancelCause(s.Conns())
+	c, dest, err := s.open(p, full)
+	if err != nil {
+		s.drop(p, c, err)
+		return
+	}
+	if multipath, err := leg.IsMultipath(); err == nil && !multipath {
+		s.Table().Totals.FellBack.Add(1)
+	}
+	p.observed = proxy.Observe(s.cfg.Observer, leg, carried(c, p.id))
+	go s.carry(p, c, dest)
+}
+
+// carry relays the streams of a leg, one after the other. The first one has a
+// goroutine of its own, as relay.Run wants it; those that follow stay in it, though
+// their requests have grown its stack: another one for each would cost more. It returns
+// when the leg has ended, or when nothing moves: carryOn goes on then.
+func (s *Concentrator) carry(p *peer, c *serve.Connection, dest *net.TCPConn) {
+	for dest != nil {
+		s.Table().Add(c)
+		if s.log.Enabled(p.ctx, slog.LevelDebug) {
+			s.log.Debug("connection opened", "id", c.ID, "user", c.User, "destination", c.Destination, "mode", c.Mode, "peer", c.Peer)
+		}
+		result, over := relay.Run(p.ctx, p.carrier(), dest, s.cfg.Relay, &c.Counters, func(r relay.Result) { s.carryOn(p, c, r) })
+		if !over {
+			return
+		}
+		c, dest = s.next(p, c, result)
+	}
+}
+
+// carryOn goes on with a leg one of whose streams has ended in another goroutine than
+// carry's.
+func (s *Concentrator) carryOn(p *peer, c *serve.Connection, r relay.Result) {
+	c, dest := s.next(p, c, r)
+	s.carry(p, c, dest)
+}
+
+// next notes the end of a stream, and waits for the one that follows on its leg. There
+// is no dest when the leg has ended.
+func (s *Concentrator) next(p *peer, last *serve.Connection, r relay.Result) (c *serve.Connection, dest *net.TCPConn) {
+	s.Table().Remove(last)
+	s.LogClosed(last, r)
+	s.Table().Leave(last)
+	if !r.Kept {
+		p.end()
+		return nil, nil
+	}
+	if !s.rest(p, last) {
+		s.Table().Wake(last)
+		_ = p.carrier().Close()
+		p.end()
+		return nil, nil
+	}
+	c, dest, err := s.again(p)
+	s.Table().Wake(last) // not before it is found under its next name
+	if err != nil {
+		s.drop(p, c, err)
+		return nil, nil
+	}
+	return c, dest
+}
+
+// drop ends a leg that is not relayed.
+func (s *Concentrator) drop(p *peer, c *serve.Connection, err error) {
+	_ = p.conn.Close()
+	p.end()
+	s.report(p.conn, c, err)
+}
+
+// carried is the flow for whoever decides about the leg's paths.
+func carried(c *serve.Connection, id proxy.Identity) *proxy.Flow {
+	return &proxy.Flow{To: c.Destination, Who: id, How: proxy.Choice{Mode: c.Mode}}
+}
+
+// Resting returns how many legs wait for their next stream.
+func (s *Concentrator) Resting() int { return len(s.resters) }
+
+// open secures the leg, learns what the client wants, and connects there. When
+// it succeeds, the user has been entered in the table.
+func (s *Concentrator) open(p *peer, full bool) (*serve.Connection, *net.TCPConn, error) {
+	defer s.bound(p)()
+	var err error
+	if p.stream, err = s.secure(p.conn); err != nil {
+		return nil, nil, err
+	}
+	req, err := s.hands.Handshake(p.stream)
+	if err != nil {
+		_ = release(p.stream)
+		s.Table().Totals.CountHandshake(err)
+		return nil, nil, err
+	}
+	p.id = req.Who
+	if req.Framed {
+		p.framed = relay.NewFramed(p.stream)
+	}
+	return s.serveRequest(p, req, full)
+}
+
+// bound gives a handshake its time; the returned function ends that.
+func (s *Concentrator) bound(p *peer) func() {
+	_ = p.conn.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
+	stop := context.AfterFunc(p.ctx, func() { _ = p.conn.SetDeadline(time.Unix(1, 0)) })
+	return func() { stop() }
+}
+
+// serveRequest connects to where a peer wants, and answers it.
+func (s *Concentrator) serveRequest(p *peer, req *socks.Request, full bool) (*serve.Connection, *net.TCPConn, error) {
+	c := &serve.Connection{
+		Opened: time.Now(), User: req.Who.User, Mode: req.Who.Mode, Destination: req.To,
+		Peer: serve.AddrPort(p.conn.RemoteAddr()), Leg: p.conn, Stop: p.stop,
+	}
+	dest, err := s.reach(p, c, req, full)
+	if err != nil {
+		_ = req.Answer(proxy.OutcomeOf(err), netip.AddrPort{})
+		_ = p.stream.CloseWrite()
+		// crypto/tls leaves a deadline behind that lets no write pass any more,
+		// and what is held here has the answer in it.
+		_ = p.conn.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
+		_ = release(p.stream)
+		return c, nil, err
+	}
+	if err := s.answer(p, req, dest); err != nil {
+		s.Table().Leave(c)
+		_ = dest.Close()
+		return c, nil, err
+	}
+	return c, dest, nil
+}
+
+func (s *Concentrator) secure(leg *mptcpsock.Conn) (relay.Stream, error) {
+	if s.cfg.TLS == nil {
+		return leg, nil
+	}
+	rec := relay.NewRecordConn(leg)
+	rec.Hold()
+	tc := tls.Server(rec, s.cfg.TLS)
+	if err := tc.Handshake(); err != nil {
+		_ = rec.Release() // the alert that says why
+		if errors.Is(err, io.EOF) {
+			return nil, proxy.ErrPeerLeft
+		}
+		return nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	return tc, nil
+}
+
+// release ends the holding that secure began.
+func release(stream relay.Stream) error {
+	if tc, ok := stream.(*tls.Conn); ok {
+		return tc.NetConn().(*relay.RecordConn).Release()
+	}
+	return nil
+}
+
+// reach checks the limits and connects to the destination, for as long as the
+// client waits.
+func (s *Concentrator) reach(p *peer, c *serve.Connection, req *socks.Request, full bool) (*net.TCPConn, error) {
+	if full {
+		return nil, s.ErrFull()
+	}
+	limit := s.userLimit(c.User)
+	if !s.Table().Enter(c, limit) {
+		s.Table().Totals.Refused.Add(1)
+		return nil, &proxy.Failure{Outcome: proxy.NotAllowed, Err: fmt.Errorf("user %q has reached the limit of %d connections", c.User, limit)}
+	}
+	unwatch := serve.WatchPeer(c.Leg.TCPConn, len(req.Early) > 0, func() { p.cancel(serve.ErrPeerGone) })
+	dest, err := s.dests.dial(p.ctx, c.Destination)
+	unwatch()
+	_ = c.Leg.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
+	if errors.Is(context.Cause(p.ctx), serve.ErrPeerGone) {
+		if err == nil {
+			_ = dest.Close()
+		}
+		err = serve.ErrPeerGone
+	} else if err != nil {
+		s.Table().Totals.Failed.Add(1)
+	}
+	if err != nil {
+		s.Table().Leave(c)
+		return nil, err
+	}
+	return dest, nil
+}
+
+func (s *Concentrator) userLimit(user string) int {
+	if s.cfg.UserLimit != nil {
+		if own := s.cfg.UserLimit(user); own > 0 {
+			return own
+		}
+	}
+	return s.cfg.MaxConnectionsPerUser
+}
+
+// answer forwards what the client sent ahead of time and answers it.
+func (s *Concentrator) answer(p *peer, req *socks.Request, dest *net.TCPConn) error {
+	if len(req.Early) > 0 {
+		_ = dest.SetWriteDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
+		if _, err := dest.Write(req.Early); err != nil {
+			return fmt.Errorf("forwarding early data: %w", err)
+		}
+	}
+	err := req.Answer(proxy.Succeeded, serve.AddrPort(dest.LocalAddr()))
+	if err := errors.Join(err, release(p.stream)); err != nil {
+		return fmt.Errorf("answering the client: %w", err)
+	}
+	return nil // the relay lifts the deadlines
+}
+
+// report logs why a leg was not relayed, at the level that it deserves.
+func (s *Concentrator) report(leg *mptcpsock.Conn, c *serve.Connection, err error) {
+	switch {
+	case errors.Is(err, serve.ErrPeerGone):
+		s.log.Debug("connection given up", "user", c.User, "mode", c.Mode, "destination", c.Destination, "error", err)
+	case c != nil:
+		s.Noise(slog.LevelInfo, "connection failed", "user", c.User, "mode", c.Mode, "destination", c.Destination, "reply", proxy.OutcomeOf(err), "error", err)
+	case s.Conns().Err() != nil:
+		s.log.Debug("stopped before a peer had asked for anything", "peer", leg.RemoteAddr())
+	case errors.Is(err, proxy.ErrPeerLeft):
+		s.log.Debug("peer left before it asked for anything", "peer", leg.RemoteAddr())
+	default:
+		s.Noise(slog.LevelWarn, "refused a peer", "peer", leg.RemoteAddr(), "error", err)
+	}
+}

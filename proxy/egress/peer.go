@@ -1,0 +1,118 @@
+package egress
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mpproxy/mptcpsock"
+	"mpproxy/proxy"
+	"mpproxy/proxy/relay"
+	"mpproxy/proxy/serve"
+)
+
+// restTime is how long the concentrator keeps a leg that carries nothing. The
+// client, which keeps it for less, closes it first, so that no request meets a
+// leg that was closed meanwhile.
+const restTime = time.Minute
+
+// peer is a client's leg at the concentrator. It carries one stream, or one after
+// the other where the client knows how.
+type peer struct {
+	conn     *mptcpsock.Conn
+	stream   relay.Stream  // conn, or TLS on it
+	framed   *relay.Framed // on stream; nil: it carries one stream
+	id       proxy.Identity
+	ctx      context.Context // ends with the leg
+	cancel   context.CancelCauseFunc
+	observed *proxy.Observed
+	release  func() // gives the place among the connections back
+}
+
+// stop ends the leg and what it carries.
+func (p *peer) stop() { p.cancel(nil) }
+
+// end forgets the leg, which is closed.
+func (p *peer) end() {
+	p.stop()
+	p.observed.End()
+	p.release()
+}
+
+// carrier is what the relay moves bytes on.
+func (p *peer) carrier() relay.Stream {
+	if p.framed != nil {
+		return p.framed
+	}
+	return p.stream
+}
+
+// rest waits for the next request on a leg whose stream has ended. It holds no
+// place among the connections meanwhile, only one among those that rest. It
+// reports whether there is something to read; the table has c among those that
+// rest until wake.
+func (s *Concentrator) rest(p *peer, c *serve.Connection) bool {
+	done := s.Track()
+	p.release()
+	p.release = done
+	s.Table().Rest(c)
+	if p.framed.Early() {
+		return true
+	}
+	select {
+	case s.resters <- struct{}{}:
+	default:
+		return false
+	}
+	defer func() { <-s.resters }()
+	wake := func() { _ = p.conn.SetReadDeadline(time.Unix(1, 0)) }
+	_ = p.conn.SetReadDeadline(time.Now().Add(restTime))
+	for _, ctx := range []context.Context{s.Draining(), p.ctx} {
+		defer context.AfterFunc(ctx, wake)()
+	}
+	return awaitInput(p.conn.TCPConn)
+}
+
+// awaitInput waits, without a buffer, until there are bytes to read. At the end
+// of data, an error or the read deadline it reports false.
+func awaitInput(conn *net.TCPConn) bool {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var n int
+	err = raw.Read(func(fd uintptr) bool {
+		var err error
+		n, err = serve.Peek(int(fd))
+		return err != unix.EAGAIN
+	})
+	return err == nil && n > 0
+}
+
+// again takes the next stream of a leg that has rested.
+func (s *Concentrator) again(p *peer) (*serve.Connection, *net.TCPConn, error) {
+	full, release := s.Claim()
+	p.release()
+	p.release = release
+	c, dest, err := s.reopen(p, full)
+	if err == nil {
+		s.Table().Totals.Reused.Add(1)
+		p.observed.Next(carried(c, p.id))
+	}
+	return c, dest, err
+}
+
+// reopen is open for a leg that is secure and whose user is known.
+func (s *Concentrator) reopen(p *peer, full bool) (*serve.Connection, *net.TCPConn, error) {
+	defer s.bound(p)()
+	req, err := s.hands.Next(p.framed.Between(), p.id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := p.framed.Next(); err != nil {
+		return nil, nil, err
+	}
+	return s.serveRequest(p, req, full)
+}

@@ -1,0 +1,77 @@
+package proxy
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"strconv"
+)
+
+// Flow is one connection that an application asked for.
+type Flow struct {
+	To  Destination
+	Who Identity
+	// How is filled in by the rules. On the concentrator it holds the mode alone.
+	How Choice
+	// Early are bytes that the application sent behind its request, before it had
+	// an answer. They go to the destination first.
+	Early []byte
+	// Answer tells the application what became of its request. It is called once,
+	// ahead of any byte of the destination's. bound is the address from which the
+	// destination was reached (BND.ADDR in RFC 1928 §6); it may be invalid. A nil
+	// Answer means that the way in has none.
+	Answer func(o Outcome, bound netip.AddrPort) error
+}
+
+// Reply calls Answer if there is one.
+func (f *Flow) Reply(o Outcome, bound netip.AddrPort) error {
+	if f.Answer == nil {
+		return nil
+	}
+	return f.Answer(o, bound)
+}
+
+// Destination is where an application wants to go: a name, which travels
+// unresolved to the concentrator, or an address.
+type Destination struct {
+	Name string     // host name; empty when Addr is set
+	Addr netip.Addr // unmapped; invalid when Name is set
+	Port uint16
+}
+
+// String returns host:port, with brackets around an IPv6 address.
+func (d Destination) String() string {
+	return net.JoinHostPort(d.Host(), strconv.Itoa(int(d.Port)))
+}
+
+// Host returns the name or the address.
+func (d Destination) Host() string {
+	if d.Name != "" {
+		return d.Name
+	}
+	return d.Addr.String()
+}
+
+// Identity is whom a peer authenticated as, and what it asked for.
+type Identity struct {
+	User string // empty on an open listener
+	Mode string // never empty: the authenticator fills in the default
+	// Asked is set when the peer named the mode itself.
+	Asked bool
+}
+
+// Choice is how a flow is carried.
+type Choice struct {
+	Mode  string   // name of a mode; never empty
+	Paths []string // the only paths allowed, the preferred one first; empty: all, by rank
+	Rule  string   // name of the rule that says so; empty: none does
+}
+
+// Errors of ways in, to be told apart with errors.Is.
+var (
+	// ErrAuthenticationFailed: the user is not known, or the secret is wrong.
+	ErrAuthenticationFailed = errors.New("authentication failed")
+	// ErrPeerLeft: the peer closed the connection before it asked for anything, at
+	// once or after it had shown who it is (leg.Session.Check does).
+	ErrPeerLeft = errors.New("peer left during the handshake")
+)

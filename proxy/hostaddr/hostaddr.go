@@ -1,0 +1,44 @@
+// Package hostaddr knows the host's own addresses. Asking the kernel for each dial would
+// cost more than the dial.
+package hostaddr
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Cache holds the addresses for a few seconds. Its zero value is ready; it is safe for
+// concurrent use.
+type Cache struct {
+	mu    sync.Mutex
+	addrs []netip.Addr
+	until time.Time
+}
+
+// ttl is how long an answer is used. A destination that has become the host itself is
+// noticed after so long.
+const ttl = 5 * time.Second
+
+// Get returns the addresses, unmapped and without zones. The caller must not change them.
+func (o *Cache) Get() ([]netip.Addr, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if time.Now().Before(o.until) {
+		return o.addrs, nil
+	}
+	ifaddrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("listing this host's own addresses: %w", err)
+	}
+	o.addrs = o.addrs[:0:0]
+	for _, a := range ifaddrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			o.addrs = append(o.addrs, p.Addr().Unmap().WithZone(""))
+		}
+	}
+	o.until = time.Now().Add(ttl)
+	return o.addrs, nil
+}

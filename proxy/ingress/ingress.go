@@ -1,0 +1,58 @@
+// Package ingress says what a way in is. Each one has a folder of its own below
+// this one, and turns what applications ask for into flows:
+//
+//	front.New(front.Config{WaysIn: []ingress.WayIn{socks5.WayIn{…}, portforward.WayIn{…}}, …})
+//
+// Rules, modes, limits and accounting know flows alone, so that nothing else changes
+// when a way in is added. The package's example is a whole one.
+package ingress
+
+import (
+	"context"
+	"net"
+	"net/netip"
+
+	"mpproxy/proxy"
+	"mpproxy/proxy/serve"
+)
+
+// WayIn is one way for applications to ask for connections.
+type WayIn interface {
+	// String names the way in, in logs: "SOCKS5 proxy".
+	String() string
+	// Listen opens the listeners, or none. The front closes them.
+	Listen(ctx context.Context) ([]*net.TCPListener, error)
+	// Flow reads from an accepted connection what the application asks for. The
+	// front has set the deadline; conn stays open and is the front's. When Flow
+	// fails, the application has been told as far as the way in can tell it. The
+	// error wraps proxy.ErrPeerLeft when the application went, and
+	// proxy.ErrAuthenticationFailed when it may not use this way in.
+	//
+	// The flow's To and Who are filled in: Who.Mode is the mode of those who ask
+	// for none, unless the application names one.
+	Flow(conn *net.TCPConn) (*proxy.Flow, error)
+}
+
+// Listen opens a plain TCP listener at each address. An error says which one cannot
+// be listened on, and what to do about it; none is open then.
+func Listen(ctx context.Context, addrs ...netip.AddrPort) (listeners []*net.TCPListener, err error) {
+	// Applications on the loopback speak plain TCP: no MPTCP here (Go would switch
+	// it on by default since 1.24). The relay sees to keep-alive.
+	lc := net.ListenConfig{KeepAlive: -1}
+	lc.SetMultipathTCP(false)
+	for _, addr := range addrs {
+		network := "tcp6"
+		if addr.Addr().Unmap().Is4() {
+			network = "tcp4" // 0.0.0.0 must not open [::] as well
+		}
+		l, err := lc.Listen(ctx, network, addr.String())
+		if err != nil {
+			for _, open := range listeners {
+				_ = open.Close()
+			}
+			return nil, serve.ListenError(addr, err)
+		}
+		listeners = append(listeners, l.(*net.TCPListener))
+	}
+	return listeners, nil
+}

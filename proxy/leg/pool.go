@@ -1,0 +1,188 @@
+package leg
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"mpproxy/proxy"
+	"mpproxy/proxy/socks"
+)
+
+// keepTime is how long the client keeps a leg that carries nothing: less than
+// the concentrator does (restTime), and than NATs forget a connection in.
+const keepTime = 15 * time.Second
+
+// settleTime is how long the end of a stream may wait for the request of the next
+// one. The destination, which has ended already, sees it that much later.
+const settleTime = 10 * time.Millisecond
+
+// settlePatience bounds sending it.
+const settlePatience = time.Second
+
+// legKey says which streams a leg can carry: those that show the same user to
+// the concentrator and are steered alike.
+type legKey struct{ user, mode, paths string }
+
+func keyOf(cred socks.Credentials, c proxy.Choice) legKey {
+	return legKey{cred.User, c.Mode, strings.Join(c.Paths, ",")}
+}
+
+// pool holds the legs that wait for their next stream, the latest last. It is
+// safe for concurrent use.
+type pool struct {
+	most int
+
+	mu       sync.Mutex
+	legs     []*Leg
+	timer    *time.Timer // runs while there are legs
+	settling bool        // a call of settle is to come: there are legs that owe an end
+	closed   bool
+}
+
+// put keeps a leg, instead of the oldest one where there are as many as may be.
+func (k *pool) put(l *Leg) {
+	l.idleSince = time.Now()
+	k.mu.Lock()
+	var out []*Leg
+	if k.closed || k.most == 0 {
+		out = []*Leg{l}
+	} else {
+		k.legs = append(k.legs, l)
+		if over := len(k.legs) - k.most; over > 0 {
+			out = slices.Clone(k.legs[:over])
+			k.legs = slices.Delete(k.legs, 0, over)
+		}
+		k.keepTimer()
+		if l.owes() && !k.settling {
+			k.settling = true
+			time.AfterFunc(settleTime, k.settle)
+		}
+	}
+	k.mu.Unlock()
+	closeLegs(out)
+}
+
+// keepTimer sees to it that legs expire. k.mu is held.
+func (k *pool) keepTimer() {
+	if k.timer == nil {
+		k.timer = time.AfterFunc(keepTime, k.expire)
+	}
+}
+
+// settle sends the ends that have waited for long enough. A leg is out of reach
+// meanwhile: nobody else may write to it.
+func (k *pool) settle() {
+	for _, l := range k.takeOwing() {
+		if l.settle() != nil {
+			l.Close()
+			continue
+		}
+		k.putBack(l)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.settling = slices.ContainsFunc(k.legs, (*Leg).owes); k.settling {
+		time.AfterFunc(settleTime, k.settle)
+	}
+}
+
+// takeOwing takes the legs whose end has waited for long enough.
+func (k *pool) takeOwing() (due []*Leg) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.legs = slices.DeleteFunc(k.legs, func(l *Leg) bool {
+		if !l.owes() || time.Since(l.idleSince) < settleTime {
+			return false
+		}
+		due = append(due, l)
+		return true
+	})
+	return due
+}
+
+// putBack puts a leg where it was, if its place is still free.
+func (k *pool) putBack(l *Leg) {
+	k.mu.Lock()
+	free := !k.closed && len(k.legs) < k.most
+	if free {
+		k.keepTimer()
+		at, _ := slices.BinarySearchFunc(k.legs, l, func(a, b *Leg) int { return a.idleSince.Compare(b.idleSince) })
+		k.legs = slices.Insert(k.legs, at, l)
+	}
+	k.mu.Unlock()
+	if !free {
+		l.Close()
+	}
+}
+
+// take returns the leg for key that was in use last: its path is the one that is
+// known best. It returns nil if there is none.
+func (k *pool) take(key legKey) *Leg {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i, l := range slices.Backward(k.legs) {
+		if l.key == key {
+			k.legs = slices.Delete(k.legs, i, i+1)
+			return l
+		}
+	}
+	return nil
+}
+
+// expire closes the legs that have waited for long enough.
+func (k *pool) expire() {
+	k.mu.Lock()
+	n := 0
+	for n < len(k.legs) && time.Since(k.legs[n].idleSince) >= keepTime {
+		n++
+	}
+	out := slices.Clone(k.legs[:n])
+	k.legs = slices.Delete(k.legs, 0, n)
+	k.timer = nil
+	if len(k.legs) > 0 {
+		k.timer = time.AfterFunc(keepTime-time.Since(k.legs[0].idleSince), k.expire)
+	}
+	k.mu.Unlock()
+	closeLegs(out)
+}
+
+// close closes all legs, and each that is put from now on.
+func (k *pool) close() {
+	k.mu.Lock()
+	out := k.legs
+	k.legs, k.closed = nil, true
+	if k.timer != nil {
+		k.timer.Stop()
+	}
+	k.mu.Unlock()
+	closeLegs(out)
+}
+
+func (k *pool) len() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.legs)
+}
+
+// owes reports whether the end of the leg's last stream is still to be sent.
+func (l *Leg) owes() bool { return l.framed != nil && l.framed.Owes() }
+
+// settle sends it.
+func (l *Leg) settle() error {
+	if !l.owes() {
+		return nil
+	}
+	_ = l.Conn.SetWriteDeadline(time.Now().Add(settlePatience))
+	if err := l.framed.Settle(); err != nil {
+		return err
+	}
+	return l.Conn.SetWriteDeadline(time.Time{})
+}
+
+func closeLegs(legs []*Leg) {
+	for _, l := range legs {
+		l.Close()
+	}
+}

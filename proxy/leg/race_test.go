@@ -1,0 +1,254 @@
+package leg
+
+import (
+	. "mpproxy/proxy/proxytest"
+
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mpproxy/mptcpsock"
+)
+
+func TestPlan(t *testing.T) {
+	wifi := Candidate{Path: "wifi", Source: netip.MustParseAddr("198.51.100.2")}
+	wifi6 := Candidate{Path: "wifi", Source: netip.MustParseAddr("2001:db8:1::2")}
+	lte := Candidate{Path: "lte", Source: netip.MustParseAddr("203.0.113.2"), Metered: true}
+	dev := Candidate{Path: "dsl", Interface: "ppp0"}
+	both := Addrs("192.0.2.1", "2001:db8::1")
+	for _, tt := range []struct {
+		name    string
+		cands   []Candidate
+		addrs   []netip.Addr
+		avoided string
+		want    []string
+	}{
+		{name: "no paths", addrs: both, want: []string{"default route to 192.0.2.1", "default route to 2001:db8::1"}},
+		{name: "no addresses", cands: []Candidate{wifi}},
+		{name: "family match", cands: []Candidate{wifi, wifi6, lte}, addrs: both, want: []string{"wifi to 192.0.2.1", "wifi to 2001:db8::1", "lte to 192.0.2.1"}},
+		{name: "no match", cands: []Candidate{wifi, lte}, addrs: both[1:]},
+		{name: "any source", cands: []Candidate{dev}, addrs: both, want: []string{"dsl to 192.0.2.1", "dsl to 2001:db8::1"}},
+		{name: "avoided path last", cands: []Candidate{wifi, lte, dev}, addrs: both[:1], avoided: "wifi", want: []string{"lte to 192.0.2.1", "dsl to 192.0.2.1", "wifi to 192.0.2.1"}},
+		{name: "avoided address last", cands: []Candidate{dev, lte}, addrs: both, avoided: "dsl to 192.0.2.1", want: []string{"dsl to 2001:db8::1", "lte to 192.0.2.1", "dsl to 192.0.2.1"}},
+		{name: "all avoided", cands: []Candidate{wifi, lte}, addrs: both[:1], avoided: "to", want: []string{"wifi to 192.0.2.1", "lte to 192.0.2.1"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			avoided := func(a attempt) bool { return tt.avoided != "" && strings.Contains(a.way(), tt.avoided) }
+			var got []string
+			for _, a := range plan(tt.cands, tt.addrs, 443, avoided) {
+				got = append(got, a.way())
+				if a.to.Port() != 443 {
+					t.Errorf("port %d", a.to.Port())
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestStagger(t *testing.T) {
+	p, m, u := stagger(attempt{}), stagger(attempt{Candidate: Candidate{Metered: true}}), stagger(attempt{Candidate: Candidate{unknown: true}})
+	if p != raceDelay || m != raceDelayMetered || m <= p || u != raceDelayUnknown || u >= p {
+		t.Errorf("plain %v, metered %v, unknown %v", p, m, u)
+	}
+}
+
+// listenMPTCP listens and drops what it accepts when the test is over.
+func listenMPTCP(t *testing.T) netip.AddrPort {
+	t.Helper()
+	l, err := new(mptcpsock.ListenConfig).Listen(t.Context(), AnyPort)
+	Must(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	return l.Addr()
+}
+
+func racer() *Session { return sessionTo(V4, nil) }
+
+func tryOver(path string, to netip.AddrPort) attempt { return attempt{Candidate{Path: path}, to} }
+
+func TestRaceSilentFirst(t *testing.T) {
+	u, dead, live := racer(), tryOver("dead", Silent(t, "127.0.0.1")), tryOver("live", listenMPTCP(t))
+	conn, path, err := u.race(Within(t), []attempt{dead, live})
+	Must(t, err)
+	defer conn.Close()
+	if path != "live" || conn.RemoteAddrPort() != live.to {
+		t.Errorf("came over %s to %v", path, conn.RemoteAddrPort())
+	}
+	if !u.avoided(dead) || u.avoided(live) {
+		t.Errorf("dead avoided: %v, live avoided: %v", u.avoided(dead), u.avoided(live))
+	}
+}
+
+func TestRaceRefusedFirst(t *testing.T) {
+	u, dead, live := racer(), tryOver("dead", UnusedPort(t)), tryOver("live", listenMPTCP(t))
+	u.avoidFor(live, time.Hour) // success is forgiven
+	live.Metered = true
+	conn, path, err := u.race(Within(t), []attempt{dead, live, tryOver("never", Silent(t, "127.0.0.1"))})
+	Must(t, err)
+	defer conn.Close()
+	if path != "live" || !u.avoided(dead) || u.avoided(live) {
+		t.Errorf("came over %s; avoided: %v", path, u.avoid)
+	}
+}
+
+func TestRaceNobody(t *testing.T) {
+	u, a, b := racer(), tryOver("a", UnusedPort(t)), tryOver("b", UnusedPort(t))
+	_, _, err := u.race(Within(t), []attempt{a, b})
+	if !errors.Is(err, ErrUnreachable) {
+		t.Fatalf("got %v", err)
+	}
+	for _, want := range []string{a.to.String() + " over a", b.to.String() + " over b", "refused"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not name %q", err, want)
+		}
+	}
+}
+
+// TestRaceEnds checks that a race is over with its context, and that only a
+// deadline says something about the ways.
+func TestRaceEnds(t *testing.T) {
+	at := Silent(t, "127.0.0.1")
+	for _, tt := range []struct {
+		name    string
+		ctx     func() (context.Context, context.CancelFunc)
+		avoided bool
+	}{
+		{"cancelled", func() (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(t.Context())
+			timer := time.AfterFunc(10*time.Millisecond, cancel)
+			return ctx, func() { timer.Stop(); cancel() }
+		}, false},
+		{"out of time", func() (context.Context, context.CancelFunc) {
+			return context.WithTimeout(t.Context(), 10*time.Millisecond)
+		}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ctx, cancel := tt.ctx()
+			defer cancel()
+			u, first, second := racer(), tryOver("first", at), tryOver("second", at)
+			second.Metered = true
+			_, _, err := u.race(ctx, []attempt{first, second})
+			if !errors.Is(err, ErrUnreachable) {
+				t.Errorf("got %v", err)
+			}
+			if u.avoided(first) != tt.avoided || u.avoided(second) {
+				t.Errorf("avoided: %v", u.avoid)
+			}
+		})
+	}
+}
+
+func TestDiscardClosesLosers(t *testing.T) {
+	d := new(mptcpsock.Dialer)
+	at := listenMPTCP(t)
+	results := make(chan outcome, 3)
+	var conns []*mptcpsock.Conn
+	for range 2 {
+		c, err := d.Dial(Within(t), at)
+		Must(t, err)
+		conns = append(conns, c)
+		results <- outcome{conn: c}
+	}
+	results <- outcome{err: context.Canceled}
+	discard(results, 3)
+	for _, c := range conns {
+		if _, err := c.Write([]byte{1}); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a loser is open: %v", err)
+		}
+	}
+}
+
+// TestAvoidIsBounded checks that ways which are no longer in use are forgotten.
+func TestAvoidIsBounded(t *testing.T) {
+	u := racer()
+	for i := range 100 {
+		u.avoidFor(tryOver(fmt.Sprint(i), V4), -time.Second)
+	}
+	if len(u.avoid) > 1 {
+		t.Errorf("%d entries", len(u.avoid))
+	}
+}
+
+// TestNameCache checks that a name that has been resolved once stays usable when
+// the resolver fails or does not answer, and that it is resolved again.
+func TestNameCache(t *testing.T) {
+	answers := map[string][]netip.Addr{"c.test.": Addrs("192.0.2.1", "2001:db8::1")}
+	working := StartNameServer(t, answers)
+	var asked, down atomic.Int32
+	again := make(chan struct{}, 100)
+	n := &nameCache{host: "c.test", resolver: &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		asked.Add(1)
+		if down.Load() == 0 {
+			return working.Dial(ctx, network, addr)
+		}
+		again <- struct{}{}
+		return nil, errors.New("the resolver is away")
+	}}}
+	want := Addrs("192.0.2.1", "2001:db8::1")
+	look := func() []netip.Addr {
+		t.Helper()
+		got, err := n.lookup(Within(t))
+		Must(t, err)
+		return got
+	}
+	expire := func() {
+		n.mu.Lock()
+		n.until = time.Now().Add(-time.Second)
+		n.mu.Unlock()
+	}
+	byValue := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+	if got := look(); len(got) != 2 {
+		t.Fatalf("got %v, want %v", got, want)
+	}
+	first := asked.Load()
+	if diff := cmp.Diff(look(), n.addrs, byValue); diff != "" || asked.Load() != first {
+		t.Errorf("not cached: asked %d times more, %s", asked.Load()-first, diff)
+	}
+	down.Store(1)
+	expire()
+	if got := look(); len(got) != 2 {
+		t.Errorf("stale: got %v, want %v", got, want)
+	}
+	Await(t, "the name is resolved again", again)
+	look() // does not start another one
+	down.Store(0)
+	Eventually(t, "a fresh answer", func() bool {
+		n.refresh() // the one that failed may be under way still, and be shared
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return time.Until(n.until) > refreshTimeout+refreshPause
+	})
+}
+
+func TestNameCacheFails(t *testing.T) {
+	u := sessionTo(netip.AddrPortFrom(V4.Addr(), 443), func(c *Config) {
+		c.Host, c.Resolver = "nosuch.test", StartNameServer(t, nil)
+	})
+	err := u.Check(Within(t), "")
+	var dns *net.DNSError
+	if !errors.Is(err, ErrUnreachable) || !errors.As(err, &dns) || !strings.Contains(err.Error(), "nosuch.test") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestOwnAddressesUnbound: a concentrator on this host is reached over lo, whatever
+// the path.
+func TestOwnAddressesUnbound(t *testing.T) {
+	u := New(Config{})
+	for to, want := range map[string]string{"127.0.0.1": "", "::1": "", "203.0.113.1": "dsl0"} {
+		a := attempt{Candidate{Interface: "dsl0"}, netip.AddrPortFrom(netip.MustParseAddr(to), 443)}
+		if got := u.freeLocal([]attempt{a})[0].Interface; got != want {
+			t.Errorf("to %s: bound to %q, want %q", to, got, want)
+		}
+	}
+}

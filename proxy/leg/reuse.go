@@ -1,0 +1,157 @@
+package leg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mpproxy/mptcpsock"
+	"mpproxy/proxy"
+	"mpproxy/proxy/socks"
+)
+
+// staleTime is how long the request on a kept leg may stay unacknowledged: the
+// controller has moved it to a path that works by then, if there is one.
+const staleTime = time.Second
+
+// errStale: a kept leg led nowhere. It says nothing about the concentrator.
+var errStale = errors.New("the leg is of no use any more")
+
+// Finished takes back a leg whose stream has ended; keep says that another one
+// can follow. Otherwise the relay has closed it.
+func (s *Session) Finished(l *Leg, keep bool) {
+	if keep && !l.framed.Early() && l.framed.Next() == nil {
+		s.idle.put(l)
+		return
+	}
+	l.Close()
+}
+
+// reopen asks for a stream on a leg that was kept, until the deadline. It returns nil,
+// and no error, if there is none that works.
+func (s *Session) reopen(ctx context.Context, deadline time.Time, key legKey, f *proxy.Flow) (*Leg, error) {
+	failed := false
+	for l := s.idle.take(key); l != nil; l = s.idle.take(key) {
+		// Looking at each leg would cost all for the few that have been closed: only
+		// behind one that was, as all are when the concentrator starts anew.
+		if !s.fit(l, f.How) || failed && !quiet(l.Conn) {
+			l.Close()
+			continue
+		}
+		err := l.ask(ctx, earlier(ctx, deadline), f.To)
+		if err == nil {
+			s.health.ok()
+			l.Reused = true
+			l.observed.Next(f)
+			return l, nil
+		}
+		_ = l.Conn.Close() // no TLS goodbye: see converse
+		l.observed.End()
+		if !errors.Is(err, errStale) {
+			return nil, withCause(ctx, err)
+		}
+		s.log.Debug("a kept leg was of no use", "path", l.Path, "error", err)
+		failed = true
+	}
+	return nil, nil
+}
+
+// fit reports whether a new leg might begin on the same path.
+func (s *Session) fit(l *Leg, c proxy.Choice) bool {
+	cands, err := s.candidates(c)
+	if err != nil {
+		return false
+	}
+	if !s.anywhere(c) {
+		cands = cands[:min(len(cands), 1)]
+	}
+	return len(cands) == 0 || slices.ContainsFunc(cands, func(a Candidate) bool { return a.Path == l.Path && !a.Troubled })
+}
+
+// ask sends a request on a kept leg and reads the answer, until the deadline.
+func (l *Leg) ask(ctx context.Context, deadline time.Time, to proxy.Destination) error {
+	_ = l.Conn.SetDeadline(deadline)
+	wake := func() { _ = l.Conn.SetDeadline(time.Unix(1, 0)) }
+	stop := context.AfterFunc(ctx, wake)
+	defer stop()
+	impatience := startImpatience(l.Conn, wake)
+	if _, err := l.framed.Between().Write(socks.RequestMessage(to)); err != nil {
+		impatience.end()
+		return fmt.Errorf("%w: sending a request: %w", errStale, err)
+	}
+	err := l.readAnswer(true)
+	stale := impatience.end()
+	var refused *proxy.Failure
+	switch {
+	case err == nil && !stop():
+		return context.Cause(ctx)
+	case err == nil:
+		return l.Conn.SetDeadline(time.Time{})
+	case errors.As(err, &refused), ctx.Err() != nil, errors.Is(err, os.ErrDeadlineExceeded) && !stale:
+		return err
+	}
+	return fmt.Errorf("%w: %w", errStale, err)
+}
+
+// impatience wakes whoever waits on a kept leg that turns out to lead nowhere.
+type impatience struct {
+	timer *time.Timer
+	done  chan struct{}
+	stale bool // valid after done
+}
+
+func startImpatience(conn *mptcpsock.Conn, wake func()) *impatience {
+	i := &impatience{done: make(chan struct{})}
+	i.timer = time.AfterFunc(staleTime, func() {
+		defer close(i.done)
+		if i.stale = !arrived(conn); i.stale {
+			wake()
+		}
+	})
+	return i
+}
+
+// end ends the watch and reports whether it woke anybody. Nothing happens after
+// it.
+func (i *impatience) end() (stale bool) {
+	if i.timer.Stop() {
+		return false
+	}
+	<-i.done
+	return i.stale
+}
+
+// quiet reports whether nothing has come on a connection since its last stream
+// ended: what comes then can only be its end.
+func quiet(conn *mptcpsock.Conn) bool {
+	waiting := false
+	err := control(conn, func(fd int) {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}}, 0)
+		waiting = n == 0 && err == nil
+	})
+	return err == nil && waiting
+}
+
+// arrived reports whether the peer has acknowledged all that was written.
+func arrived(conn *mptcpsock.Conn) bool {
+	left := 1
+	err := control(conn, func(fd int) {
+		if n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ); err == nil {
+			left = n
+		}
+	})
+	return err == nil && left == 0
+}
+
+func control(conn *mptcpsock.Conn, f func(fd int)) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Control(func(fd uintptr) { f(int(fd)) })
+}

@@ -1,0 +1,217 @@
+package serve
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mpproxy/mptcpsock"
+	"mpproxy/proxy"
+	"mpproxy/proxy/relay"
+)
+
+// Connection is one relayed connection. Its exported fields are set before it
+// enters the table and do not change; the counters run.
+type Connection struct {
+	ID          uint64
+	Opened      time.Time
+	User        string // whom the peer authenticated as; empty on an open listener
+	Mode        string
+	Rule        string // what the rule is called that held for it; empty: none did
+	Destination proxy.Destination
+	Peer        netip.AddrPort // the application (client) or the client (concentrator)
+	Path        string         // the path of the first subflow, where known
+	// Leg is the connection between client and concentrator.
+	Leg      *mptcpsock.Conn
+	Counters relay.Counters // A is the application or client, B what lies behind
+
+	Stop context.CancelFunc // ends the connection, or its leg where that rests
+}
+
+// Table holds the live connections of a front or a concentrator and counts
+// those that were. It is safe for concurrent use.
+type Table struct {
+	mu     sync.Mutex
+	nextID uint64
+	live   map[uint64]*Connection
+	// opening holds those whose user is known and whose destination is not
+	// reached yet, resting those whose leg waits for its next stream: the removal
+	// of a user must not miss them.
+	opening, resting map[*Connection]struct{}
+	users            map[string]int
+	opened           map[string]uint64 // by mode, of which there are as many as are configured
+
+	Totals Totals
+}
+
+// Totals count since the program started.
+type Totals struct {
+	Opened       atomic.Uint64 // connections that were relayed
+	Refused      atomic.Uint64 // turned away at a limit
+	AuthFailures atomic.Uint64 // wrong user name or token
+	Failed       atomic.Uint64 // destination or concentrator not reached
+	FellBack     atomic.Uint64 // legs that came up as plain TCP
+	Reused       atomic.Uint64 // connections on a leg that had carried another one
+	BytesAToB    atomic.Uint64 // of connections that have ended
+	BytesBToA    atomic.Uint64
+}
+
+// CountHandshake counts a handshake that failed with err, if it counts.
+func (t *Totals) CountHandshake(err error) {
+	if errors.Is(err, proxy.ErrAuthenticationFailed) {
+		t.AuthFailures.Add(1)
+	}
+}
+
+// NewTable returns an empty table.
+func NewTable() *Table {
+	return &Table{
+		live:    make(map[uint64]*Connection),
+		opening: make(map[*Connection]struct{}),
+		resting: make(map[*Connection]struct{}),
+		users:   make(map[string]int),
+		opened:  make(map[string]uint64),
+	}
+}
+
+// Add enters a connection that is relayed from now on, and numbers it.
+func (t *Table) Add(c *Connection) {
+	t.mu.Lock()
+	t.nextID++
+	c.ID = t.nextID
+	t.live[c.ID] = c
+	t.opened[c.Mode]++
+	delete(t.opening, c)
+	t.mu.Unlock()
+	t.Totals.Opened.Add(1)
+}
+
+// Remove takes out a connection that has ended.
+func (t *Table) Remove(c *Connection) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.live, c.ID)
+	// Under the lock, so that Traffic counts each byte once.
+	t.Totals.BytesAToB.Add(c.Counters.AToB.Load())
+	t.Totals.BytesBToA.Add(c.Counters.BToA.Load())
+}
+
+// ModeCount counts the connections of a mode.
+type ModeCount struct {
+	Live   int
+	Opened uint64 // since the start
+}
+
+// Traffic is what a table has seen since the start, live connections included.
+type Traffic struct {
+	AToB, BToA uint64 // bytes
+	Modes      map[string]ModeCount
+}
+
+// Traffic adds up what there is now. Its counts never run backwards.
+func (t *Table) Traffic() Traffic {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := Traffic{
+		AToB: t.Totals.BytesAToB.Load(), BToA: t.Totals.BytesBToA.Load(),
+		Modes: make(map[string]ModeCount, len(t.opened)),
+	}
+	for mode, n := range t.opened {
+		out.Modes[mode] = ModeCount{Opened: n}
+	}
+	for _, c := range t.live {
+		out.AToB += c.Counters.AToB.Load()
+		out.BToA += c.Counters.BToA.Load()
+		m := out.Modes[c.Mode]
+		m.Live++
+		out.Modes[c.Mode] = m
+	}
+	return out
+}
+
+// Enter counts a connection for its user and reports whether it is within
+// limit (0: no limit). From then on StopWhere finds it. Each Enter that reports
+// true needs a Leave.
+func (t *Table) Enter(c *Connection, limit int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if limit > 0 && t.users[c.User] >= limit {
+		return false
+	}
+	t.users[c.User]++
+	t.opening[c] = struct{}{}
+	return true
+}
+
+// Leave ends what Enter began.
+func (t *Table) Leave(c *Connection) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.opening, c)
+	if t.users[c.User]--; t.users[c.User] <= 0 {
+		delete(t.users, c.User)
+	}
+}
+
+// Rest notes that a connection has ended and its leg stays, until Wake.
+func (t *Table) Rest(c *Connection) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.resting[c] = struct{}{}
+}
+
+// Wake ends what Rest began.
+func (t *Table) Wake(c *Connection) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.resting, c)
+}
+
+// Len returns the number of live connections.
+func (t *Table) Len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.live)
+}
+
+// Opening returns the number of connections whose destination is being reached.
+func (t *Table) Opening() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.opening)
+}
+
+// Connections returns the live connections, oldest first.
+func (t *Table) Connections() []*Connection {
+	t.mu.Lock()
+	all := make([]*Connection, 0, len(t.live))
+	for _, c := range t.live {
+		all = append(all, c)
+	}
+	t.mu.Unlock()
+	slices.SortFunc(all, func(a, b *Connection) int { return cmp.Compare(a.ID, b.ID) })
+	return all
+}
+
+// StopWhere ends every connection for which f holds, live or about to be, and the
+// legs of those that were, and returns how many.
+func (t *Table) StopWhere(f func(*Connection) bool) int {
+	t.mu.Lock()
+	all := slices.AppendSeq(slices.Collect(maps.Values(t.live)), maps.Keys(t.opening))
+	all = slices.AppendSeq(all, maps.Keys(t.resting))
+	t.mu.Unlock()
+	n := 0
+	for _, c := range all {
+		if f(c) {
+			c.Stop()
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,34 @@
+// Package socks is SOCKS5 (RFC 1928, RFC 1929) as bytes, for both ends:
+//
+//	req, err := server.Handshake(conn)       // what a peer asks for, as a flow
+//	err = req.Answer(proxy.Succeeded, bound)
+//
+//	conn.Write(credentials.Flight(to))       // greeting, authentication, request
+//	agreed, err := credentials.ReadGreeting(conn)
+//	outcome, bound, err := agreed.ReadReply(conn)
+//
+// Applications speak it to the client, and the client to the concentrator, with one
+// private method more: see methodFramed. Connections, their deadlines and TLS are the
+// callers'.
+package socks
+
+import (
+	"errors"
+
+	"mpproxy/proxy"
+)
+
+// Errors of a conversation, to be told apart with errors.Is. proxy.ErrAuthenticationFailed
+// and proxy.ErrPeerLeft are others.
+var (
+	ErrUnsupportedCommand = errors.New("only CONNECT is supported")
+	ErrProtocol           = errors.New("not a valid SOCKS5 conversation")
+	// ErrTokenRefused: the concentrator does not know this user or token.
+	ErrTokenRefused error = &proxy.Failure{Outcome: proxy.GeneralFailure, Err: errors.New("the concentrator refused the user name or token")}
+)
+
+// methodFramed is a private method (RFC 1928 §3). It is user name and password as in
+// RFC 1929. What follows an answer that says "succeeded" is framed (see relay.Framed),
+// and after both ends of that stream the client may send another request. A server
+// that does not know it takes the plain method, which is always offered beside it.
+const methodFramed = 0x9A

@@ -1,0 +1,176 @@
+package socks
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+
+	"mpproxy/proxy"
+)
+
+// Authenticator decides who may use a listener. Implementations are safe for
+// concurrent use and return quickly; slowing failures down is the caller's.
+type Authenticator interface {
+	// Open reports whether a peer may go on without a user name.
+	Open() bool
+	// Authenticate returns the identity behind a user name (which may carry a
+	// mode, "alice+handover") and password. Open listeners are asked with
+	// two empty strings for a peer that offered no user name.
+	Authenticate(user, password string) (proxy.Identity, error)
+}
+
+// Request is what a peer asked for in a complete handshake.
+type Request struct {
+	proxy.Flow
+	// Framed: the peer and we agreed on methodFramed.
+	Framed bool
+	held   []byte // answers of the handshake that no one waits for yet
+}
+
+// answer sends the reply, and what the handshake still held, as one segment.
+func (r *Request) answer(w io.Writer, o proxy.Outcome, bound netip.AddrPort) error {
+	b := append(r.held, replyMessage(o, bound)...)
+	r.held = nil
+	_, err := w.Write(b)
+	return err
+}
+
+// Server runs the server's side of RFC 1928 and RFC 1929 on one connection after the
+// other. It is safe for concurrent use.
+type Server struct {
+	Auth   Authenticator
+	Frames bool // take methodFramed where it is offered
+	// OnFailure is called before a peer is answered whose secret was wrong; may be nil.
+	OnFailure func()
+}
+
+// Handshake reads one request from conn, which keeps its deadlines and stays
+// open: the caller answers the request and owns conn again. A peer that is
+// refused has been told so when Handshake returns.
+func (s *Server) Handshake(conn net.Conn) (*Request, error) {
+	c := &conversation{conn: conn}
+	req, err := s.converse(c)
+	return finish(c, req, err)
+}
+
+// Next reads a further request of a peer that agreed on methodFramed.
+func (s *Server) Next(conn net.Conn, id proxy.Identity) (*Request, error) {
+	c := &conversation{conn: conn, known: true}
+	to, err := readRequest(c)
+	return finish(c, newRequest(id, to, true), err)
+}
+
+func newRequest(id proxy.Identity, to proxy.Destination, framed bool) *Request {
+	return &Request{Flow: proxy.Flow{To: to, Who: id, How: proxy.Choice{Mode: id.Mode}}, Framed: framed}
+}
+
+// finish hands over what the conversation holds, or refuses the peer.
+func finish(c *conversation, req *Request, err error) (*Request, error) {
+	if err != nil {
+		_ = c.flush() // the refusal; the peer may be gone, and err says more
+		return nil, c.explain(err)
+	}
+	req.held, req.Early = c.held, c.rest()
+	conn := c.conn // alone: c holds a buffer
+	req.Answer = func(o proxy.Outcome, bound netip.AddrPort) error { return req.answer(conn, o, bound) }
+	if req.Framed && len(req.Early) > 0 { // frames begin behind the answer
+		return nil, fmt.Errorf("%w: %d bytes behind a request whose answer has to be waited for", ErrProtocol, len(req.Early))
+	}
+	return req, nil
+}
+
+func (s *Server) converse(c *conversation) (*Request, error) {
+	version, err := c.peek()
+	if err != nil {
+		return nil, err
+	}
+	if version != version5 {
+		// Not a byte more: whoever speaks something else may say nothing else.
+		return nil, fmt.Errorf("%w: it begins with byte %d instead of 5%s", ErrProtocol, version, guess(version))
+	}
+	methods, err := parseMethods(c)
+	if err != nil {
+		return nil, err
+	}
+	framed := s.Frames && bytes.IndexByte(methods, methodFramed) >= 0
+	id, err := s.authenticate(c, methods, framed)
+	if err != nil {
+		return nil, err
+	}
+	c.known = true
+	to, err := readRequest(c)
+	if err != nil {
+		return nil, err
+	}
+	return newRequest(id, to, framed), nil
+}
+
+// guess names the protocol that begins with b.
+func guess(b byte) string {
+	switch {
+	case b == 4:
+		return " (SOCKS4?)"
+	case b == 22:
+		return " (TLS? security is \"none\" here)"
+	case b >= 'A' && b <= 'Z':
+		return " (HTTP?)"
+	}
+	return ""
+}
+
+// authenticate prefers user names: curl offers both methods when it has a user
+// name, and the user name carries the mode.
+func (s *Server) authenticate(c *conversation, methods []byte, framed bool) (proxy.Identity, error) {
+	switch {
+	case framed:
+		return s.checkPassword(c, methodFramed)
+	case bytes.IndexByte(methods, methodPassword) >= 0:
+		return s.checkPassword(c, methodPassword)
+	case s.Auth.Open() && bytes.IndexByte(methods, methodNone) >= 0:
+		c.hold(version5, methodNone)
+		return s.Auth.Authenticate("", "")
+	}
+	c.hold(version5, methodUnacceptable)
+	return proxy.Identity{}, fmt.Errorf("%w: the peer offers the methods %v and no user name", proxy.ErrAuthenticationFailed, methods)
+}
+
+func (s *Server) checkPassword(c *conversation, method byte) (proxy.Identity, error) {
+	c.hold(version5, method)
+	user, password, err := parsePassword(c)
+	if err != nil {
+		return proxy.Identity{}, err
+	}
+	id, err := s.Auth.Authenticate(user, password)
+	if err != nil {
+		if s.OnFailure != nil {
+			s.OnFailure()
+		}
+		c.hold(passwordVersion, passwordWrong)
+		return proxy.Identity{}, err
+	}
+	c.hold(passwordVersion, passwordRight)
+	return id, nil
+}
+
+// readRequest reads what the peer asks for and refuses all but CONNECT.
+func readRequest(c *conversation) (proxy.Destination, error) {
+	command, to, named, err := parseRequest(c)
+	var unknown addressTypeError
+	switch {
+	case errors.As(err, &unknown):
+		c.refuse(proxy.AddressTypeNotSupported)
+		return to, fmt.Errorf("%w: %w", ErrProtocol, err)
+	case err != nil:
+		return to, err
+	case command != commandConnect:
+		c.refuse(proxy.CommandNotSupported)
+		return to, fmt.Errorf("%w: the peer asked for command %d", ErrUnsupportedCommand, command)
+	case !named:
+		c.refuse(proxy.GeneralFailure)
+		return to, fmt.Errorf("%w: empty host name", ErrProtocol)
+	}
+	return to, nil
+}
