@@ -98,8 +98,15 @@ func (c *controller) open() {
 		c.status.Store(&KernelStatus{Problem: err})
 		return
 	}
-	if err := errors.Join(hoststate.ReturnPathManager(c.journal), hoststate.ReturnSendBuffer(c.journal), c.kernel.Restore()); err != nil && !errors.Is(err, mptcppm.ErrPermission) {
+	err = errors.Join(hoststate.ReturnPathManager(c.journal), hoststate.ReturnSendBuffer(c.journal), hoststate.ReturnBlackholeTimeout(c.journal), c.kernel.Restore())
+	if err != nil && !errors.Is(err, mptcppm.ErrPermission) {
 		c.log.Warn("cannot put back what an earlier run changed", "error", err)
+	}
+	if c.role != policy.Client {
+		return // it opens no MPTCP connections
+	}
+	if err := hoststate.KeepMPTCPOn(c.journal); err != nil {
+		c.log.Info("after some seconds without any path the kernel may switch MPTCP off for an hour", "error", err, "advice", "sysctl -w net.mptcp.blackhole_timeout=0")
 	}
 }
 
@@ -219,7 +226,7 @@ func (c *controller) close(s *steering) error {
 		err = s.close()
 	}
 	if c.client != nil {
-		err = errors.Join(err, c.kernel.Restore(), c.client.Close())
+		err = errors.Join(err, hoststate.ReturnBlackholeTimeout(c.journal), c.kernel.Restore(), c.client.Close())
 		c.lock.Release()
 	}
 	return err

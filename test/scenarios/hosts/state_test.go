@@ -17,8 +17,8 @@ func TestHostStateIsPutBack(t *testing.T) {
 		manager              string
 		client, concentrator []string // kinds of what must be seen to change
 	}{
-		{"userspace", []string{"rule", "route", "net.mptcp.pm_type", "net.ipv4.tcp_wmem"}, []string{"net.mptcp.pm_type", "net.ipv4.tcp_wmem"}},
-		{"kernel", []string{"rule", "route", "endpoint", "limits"}, []string{"endpoint", "limits"}},
+		{"userspace", []string{"rule", "route", "net.mptcp.pm_type", "net.mptcp.blackhole_timeout", "net.ipv4.tcp_wmem"}, []string{"net.mptcp.pm_type", "net.ipv4.tcp_wmem"}},
+		{"kernel", []string{"rule", "route", "endpoint", "limits", "net.mptcp.blackhole_timeout"}, []string{"endpoint", "limits"}},
 	} {
 		t.Run(tt.manager, func(t *testing.T) {
 			t.Parallel()

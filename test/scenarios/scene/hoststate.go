@@ -28,7 +28,7 @@ func HostState(t *testing.T, h *netns.Host) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"net.ipv4.conf.all.rp_filter", "net.ipv4.ip_forward", "net.mptcp.enabled", "net.mptcp.pm_type", "net.mptcp.path_manager", "net.ipv4.tcp_wmem", "net.ipv4.tcp_congestion_control"} {
+	for _, name := range []string{"net.ipv4.conf.all.rp_filter", "net.ipv4.ip_forward", "net.mptcp.enabled", "net.mptcp.pm_type", "net.mptcp.path_manager", "net.mptcp.blackhole_timeout", "net.ipv4.tcp_wmem", "net.ipv4.tcp_congestion_control"} {
 		if value, err := h.Sysctl(t.Context(), name); err == nil {
 			add(name, value)
 		}
