@@ -57,6 +57,8 @@ type Source struct {
 	// port, an invalid address the address as well.
 	Addr netip.AddrPort
 	// Interface is the name of the interface to bind to; empty: routing decides.
+	// It does not count towards an address of this host: the kernel reaches that
+	// over lo, and a socket that is bound to another interface gets no answer.
 	Interface string
 	// Delay is how long the source before this one is given alone; 0 stands for
 	// DefaultRaceDelay.
@@ -132,9 +134,14 @@ func (d *Dialer) ways(to []netip.AddrPort) (all []way) {
 	for _, s := range sources {
 		for _, t := range to {
 			a := s.Addr.Addr()
-			if !a.IsValid() || a.Unmap().Is4() == t.Addr().Unmap().Is4() {
-				all = append(all, way{s, t})
+			if a.IsValid() && a.Unmap().Is4() != t.Addr().Unmap().Is4() {
+				continue
 			}
+			w := way{s, t}
+			if len(d.Sources) > 0 && s.Interface != "" && ownAddr(t.Addr()) {
+				w.Interface = ""
+			}
+			all = append(all, w)
 		}
 	}
 	return all[:min(len(all), maxWays)]

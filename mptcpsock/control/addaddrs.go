@@ -108,9 +108,9 @@ func (op operation) announce(ctx context.Context, a netip.AddrPort) error {
 	return nil
 }
 
-// spread puts the local addresses to use that a connection was given before it
-// began, as soon as subflows can join: a client opens a subflow from each, a
-// server announces each. Nobody waits for the outcome; Events tells it.
+// spread uses the local addresses that a connection was given before it began, as
+// soon as subflows can join: a client opens a subflow from each, a server announces
+// each. Nobody waits for the outcome; Events tells it.
 func (ctl *Controller) spread(a *attachment) {
 	ctl.mu.Lock()
 	var addrs []netip.AddrPort

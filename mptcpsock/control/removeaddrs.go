@@ -149,15 +149,17 @@ func (op operation) forbid(gone map[netip.Addr]bool) {
 	op.rec.allowed = slices.DeleteFunc(op.rec.allowed, func(a netip.AddrPort) bool { return gone[a.Addr()] })
 }
 
-// end closes the subflows and tells the peer. Any address id but 0 is forgotten by
-// the kernel with its last subflow, and has to be taken back first. The initial
-// subflow, with id 0, is the first in the kernel's list, on which RM_ADDR goes: it
-// is closed before, else the option would go down with it.
+// end closes the subflows from addresses and tells the peer (RM_ADDR).
 //
-// Not so while it brings data. A peer whose TCP is reset under it may send what is
-// not acknowledged twice (mptcp_subflow_ctx_reset forgets that it is closed,
-// net/mptcp/protocol.c, Linux 6.18), so RM_ADDR has to be there before. What comes
-// on the other subflows then shows that it was.
+// The kernel forgets an address id other than 0 with the last subflow that has it,
+// so the peer is told of such an id first. Id 0 is that of the initial subflow. The
+// kernel sends RM_ADDR on the first subflow of its list, which is that one, and the
+// option would be lost with it: the initial subflow is closed first.
+//
+// A subflow that brings data is the exception. When the peer's TCP is reset under
+// it, the peer may send what is not acknowledged twice (mptcp_subflow_ctx_reset
+// forgets that it is closed, net/mptcp/protocol.c, Linux 6.18), so RM_ADDR goes
+// first. Data that comes on the other subflows then shows that it arrived.
 func (op operation) end(ctx context.Context, gone map[netip.Addr]bool) error {
 	leaves := func(s Subflow) bool { return gone[s.Local.Addr()] }
 	ids := op.takeIDs(gone)
@@ -184,8 +186,9 @@ func (op operation) end(ctx context.Context, gone map[netip.Addr]bool) error {
 	return err
 }
 
-// awaitData waits until something comes on a subflow that stays, four round trips
-// at most, or hearMin. What leaves goes on bringing data meanwhile.
+// awaitData waits until data comes on a subflow that stays: for drainRTTs round
+// trips, and hearMin at least. The subflows that leave go on bringing data
+// meanwhile.
 func (op operation) awaitData(ctx context.Context, before []Subflow, leaves func(Subflow) bool) bool {
 	received := make(map[uapi.SubflowID]uint64, len(before))
 	most := hearMin

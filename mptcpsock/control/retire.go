@@ -15,19 +15,19 @@ import (
 // time behind the first, and the receiver gets nothing new meanwhile. So the
 // subflows that stay should hold nothing at that moment: they are made backups
 // until they have run dry, while those that leave carry the data to the end. Then
-// what is sent again is what was under way on those, and the receiver lacks it.
+// only what was under way on those is sent again, and the receiver needs it.
 //
 // Subflows that leave and are backups carry nothing; they run dry instead.
 const (
-	drainLook = 5 * time.Millisecond
-	drainRTTs = 4
-	drainMin  = 50 * time.Millisecond
-	drainMost = 2 * time.Second
-	hearMin   = 50 * time.Millisecond
+	drainLook = 5 * time.Millisecond  // how often the subflows are read
+	drainRTTs = 4                     // a subflow has run dry when nothing moved for so many round trips,
+	drainMin  = 50 * time.Millisecond // and for this time at least
+	drainMost = 2 * time.Second       // the longest wait for that
+	hearMin   = 50 * time.Millisecond // the least time that the peer's answer to RM_ADDR is given
 )
 
-// retire arranges the subflows so that closing those that leave is felt least.
-// It returns those that stay and have been made backups for that.
+// retire prepares the subflows so that the receiver waits least when those that
+// leave are closed. It returns those that stay and were made backups for that.
 func (op operation) retire(ctx context.Context, leaves func(Subflow) bool) (lowered []uapi.SubflowID) {
 	ctx, cancel := context.WithTimeout(ctx, drainMost)
 	defer cancel()
@@ -128,9 +128,9 @@ func anyBusy(seen map[uapi.SubflowID]*draining, subflows []Subflow, which func(S
 }
 
 // busy reports whether something may still come on the subflow, either way. The
-// peer goes on until it has heard of the priority, and then with what it had
-// given the subflow before; senders pause for a round trip or two as a matter of
-// course.
+// peer sends on it until it has heard of the new priority, and after that what it
+// had given to the subflow before. Senders often pause for a round trip or two, so a
+// short silence means nothing.
 func (d *draining) busy(tcp uapi.TCPInfo, now time.Time) bool {
 	if tcp.BytesAcked != d.acked || tcp.BytesReceived != d.received {
 		d.acked, d.received, d.moved = tcp.BytesAcked, tcp.BytesReceived, now

@@ -1,18 +1,11 @@
 package control
 
 import (
-	"context"
-	"fmt"
-	"net"
 	"net/netip"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
-	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
@@ -144,6 +137,23 @@ func TestServices(t *testing.T) {
 	}
 }
 
+// TestServiceOnOneHost: a service reaches a peer on its own host at once, though no
+// path leads there.
+func TestServiceOnOneHost(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	w := serviceWorld(t, false)
+	for _, f := range families {
+		ln := listen(t, ListenConfig{Strict: true}, "[::]:0")
+		c, s := connect(t, Dialer{Controller: w.ctl, Service: ServiceAggregate}, ln, netip.AddrPortFrom(f.here[1], ln.Addr().Port()))
+		pairOfConns{c, s}.pingPong(t)
+		if got := c.LocalAddrPort().Addr(); got != f.here[0] {
+			t.Errorf("the connection began on %v: the first source got no answer", got)
+		}
+	}
+}
+
 // TestServiceHandover: when the path in use goes away, the metered one, which
 // had no subflow, carries on, and no byte is lost.
 func TestServiceHandover(t *testing.T) {
@@ -236,168 +246,4 @@ func awaitDecision(t *testing.T, ctl *Controller, fits func(engine.Decision) boo
 			t.Fatalf("decisions %+v: the awaited one is missing", log)
 		}
 	}
-}
-
-// TestEvents: what a Controller tells is what the kernel says, in its order.
-func TestEvents(t *testing.T) {
-	if !inside(t) {
-		return
-	}
-	newWorld(t).both(t, func(t *testing.T, w *world, p pairOfConns, here, there []netip.Addr) {
-		ctx := testContext(t)
-		events := p.conn.Events(ctx)
-		id, err := p.conn.OpenSub(ctx, port0(here[1]), w.joinTarget(p, there[1]), Normal)
-		must(t, err)
-		pair, err := p.conn.SubTuple(id)
-		must(t, err)
-		must(t, p.conn.CloseSub(ctx, id))
-		up, down := w.mine.of(t, mptcppm.EventSubflowEstablished, pair), w.mine.of(t, mptcppm.EventSubflowClosed, pair)
-		want := []SubflowEvent{
-			{Kind: SubflowEstablished, ID: id, IDKnown: true, Pair: pair, AddrID: up.RemoteID},
-			{Kind: SubflowClosed, ID: id, IDKnown: true, Pair: pair, AddrID: down.RemoteID},
-		}
-		var got []SubflowEvent
-		for e, err := range events { // until the connection is closed
-			must(t, err)
-			if got = append(got, e); len(got) == len(want) {
-				must(t, p.conn.Close())
-			}
-		}
-		if diff := cmp.Diff(want, got, comparePairs); diff != "" {
-			t.Errorf("events (-want +got):\n%s", diff)
-		}
-	})
-}
-
-// TestEventsCompared: without a Controller the subflows are compared.
-func TestEventsCompared(t *testing.T) {
-	if !inside(t) {
-		return
-	}
-	newWorld(t).both(t, func(t *testing.T, w *world, p pairOfConns, here, there []netip.Addr) {
-		op, err := p.conn.begin("test", "")
-		must(t, err)
-		p.conn.attached.Store(nil) // as if there were none
-		events := p.conn.Events(testContext(t))
-		p.conn.attached.Store(op.attachment)
-		id, err := p.conn.OpenSub(testContext(t), port0(here[1]), w.joinTarget(p, there[1]), Normal)
-		must(t, err)
-		got := collect(t, events, 1)
-		if len(got) != 1 || got[0].Kind != SubflowEstablished || got[0].ID != id {
-			t.Errorf("events %v, want subflow %d established", got, id)
-		}
-	})
-}
-
-// TestEventsCancelled: the end of the context is the last that is told.
-func TestEventsCancelled(t *testing.T) {
-	if !inside(t) {
-		return
-	}
-	newWorld(t).both(t, func(t *testing.T, w *world, p pairOfConns, _, _ []netip.Addr) {
-		ctx, cancel := context.WithCancel(t.Context())
-		events := p.conn.Events(ctx)
-		cancel()
-		n := 0
-		for _, err := range events {
-			n++
-			wantError(t, "the last event", err, context.Canceled)
-		}
-		if n != 1 {
-			t.Errorf("%d events, want the error alone", n)
-		}
-	})
-}
-
-// collect reads events until n have come or there are no more.
-func collect(t *testing.T, events func(func(SubflowEvent, error) bool), n int) (got []SubflowEvent) {
-	t.Helper()
-	for e, err := range events {
-		must(t, err)
-		if got = append(got, e); len(got) == n {
-			break
-		}
-	}
-	return got
-}
-
-// TestFateSharing: the connection ends with its initial subflow when asked to,
-// and not otherwise.
-func TestFateSharing(t *testing.T) {
-	if !inside(t) {
-		return
-	}
-	w := newWorld(t)
-	for _, share := range []bool{true, false} {
-		t.Run(fmt.Sprint(share), func(t *testing.T) {
-			w.both(t, func(t *testing.T, w *world, p pairOfConns, here, there []netip.Addr) {
-				ctx := testContext(t)
-				_, err := p.conn.OpenSub(ctx, port0(here[1]), w.joinTarget(p, there[1]), Normal)
-				must(t, err)
-				must(t, p.conn.SetFateSharing(share))
-				must(t, p.conn.CloseSub(ctx, onlyInitial(t, p.conn)))
-				if share {
-					_, err = p.conn.Read(make([]byte, 1))
-					wantError(t, "read", err, net.ErrClosed)
-					return
-				}
-				p.pingPong(t)
-				wantError(t, "too late", p.conn.SetFateSharing(true), ErrUnknownSubflow)
-			})
-		})
-	}
-}
-
-// TestFateSharingBefore: it can be asked for before the connection.
-func TestFateSharingBefore(t *testing.T) {
-	if !inside(t) {
-		return
-	}
-	w := newWorld(t)
-	for _, f := range families {
-		t.Run(f.name, func(t *testing.T) {
-			p := w.in(t).dial(Dialer{Strict: true, FateSharing: true}, f.there[0])
-			ctx := testContext(t)
-			_, err := p.conn.OpenSub(ctx, port0(f.here[1]), netip.AddrPort{}, Normal)
-			must(t, err)
-			must(t, p.conn.CloseSub(ctx, onlyInitial(t, p.conn)))
-			_, err = p.conn.Read(make([]byte, 1))
-			wantError(t, "read", err, net.ErrClosed)
-		})
-	}
-}
-
-func onlyInitial(t *testing.T, c *Conn) uapi.SubflowID {
-	t.Helper()
-	for _, s := range must1(c.SubIDs())(t) {
-		if s.Initial {
-			return s.ID
-		}
-	}
-	t.Fatal("no initial subflow")
-	return 0
-}
-
-// TestSetSubflows opens and closes as many as it takes.
-func TestSetSubflows(t *testing.T) {
-	if !inside(t) {
-		return
-	}
-	newWorld(t).both(t, func(t *testing.T, w *world, p pairOfConns, here, there []netip.Addr) {
-		if p.conn.Accepted() {
-			err := p.conn.SetSubflows(testContext(t), 2) // a mere client takes none
-			wantError(t, "SetSubflows", err, ErrSubflowFailed, syscall.ECONNREFUSED)
-			return
-		}
-		ctx := testContext(t)
-		for _, n := range []int{3, 5, 1, 2} {
-			must(t, p.conn.SetSubflows(ctx, n))
-			pairs, err := p.conn.Pairs()
-			must(t, err)
-			if len(pairs) != n {
-				t.Errorf("%d subflows, want %d", len(pairs), n)
-			}
-			p.pingPong(t)
-		}
-	})
 }
