@@ -61,7 +61,8 @@ func (s *snapshots) follow(ctx context.Context, tick <-chan time.Time, act func(
 			}
 		}
 		act(paths)
-		s.seen.Store(&paths)
+		seen := paths // readers keep it while paths changes
+		s.seen.Store(&seen)
 		if first {
 			first = false
 			close(s.ready)
