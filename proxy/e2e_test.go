@@ -314,7 +314,7 @@ func TestFrontReplies(t *testing.T) {
 			{"upstream down", upstreamTo(UnusedPort(t), l.up), ConnectAddr(dest), proxy.NetworkUnreachable},
 			{"no such name", upstreamTo(at.Addr, l.up), ConnectName("nosuch.test", 80), proxy.HostUnreachable},
 			{"refused", upstreamTo(at.Addr, l.up), ConnectAddr(UnusedPort(t)), proxy.ConnectionRefused},
-			{"timeout", upstreamTo(at.Addr, l.up), ConnectAddr(Silent(t, "127.0.0.1")), proxy.TTLExpired},
+			{"timeout", upstreamTo(at.Addr, l.up), ConnectAddr(DeadPort(t, "127.0.0.1")), proxy.TTLExpired},
 			{"UDP", upstreamTo(at.Addr, l.up), Command(3, dest), proxy.CommandNotSupported},
 		} {
 			t.Run(tt.name, func(t *testing.T) {

@@ -171,7 +171,7 @@ func TestSlowHandshake(t *testing.T) {
 // TestApplicationLeaves checks that the dial of an application that went away is
 // given up on both sides.
 func TestApplicationLeaves(t *testing.T) {
-	dest := Silent(t, "127.0.0.1")
+	dest := DeadPort(t, "127.0.0.1")
 	onBoth(t, func(t *testing.T, l setup) {
 		conc, at := startConcentrator(t, l.conc)
 		front, f := startFront(t, upstreamTo(at.Addr, l.up), nil)
@@ -193,7 +193,7 @@ func TestApplicationLeaves(t *testing.T) {
 }
 
 func TestUserRemoved(t *testing.T) {
-	dest, slow := StartDestination(t, Hold), Silent(t, "127.0.0.1")
+	dest, slow := StartDestination(t, Hold), DeadPort(t, "127.0.0.1")
 	onBoth(t, func(t *testing.T, l setup) {
 		conc, at := startConcentrator(t, l.conc)
 		up := upstreamTo(at.Addr, l.up)

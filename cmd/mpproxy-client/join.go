@@ -78,7 +78,7 @@ func check(link config.Link) error {
 	// What the client will use is what is checked. Where there is no path yet, the
 	// default route is.
 	if paths, err := netpath.Discover(ctx, netpath.Config{}, nil); err == nil {
-		up.Paths = presentPaths(paths)
+		up.Paths = leg.NewRanking(presentPaths(paths), nil)
 	}
 	return leg.New(up).Check(ctx, "")
 }
@@ -86,7 +86,7 @@ func check(link config.Link) error {
 // presentPaths are the paths at one moment, of which nothing else is known.
 type presentPaths []netpath.Path
 
-// Candidates implements leg.Paths.
+// Candidates implements leg.Source.
 func (ps presentPaths) Candidates() (out []leg.Candidate) {
 	for _, p := range ps {
 		if p.State == netpath.Up {

@@ -65,15 +65,15 @@ func (c runCmd) Run() error {
 	controller := pathctl.NewClient(steering, log)
 	var f *front.Front
 	up := legConfig(conf)
-	up.Paths, up.Log = candidates{controller}, log
+	up.Log = log
 	up.FellBack = func(string) { f.Table().Totals.FellBack.Add(1) }
 	up.Observer = steer.Observer{Controller: controller, Role: policy.Client, Modes: conf.Modes}
 	up.Begun = controller.Begun
 	up.Credentials = whileSteering(controller, conf.Link, up.Credentials)
-	up.BeginAnywhere = func(mode string) bool {
+	up.Paths = leg.NewRanking(candidates{controller}, func(mode string) bool {
 		base := policy.Mode(baseOf(conf.Modes, mode))
 		return controller.Kernel().UserSpace && (base == policy.Aggregate || base == policy.Interactive)
-	}
+	})
 	up.IdleLegs = conf.Limits.IdleLegs
 	session := leg.New(up)
 	f = front.New(front.Config{

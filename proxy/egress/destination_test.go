@@ -115,7 +115,7 @@ func TestDialDestination(t *testing.T) {
 }
 
 func TestDialDestinationTimeout(t *testing.T) {
-	at := Silent(t, "127.0.0.1")
+	at := DeadPort(t, "127.0.0.1")
 	d := newDestinationDialer(DestinationRules{Allow: []netip.Prefix{netip.PrefixFrom(at.Addr(), 32)}}, nil, 20*time.Millisecond)
 	_, err := d.dial(Within(t), To(at))
 	if got := proxy.OutcomeOf(err); got != proxy.TTLExpired {

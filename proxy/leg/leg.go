@@ -26,6 +26,8 @@ type Leg struct {
 	below     relay.Stream  // Stream without frames
 	framed    *relay.Framed // Stream; nil: the leg carries one stream
 	key       legKey
+	way       attempt // that led to the concentrator
+	answered  bool    // the concentrator has accepted the token
 	idleSince time.Time
 	observed  *proxy.Observed
 }
@@ -45,11 +47,11 @@ func (s *Session) converse(ctx context.Context, f *proxy.Flow, opening []byte, r
 	if f != nil {
 		choice = f.How
 	}
-	conn, path, err := s.connect(ctx, choice)
+	conn, way, err := s.connect(ctx, choice)
 	if err != nil {
 		return nil, err
 	}
-	leg := &Leg{Stream: conn, below: conn, Conn: conn, Path: path}
+	leg := &Leg{Stream: conn, below: conn, Conn: conn, Path: way.Path, way: way}
 	if f != nil {
 		leg.observed = proxy.Observe(s.cfg.Observer, conn, f)
 	}
@@ -58,9 +60,26 @@ func (s *Session) converse(ctx context.Context, f *proxy.Flow, opening []byte, r
 		// data from a client that still waits for its dial.
 		_ = leg.Conn.Close()
 		leg.observed.End()
+		s.reportFailure(ctx, leg, err)
 		return nil, withCause(ctx, err)
 	}
 	return leg, nil
+}
+
+// reportFailure says what a leg met that failed before the concentrator had accepted
+// the token. A caller that gave up, and a wrong token, say nothing about the way.
+func (s *Session) reportFailure(ctx context.Context, l *Leg, err error) {
+	var refused *proxy.Failure
+	switch {
+	case l.answered || errors.Is(ctx.Err(), context.Canceled):
+	case errors.Is(err, ErrPinMismatch):
+		s.report(l.way, ForeignKey)
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		s.report(l.way, Stalled)
+	case errors.As(err, &refused): // ErrNotMultipath has been reported; the token is no matter of the way
+	default:
+		s.report(l.way, Broken)
+	}
 }
 
 // readAnswer reads what the concentrator says to a request.
@@ -141,6 +160,7 @@ func (s *Session) checkMultipath(leg *Leg) error {
 		s.health.multipath()
 		return nil
 	}
+	s.report(leg.way, Stripped)
 	if s.cfg.FellBack != nil {
 		s.cfg.FellBack(leg.Path)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -23,13 +22,6 @@ const (
 	// raceDelayUnknown is for paths that nobody has measured yet: it may be the one
 	// with the least round trip.
 	raceDelayUnknown = 20 * time.Millisecond
-	// avoidTime is how long a path that did not lead to the concentrator is
-	// tried after the others.
-	avoidTime = 30 * time.Second
-	// overtakenTime is the same for a way that was tried before the one that
-	// answered, and has said nothing yet. A silent path would otherwise cost
-	// each new connection the delay.
-	overtakenTime = 10 * time.Second
 )
 
 // attempt is one connect of a race.
@@ -38,13 +30,10 @@ type attempt struct {
 	to netip.AddrPort
 }
 
-// way names what may be dead: the path, or the address beyond it.
-func (a attempt) way() string { return a.Path + " to " + a.to.Addr().String() }
-
-// plan orders the attempts: as the candidates are, ways that failed lately last, and for
-// each path the addresses that its source address can reach. Without any path
-// the kernel's routing decides.
-func plan(cands []Candidate, addrs []netip.Addr, port uint16, avoided func(attempt) bool) []attempt {
+// plan orders the attempts: as the candidates are, those that are left alone last, and
+// for each path the addresses that its source address can reach. Without any path the
+// kernel's routing decides.
+func plan(cands []Candidate, addrs []netip.Addr, port uint16, leftAlone func(path string, to netip.Addr) bool) []attempt {
 	if len(cands) == 0 {
 		cands = []Candidate{{Path: "default route"}}
 	}
@@ -55,7 +44,7 @@ func plan(cands []Candidate, addrs []netip.Addr, port uint16, avoided func(attem
 				continue
 			}
 			at := attempt{c, netip.AddrPortFrom(a, port)}
-			if avoided(at) {
+			if leftAlone(c.Path, a) {
 				bad = append(bad, at)
 			} else {
 				good = append(good, at)
@@ -73,27 +62,27 @@ type outcome struct {
 }
 
 // connect reaches the concentrator over the first way that answers, of those
-// that the choice allows, and says over which path.
-func (s *Session) connect(ctx context.Context, choice proxy.Choice) (*mptcpsock.Conn, string, error) {
-	cands, err := s.candidates(choice)
+// that the choice allows.
+func (s *Session) connect(ctx context.Context, choice proxy.Choice) (*mptcpsock.Conn, attempt, error) {
+	cands, err := s.cfg.Paths.Order(choice)
 	if err != nil {
-		return nil, "", err
-	}
-	if s.anywhere(choice) {
-		cands = quickest(cands)
+		return nil, attempt{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ConnectTimeout)
 	defer cancel()
 	addrs, err := s.names.lookup(ctx)
 	if err != nil {
-		return nil, "", fmt.Errorf("%w: %w", ErrUnreachable, err)
+		return nil, attempt{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
-	attempts := s.freeLocal(plan(cands, addrs, s.cfg.Port, s.avoided))
+	attempts := s.freeLocal(plan(cands, addrs, s.cfg.Port, s.cfg.Paths.LeftAlone))
 	if len(attempts) == 0 {
-		return nil, "", fmt.Errorf("%w: no path has an address of the family of %v", ErrUnreachable, addrs)
+		return nil, attempt{}, fmt.Errorf("%w: no path has an address of the family of %v", ErrUnreachable, addrs)
 	}
 	return s.race(ctx, attempts)
 }
+
+// report tells what was met on the way of an attempt.
+func (s *Session) report(a attempt, r Result) { s.cfg.Paths.Report(a.Path, a.to.Addr(), r) }
 
 // freeLocal lets attempts to an address of this host leave over any interface: the
 // kernel carries them over lo, and a socket that is bound to another device never
@@ -111,22 +100,9 @@ func (s *Session) freeLocal(attempts []attempt) []attempt {
 	return attempts
 }
 
-// candidates are the ways that the choice allows.
-func (s *Session) candidates(choice proxy.Choice) ([]Candidate, error) {
-	if s.cfg.Paths == nil {
-		return allowed(choice, nil)
-	}
-	return allowed(choice, s.cfg.Paths.Candidates())
-}
-
-// anywhere reports whether it is all the same on which path a leg begins.
-func (s *Session) anywhere(choice proxy.Choice) bool {
-	return len(choice.Paths) == 0 && s.cfg.BeginAnywhere != nil && s.cfg.BeginAnywhere(choice.Mode)
-}
-
 // race starts the attempts one after the other until one succeeds. It is over
 // at the first success, at the failure of all, or with ctx.
-func (s *Session) race(ctx context.Context, attempts []attempt) (*mptcpsock.Conn, string, error) {
+func (s *Session) race(ctx context.Context, attempts []attempt) (*mptcpsock.Conn, attempt, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	results := make(chan outcome, len(attempts)) // room for all: no loser blocks
@@ -148,7 +124,7 @@ func (s *Session) race(ctx context.Context, attempts []attempt) (*mptcpsock.Conn
 		select {
 		case <-ctx.Done():
 			go discard(results, running)
-			return nil, "", s.outOfTime(ctx, failed, attempts, silent)
+			return nil, attempt{}, s.outOfTime(ctx, failed, attempts, silent)
 		case <-timer.C:
 			if next < len(attempts) {
 				begin()
@@ -158,7 +134,7 @@ func (s *Session) race(ctx context.Context, attempts []attempt) (*mptcpsock.Conn
 			if errors.Is(r.err, context.DeadlineExceeded) {
 				<-ctx.Done() // it is ctx's: the dial has no other
 				go discard(results, running)
-				return nil, "", s.outOfTime(ctx, failed, attempts, silent)
+				return nil, attempt{}, s.outOfTime(ctx, failed, attempts, silent)
 			}
 			silent[r.index] = false
 			if r.err == nil {
@@ -167,10 +143,10 @@ func (s *Session) race(ctx context.Context, attempts []attempt) (*mptcpsock.Conn
 					go discard(results, running)
 				}
 				s.settle(r, attempts, silent)
-				return r.conn, r.Path, nil
+				return r.conn, r.attempt, nil
 			}
 			if ctx.Err() == nil && !mptcpsock.IsTemporary(r.err) {
-				s.avoidFor(r.attempt, avoidTime) // unless it is we who lack descriptors
+				s.report(r.attempt, Refused) // unless it is we who lack descriptors
 			}
 			failed = append(failed, r)
 			if next < len(attempts) {
@@ -178,29 +154,29 @@ func (s *Session) race(ctx context.Context, attempts []attempt) (*mptcpsock.Conn
 			}
 		}
 	}
-	return nil, "", failed
+	return nil, attempt{}, failed
 }
 
-// settle keeps what a race has shown: won is good, and what was tried before it
+// settle reports what a race has shown: won is good, and what was tried before it
 // and is silent still is worse.
 func (s *Session) settle(won outcome, attempts []attempt, silent []bool) {
-	s.forgive(won.attempt)
+	s.report(won.attempt, Connected)
 	for i, a := range attempts[:won.index] {
-		if silent[i] && !won.unknown { // else it was given no time
-			s.avoidFor(a, overtakenTime)
+		if silent[i] && !won.Unmeasured { // else it was given no time
+			s.report(a, Overtaken)
 		}
 	}
 }
 
 // outOfTime is the error of a race that ctx has ended. Ways that were silent
-// until the deadline are avoided; a caller that gave up says nothing about them.
+// until the deadline are reported; a caller that gave up says nothing about them.
 func (s *Session) outOfTime(ctx context.Context, failed unreachableError, attempts []attempt, silent []bool) error {
 	for i, a := range attempts {
 		if !silent[i] {
 			continue
 		}
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			s.avoidFor(a, avoidTime)
+			s.report(a, Silent)
 		}
 		failed = append(failed, outcome{attempt: a, err: ctx.Err()})
 	}
@@ -227,7 +203,7 @@ func stagger(a attempt) time.Duration {
 	switch {
 	case a.Metered:
 		return raceDelayMetered
-	case a.unknown:
+	case a.Unmeasured:
 		return raceDelayUnknown
 	}
 	return raceDelay
@@ -245,31 +221,5 @@ func discard(results <-chan outcome, n int) {
 		if r := <-results; r.conn != nil {
 			_ = r.conn.Close()
 		}
-	}
-}
-
-func (s *Session) avoided(a attempt) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.avoid) > 0 && time.Now().Before(s.avoid[a.way()])
-}
-
-// avoidFor makes a be tried last for a while. What is over is forgotten, so that
-// the map holds no more than one entry for each way in use lately.
-func (s *Session) avoidFor(a attempt, d time.Duration) {
-	now := time.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	maps.DeleteFunc(s.avoid, func(_ string, until time.Time) bool { return until.Before(now) })
-	if until := now.Add(d); until.After(s.avoid[a.way()]) {
-		s.avoid[a.way()] = until
-	}
-}
-
-func (s *Session) forgive(a attempt) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.avoid) > 0 {
-		delete(s.avoid, a.way())
 	}
 }

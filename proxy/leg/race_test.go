@@ -1,11 +1,14 @@
 package leg
 
 import (
+	"slices"
+	"sync"
+
+	"mpproxy/proxy"
 	. "mpproxy/proxy/proxytest"
 
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -41,10 +44,12 @@ func TestPlan(t *testing.T) {
 		{name: "all avoided", cands: []Candidate{wifi, lte}, addrs: both[:1], avoided: "to", want: []string{"wifi to 192.0.2.1", "lte to 192.0.2.1"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			avoided := func(a attempt) bool { return tt.avoided != "" && strings.Contains(a.way(), tt.avoided) }
+			avoided := func(path string, to netip.Addr) bool {
+				return tt.avoided != "" && strings.Contains(path+" to "+to.String(), tt.avoided)
+			}
 			var got []string
 			for _, a := range plan(tt.cands, tt.addrs, 443, avoided) {
-				got = append(got, a.way())
+				got = append(got, a.Path+" to "+a.to.Addr().String())
 				if a.to.Port() != 443 {
 					t.Errorf("port %d", a.to.Port())
 				}
@@ -57,7 +62,7 @@ func TestPlan(t *testing.T) {
 }
 
 func TestStagger(t *testing.T) {
-	p, m, u := stagger(attempt{}), stagger(attempt{Candidate: Candidate{Metered: true}}), stagger(attempt{Candidate: Candidate{unknown: true}})
+	p, m, u := stagger(attempt{}), stagger(attempt{Candidate: Candidate{Metered: true}}), stagger(attempt{Candidate: Candidate{Unmeasured: true}})
 	if p != raceDelay || m != raceDelayMetered || m <= p || u != raceDelayUnknown || u >= p {
 		t.Errorf("plain %v, metered %v, unknown %v", p, m, u)
 	}
@@ -72,39 +77,67 @@ func listenMPTCP(t *testing.T) netip.AddrPort {
 	return l.Addr()
 }
 
-func racer() *Session { return sessionTo(V4, nil) }
+// told is a Paths that keeps what it is told: path and result.
+type told struct {
+	*Ranking
+	mu  sync.Mutex
+	all []string
+}
+
+func (p *told) Report(path string, to netip.Addr, r Result) {
+	p.Ranking.Report(path, to, r)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all = append(p.all, path+" "+r.String())
+}
+
+func (p *told) reports() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.all)
+}
+
+func racer() (*Session, *told) {
+	p := &told{Ranking: NewRanking(nil, nil)}
+	return sessionTo(V4, func(c *Config) { c.Paths = p }), p
+}
 
 func tryOver(path string, to netip.AddrPort) attempt { return attempt{Candidate{Path: path}, to} }
 
+func (p *told) avoids(a attempt) bool { return p.LeftAlone(a.Path, a.to.Addr()) }
+
 func TestRaceSilentFirst(t *testing.T) {
-	u, dead, live := racer(), tryOver("dead", Silent(t, "127.0.0.1")), tryOver("live", listenMPTCP(t))
-	conn, path, err := u.race(Within(t), []attempt{dead, live})
+	u, p := racer()
+	dead, live := tryOver("dead", DeadPort(t, "127.0.0.1")), tryOver("live", listenMPTCP(t))
+	conn, way, err := u.race(Within(t), []attempt{dead, live})
 	Must(t, err)
 	defer conn.Close()
-	if path != "live" || conn.RemoteAddrPort() != live.to {
-		t.Errorf("came over %s to %v", path, conn.RemoteAddrPort())
+	if way.Path != "live" || conn.RemoteAddrPort() != live.to {
+		t.Errorf("came over %s to %v", way.Path, conn.RemoteAddrPort())
 	}
-	if !u.avoided(dead) || u.avoided(live) {
-		t.Errorf("dead avoided: %v, live avoided: %v", u.avoided(dead), u.avoided(live))
+	if diff := cmp.Diff([]string{"live connected", "dead overtaken"}, p.reports()); diff != "" || !p.avoids(dead) || p.avoids(live) {
+		t.Errorf("dead avoided: %v, live avoided: %v; reports (-want +got):\n%s", p.avoids(dead), p.avoids(live), diff)
 	}
 }
 
 func TestRaceRefusedFirst(t *testing.T) {
-	u, dead, live := racer(), tryOver("dead", UnusedPort(t)), tryOver("live", listenMPTCP(t))
-	u.avoidFor(live, time.Hour) // success is forgiven
+	u, p := racer()
+	dead, live := tryOver("dead", UnusedPort(t)), tryOver("live", listenMPTCP(t))
+	p.Report(live.Path, live.to.Addr(), Refused) // success is forgiven
 	live.Metered = true
-	conn, path, err := u.race(Within(t), []attempt{dead, live, tryOver("never", Silent(t, "127.0.0.1"))})
+	conn, way, err := u.race(Within(t), []attempt{dead, live, tryOver("never", DeadPort(t, "127.0.0.1"))})
 	Must(t, err)
 	defer conn.Close()
-	if path != "live" || !u.avoided(dead) || u.avoided(live) {
-		t.Errorf("came over %s; avoided: %v", path, u.avoid)
+	if way.Path != "live" || !p.avoids(dead) || p.avoids(live) {
+		t.Errorf("came over %s; reports: %v", way.Path, p.reports())
 	}
 }
 
 func TestRaceNobody(t *testing.T) {
-	u, a, b := racer(), tryOver("a", UnusedPort(t)), tryOver("b", UnusedPort(t))
+	u, _ := racer()
+	a, b := tryOver("a", UnusedPort(t)), tryOver("b", UnusedPort(t))
 	_, _, err := u.race(Within(t), []attempt{a, b})
-	if !errors.Is(err, ErrUnreachable) {
+	if !errors.Is(err, ErrUnreachable) || proxy.OutcomeOf(err) != proxy.NetworkUnreachable {
 		t.Fatalf("got %v", err)
 	}
 	for _, want := range []string{a.to.String() + " over a", b.to.String() + " over b", "refused"} {
@@ -117,32 +150,33 @@ func TestRaceNobody(t *testing.T) {
 // TestRaceEnds checks that a race is over with its context, and that only a
 // deadline says something about the ways.
 func TestRaceEnds(t *testing.T) {
-	at := Silent(t, "127.0.0.1")
+	at := DeadPort(t, "127.0.0.1")
 	for _, tt := range []struct {
 		name    string
 		ctx     func() (context.Context, context.CancelFunc)
-		avoided bool
+		reports []string
 	}{
 		{"cancelled", func() (context.Context, context.CancelFunc) {
 			ctx, cancel := context.WithCancel(t.Context())
 			timer := time.AfterFunc(10*time.Millisecond, cancel)
 			return ctx, func() { timer.Stop(); cancel() }
-		}, false},
+		}, nil},
 		{"out of time", func() (context.Context, context.CancelFunc) {
 			return context.WithTimeout(t.Context(), 10*time.Millisecond)
-		}, true},
+		}, []string{"first silent"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx, cancel := tt.ctx()
 			defer cancel()
-			u, first, second := racer(), tryOver("first", at), tryOver("second", at)
+			u, p := racer()
+			first, second := tryOver("first", at), tryOver("second", at)
 			second.Metered = true
 			_, _, err := u.race(ctx, []attempt{first, second})
 			if !errors.Is(err, ErrUnreachable) {
 				t.Errorf("got %v", err)
 			}
-			if u.avoided(first) != tt.avoided || u.avoided(second) {
-				t.Errorf("avoided: %v", u.avoid)
+			if diff := cmp.Diff(tt.reports, p.reports()); diff != "" || p.avoids(first) != (tt.reports != nil) || p.avoids(second) {
+				t.Errorf("reports (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -165,17 +199,6 @@ func TestDiscardClosesLosers(t *testing.T) {
 		if _, err := c.Write([]byte{1}); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("a loser is open: %v", err)
 		}
-	}
-}
-
-// TestAvoidIsBounded checks that ways which are no longer in use are forgotten.
-func TestAvoidIsBounded(t *testing.T) {
-	u := racer()
-	for i := range 100 {
-		u.avoidFor(tryOver(fmt.Sprint(i), V4), -time.Second)
-	}
-	if len(u.avoid) > 1 {
-		t.Errorf("%d entries", len(u.avoid))
 	}
 }
 

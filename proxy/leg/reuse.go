@@ -63,14 +63,8 @@ func (s *Session) reopen(ctx context.Context, deadline time.Time, key legKey, f 
 
 // fit reports whether a new leg might begin on the same path.
 func (s *Session) fit(l *Leg, c proxy.Choice) bool {
-	cands, err := s.candidates(c)
-	if err != nil {
-		return false
-	}
-	if !s.anywhere(c) {
-		cands = cands[:min(len(cands), 1)]
-	}
-	return len(cands) == 0 || slices.ContainsFunc(cands, func(a Candidate) bool { return a.Path == l.Path && !a.Troubled })
+	cands, err := s.cfg.Paths.Order(c)
+	return err == nil && (len(cands) == 0 || slices.ContainsFunc(cands, func(a Candidate) bool { return a.Path == l.Path && a.Fit }))
 }
 
 // ask sends a request on a kept leg and reads the answer, until the deadline.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"sync"
 	"time"
 
 	"mpproxy/proxy"
@@ -44,13 +43,10 @@ type Config struct {
 	// ConnectTimeout bounds reaching the concentrator, TLS and authentication;
 	// AnswerTimeout bounds the whole of OpenStream, with the concentrator's own dial.
 	ConnectTimeout, AnswerTimeout time.Duration
-	ReceiveBuffer                 int // bytes; see mptcpsock.Dialer
-	Paths                         Paths
-	// BeginAnywhere says of a mode that it uses all paths, so that a connection
-	// may begin on the one with the least round trip; nil: of none.
-	BeginAnywhere func(mode string) bool
-	Resolver      *net.Resolver // nil: the system's
-	Log           *slog.Logger
+	ReceiveBuffer                 int           // bytes; see mptcpsock.Dialer
+	Paths                         Paths         // nil: the kernel's routing decides
+	Resolver                      *net.Resolver // nil: the system's
+	Log                           *slog.Logger
 	// FellBack is called for each leg that came up as plain TCP; may be nil.
 	FellBack func(path string)
 	// Observer is told of each leg as soon as it is connected; may be nil.
@@ -71,9 +67,6 @@ type Session struct {
 	own    hostaddr.Cache
 	health health
 	idle   pool
-
-	mu    sync.Mutex
-	avoid map[string]time.Time // way → until when it is tried last
 }
 
 // New returns a Session. It opens nothing yet.
@@ -87,8 +80,11 @@ func New(cfg Config) *Session {
 	if cfg.AnswerTimeout <= 0 {
 		cfg.AnswerTimeout = 30 * time.Second
 	}
+	if cfg.Paths == nil {
+		cfg.Paths = NewRanking(nil, nil)
+	}
 	return &Session{
-		cfg: cfg, log: cfg.Log, avoid: make(map[string]time.Time),
+		cfg: cfg, log: cfg.Log,
 		names:  nameCache{host: cfg.Host, resolver: cfg.Resolver},
 		health: health{log: cfg.Log},
 		idle:   pool{most: cfg.IdleLegs},
@@ -114,7 +110,7 @@ func (s *Session) OpenStream(ctx context.Context, f *proxy.Flow) (*Leg, error) {
 		if err != nil {
 			return err
 		}
-		s.health.ok()
+		s.answered(leg)
 		// From here on it is the destination that takes its time.
 		_ = leg.Conn.SetDeadline(earlier(ctx, deadline))
 		if ctx.Err() != nil {
@@ -142,11 +138,13 @@ func (s *Session) Check(ctx context.Context, mode string) error {
 	defer cancel()
 	leg, err := s.converse(ctx, nil, cred.Greeting(), func(leg *Leg) error {
 		_, err := cred.ReadGreeting(leg.below)
+		if err == nil {
+			s.answered(leg)
+		}
 		return err
 	})
 	if err == nil {
 		leg.Close()
-		s.health.ok()
 	}
 	s.note(ctx, err)
 	return err
@@ -164,6 +162,13 @@ func (s *Session) Health() Health { return s.health.get() }
 func (s *Session) credentials(mode string) socks.Credentials {
 	user, token := s.cfg.Credentials(mode)
 	return socks.Credentials{User: user, Password: token, Frames: s.cfg.IdleLegs > 0}
+}
+
+// answered notes that the concentrator has accepted the token on a new leg.
+func (s *Session) answered(l *Leg) {
+	l.answered = true
+	s.report(l.way, Fine)
+	s.health.ok()
 }
 
 // note keeps what err says about the concentrator. A caller that went away

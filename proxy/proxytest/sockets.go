@@ -19,9 +19,9 @@ func BoundOnly(t testing.TB, addr string) netip.AddrPort {
 	return localOf(t, fd)
 }
 
-// Silent returns an address that answers no SYN any more: a listener whose
+// DeadPort returns an address that answers no SYN any more: a listener whose
 // backlog is full.
-func Silent(t testing.TB, addr string) netip.AddrPort {
+func DeadPort(t testing.TB, addr string) netip.AddrPort {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	Must(t, err)

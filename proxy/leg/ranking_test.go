@@ -1,6 +1,11 @@
 package leg
 
 import (
+	"fmt"
+	"testing/synctest"
+
+	. "mpproxy/proxy/proxytest"
+
 	"errors"
 	"testing"
 	"time"
@@ -14,7 +19,7 @@ func TestQuickest(t *testing.T) {
 	at := func(path string, ms int) Candidate {
 		return Candidate{Path: path, RTT: time.Duration(ms) * time.Millisecond}
 	}
-	unknown := func(path string) Candidate { return Candidate{Path: path, unknown: true} }
+	unknown := func(path string) Candidate { return Candidate{Path: path, Unmeasured: true} }
 	metered := func(c Candidate) Candidate { c.Metered = true; return c }
 	ranked := func(c Candidate) Candidate { c.Ranked = true; return c }
 	bad := func(c Candidate) Candidate { c.Troubled = true; return c }
@@ -81,3 +86,73 @@ func TestAllowed(t *testing.T) {
 		})
 	}
 }
+
+// TestRankingRemembers: a way that led nowhere is left alone for a time that depends on
+// what was met, until it works; and nothing is kept beyond that.
+func TestRankingRemembers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, to := NewRanking(nil, nil), V4.Addr()
+		for result, d := range map[Result]time.Duration{
+			Overtaken: overtakenTime, Silent: avoidTime, Refused: avoidTime,
+			Connected: 0, Stripped: 0, Stalled: 0, ForeignKey: 0, Broken: 0, Fine: 0,
+		} {
+			r.Report("wifi", to, result)
+			if got := r.LeftAlone("wifi", to); got != (d > 0) || r.LeftAlone("lte", to) || r.LeftAlone("wifi", V6.Addr()) {
+				t.Errorf("%v: left alone %v", result, got)
+			}
+			time.Sleep(d)
+			if r.LeftAlone("wifi", to) {
+				t.Errorf("%v: left alone after %v", result, d)
+			}
+		}
+		r.Report("wifi", to, Silent)
+		r.Report("wifi", to, Overtaken) // does not shorten it
+		time.Sleep(overtakenTime)
+		if !r.LeftAlone("wifi", to) {
+			t.Error("a shorter time took the place of the longer one")
+		}
+		r.Report("wifi", to, Connected)
+		if r.LeftAlone("wifi", to) {
+			t.Error("success is not forgiven")
+		}
+		for i := range 100 {
+			r.Report(fmt.Sprint(i), to, Silent)
+			time.Sleep(time.Second + avoidTime)
+		}
+		if len(r.avoid) > 1 {
+			t.Errorf("%d entries", len(r.avoid))
+		}
+	})
+}
+
+// TestFit: where it is all the same on which path a leg begins, it is for a leg that is
+// used again, too; otherwise only the first path will do.
+func TestFit(t *testing.T) {
+	all := sourceOf{{Path: "dsl"}, {Path: "lte"}, {Path: "wifi", Troubled: true}}
+	r := NewRanking(all, func(mode string) bool { return mode == "aggregate" })
+	for _, tt := range []struct {
+		choice proxy.Choice
+		want   []string
+	}{
+		{proxy.Choice{Mode: "aggregate"}, []string{"dsl", "lte"}},
+		{proxy.Choice{Mode: "handover"}, []string{"dsl"}},
+		{proxy.Choice{Mode: "aggregate", Paths: []string{"lte", "dsl"}}, []string{"lte"}},
+		{proxy.Choice{Mode: "aggregate", Paths: []string{"wifi"}}, nil},
+	} {
+		cands, err := r.Order(tt.choice)
+		Must(t, err)
+		var got []string
+		for _, c := range cands {
+			if c.Fit {
+				got = append(got, c.Path)
+			}
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", tt.choice, diff)
+		}
+	}
+}
+
+type sourceOf []Candidate
+
+func (s sourceOf) Candidates() []Candidate { return s }
