@@ -24,8 +24,9 @@ func decodeLink(b []byte) (link, error) {
 		return link{}, fmt.Errorf("decode link: %w", errShort)
 	}
 	l := link{
-		index: int(int32(binary.NativeEndian.Uint32(b[4:8]))),
-		flags: binary.NativeEndian.Uint32(b[8:12]),
+		hardware: binary.NativeEndian.Uint16(b[2:4]),
+		index:    int(int32(binary.NativeEndian.Uint32(b[4:8]))),
+		flags:    binary.NativeEndian.Uint32(b[8:12]),
 	}
 	ad, err := netlink.NewAttributeDecoder(b[unix.SizeofIfInfomsg:])
 	if err != nil {
@@ -37,6 +38,24 @@ func decodeLink(b []byte) (link, error) {
 			l.name = ad.String()
 		case unix.IFLA_MASTER:
 			l.master = int(ad.Uint32())
+		case unix.IFLA_LINKINFO:
+			ad.Nested(func(nad *netlink.AttributeDecoder) error {
+				for nad.Next() {
+					if nad.Type() == unix.IFLA_INFO_KIND {
+						l.kind = nad.String()
+					}
+				}
+				return nil
+			})
+		case unix.IFLA_PROP_LIST:
+			ad.Nested(func(nad *netlink.AttributeDecoder) error {
+				for nad.Next() {
+					if nad.Type() == unix.IFLA_ALT_IFNAME {
+						l.alternatives = append(l.alternatives, nad.String())
+					}
+				}
+				return nil
+			})
 		case unix.IFLA_STATS64: // struct rtnl_link_stats64: rx_packets, tx_packets, rx_bytes, tx_bytes, …
 			if s := ad.Bytes(); len(s) >= 32 {
 				l.counters = Counters{RxBytes: binary.NativeEndian.Uint64(s[16:24]), TxBytes: binary.NativeEndian.Uint64(s[24:32])}
@@ -54,7 +73,7 @@ func decodeAddress(b []byte) (address, error) {
 	if err := m.UnmarshalBinary(b); err != nil {
 		return address{}, fmt.Errorf("decode address: %w", err)
 	}
-	a := address{index: int(m.Index), scope: m.Scope, flags: uint32(m.Flags)}
+	a := address{index: int(m.Index), bits: int(m.PrefixLength), scope: m.Scope, flags: uint32(m.Flags)}
 	if m.Attributes == nil {
 		return a, nil
 	}
@@ -67,96 +86,6 @@ func decodeAddress(b []byte) (address, error) {
 		a.addr = toAddr(m.Attributes.Address)
 	}
 	return a, nil
-}
-
-// decodeRoute returns one route for each next hop of the message.
-func decodeRoute(b []byte) ([]route, error) {
-	var m rtnetlink.RouteMessage
-	if err := m.UnmarshalBinary(b); err != nil {
-		return nil, fmt.Errorf("decode route: %w", err)
-	}
-	r := route{
-		family: familyFromKernel(m.Family), table: uint32(m.Table), protocol: m.Protocol,
-		kind: m.Type, scope: m.Scope, flags: m.Flags,
-		gateway: toAddr(m.Attributes.Gateway), oif: int(m.Attributes.OutIface),
-		src: toAddr(m.Attributes.Src), metric: m.Attributes.Priority,
-	}
-	if r.family == AnyFamily {
-		return nil, fmt.Errorf("decode route: family %d: %w", m.Family, errors.ErrUnsupported)
-	}
-	if m.Attributes.Table != 0 {
-		r.table = m.Attributes.Table
-	}
-	var err error
-	if r.dst, err = toPrefix(r.family, m.Attributes.Dst, m.DstLength); err != nil {
-		return nil, fmt.Errorf("decode route: destination: %w", err)
-	}
-	if x := m.Attributes.Metrics; x != nil {
-		r.limits = routeLimits{mtu: x.MTU, advMSS: x.AdvMSS, initCwnd: x.InitCwnd, initRwnd: x.InitRwnd}
-	}
-	if !r.gateway.IsValid() {
-		r.gateway = decodeVia(b)
-	}
-	if len(m.Attributes.Multipath) == 0 {
-		return []route{r}, nil
-	}
-	var hops []route
-	for _, nh := range m.Attributes.Multipath {
-		h := r
-		h.oif, h.gateway, h.flags = int(nh.Hop.IfIndex), toAddr(nh.Gateway), uint32(nh.Hop.Flags)
-		hops = append(hops, h)
-	}
-	return hops, nil
-}
-
-// decodeVia reads RTA_VIA (struct rtvia), the IPv6 gateway of an IPv4 route
-// (RFC 5549, Linux 5.2), which rtnetlink does not know.
-func decodeVia(b []byte) netip.Addr {
-	ad, err := netlink.NewAttributeDecoder(b[unix.SizeofRtMsg:])
-	if err != nil {
-		return netip.Addr{}
-	}
-	var gw netip.Addr
-	for ad.Next() {
-		if v := ad.Bytes(); ad.Type() == unix.RTA_VIA && len(v) == 2+16 && binary.NativeEndian.Uint16(v[:2]) == unix.AF_INET6 {
-			gw = toAddr(v[2:])
-		}
-	}
-	return gw
-}
-
-func decodeRule(b []byte) (rule, error) {
-	var m rtnetlink.RuleMessage
-	if err := m.UnmarshalBinary(b); err != nil {
-		return rule{}, fmt.Errorf("decode rule: %w", err)
-	}
-	r := rule{family: familyFromKernel(m.Family), table: uint32(m.Table), suppress: -1}
-	if r.family == AnyFamily {
-		return rule{}, fmt.Errorf("decode rule: family %d: %w", m.Family, errors.ErrUnsupported)
-	}
-	at := m.Attributes
-	if at == nil {
-		return r, nil
-	}
-	if at.Table != nil {
-		r.table = *at.Table
-	}
-	if at.Priority != nil {
-		r.priority = *at.Priority
-	}
-	if at.Protocol != nil {
-		r.protocol = *at.Protocol
-	}
-	if at.SuppressPrefixLen != nil {
-		r.suppress = int32(*at.SuppressPrefixLen)
-	}
-	if at.Src != nil {
-		var err error
-		if r.src, err = toPrefix(r.family, *at.Src, m.SrcLength); err != nil {
-			return rule{}, fmt.Errorf("decode rule: source: %w", err)
-		}
-	}
-	return r, nil
 }
 
 // decodeNetconf reads RTM_NEWNETCONF: an interface's index and its rp_filter.

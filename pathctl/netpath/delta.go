@@ -94,6 +94,7 @@ func comparePath(b, a Path) []Change {
 	for _, f := range []Family{IPv4, IPv6} {
 		cs = append(cs, compareAddr(a.Name, f, b, a)...)
 	}
+	note(AddressChanged, keptNames(b), keptNames(a))
 	note(RankChanged, b.Rank, a.Rank)
 	note(MeteredChanged, b.Metered, a.Metered)
 	note(WarningChanged, b.Warning, a.Warning)
@@ -101,6 +102,8 @@ func comparePath(b, a Path) []Change {
 	note(FilterChanged, b.StrictFilter, a.StrictFilter)
 	return cs
 }
+
+func keptNames(p Path) string { return fmt.Sprintf("kept for connections: %v", p.Kept) }
 
 func compareAddr(name string, f Family, b, a Path) []Change {
 	from, had := b.Addr(f)

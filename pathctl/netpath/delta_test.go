@@ -7,7 +7,7 @@ import (
 
 func TestCompare(t *testing.T) {
 	base := func() []Path {
-		paths, _ := discover(twoLinks(), nil, make(map[string]string))
+		paths, _ := discover(twoLinks(), nil, newMemory())
 		return paths
 	}
 	for _, tt := range []struct {

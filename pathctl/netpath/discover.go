@@ -15,6 +15,7 @@ type uplink struct {
 	iface    string
 	index    int
 	addr     netip.Addr
+	kept     []netip.Addr   // former addresses of the path that still exist
 	gateway  netip.Addr     // invalid: point-to-point
 	onLink   []netip.Prefix // reachable on the link without the gateway, sorted
 	limits   routeLimits
@@ -27,215 +28,344 @@ func (u uplink) family() Family { return familyOf(u.addr) }
 // A found is a path before it has a name and rank.
 type found struct {
 	path     Path
-	selector int // index, -1: none
+	key      string // by which its name is remembered
+	want     string // its name, unless another path has it
+	selector int    // index, -1: none
 	metric   uint32
 	uplinks  []uplink
 }
 
-// discover returns the paths that a system has, best rank first, and the
-// uplinks behind their addresses. names remembers, for the length of a run,
-// which path name an interface got: a name must not move to another interface
-// when one of several that match a pattern goes away.
-func discover(sys system, sels []Selector, names map[string]string) ([]Path, []uplink) {
+// discover returns the paths that a system has, best rank first, and the uplinks
+// behind their addresses.
+func discover(sys system, sels []Selector, mem *memory) ([]Path, []uplink) {
+	mem.forgetGone(sys)
 	var all []found
 	for _, l := range sys.links {
-		_, known := names[l.name]
-		if f, ok := examine(sys, l, sels, known); ok {
-			all = append(all, f)
-		}
+		all = append(all, examine(sys, l, sels, mem)...)
 	}
 	all = append(all, missing(sels, all)...)
 	// Links come in the order of their indexes; names must not depend on it.
 	slices.SortStableFunc(all, func(a, b found) int { return cmp.Compare(a.path.Interface, b.path.Interface) })
-	nameAll(all, sels, names)
+	nameAll(all, mem)
 	rankAll(all, sels)
 
 	var paths []Path
 	var uplinks []uplink
 	for _, f := range all {
-		paths = append(paths, f.path)
 		for _, u := range f.uplinks {
-			u.pathName = f.path.Name
+			u.pathName, u.kept = f.path.Name, mem.keep(f.key, u)
+			f.path.Kept = append(f.path.Kept, u.kept...)
 			uplinks = append(uplinks, u)
 		}
+		paths = append(paths, f.path)
 	}
 	return paths, uplinks
 }
 
-// examine judges one interface; not ok means that it is none of our business.
-// One that is known has been a path before: it is shown while it is down, so
+// examine returns the paths over one interface; none means that it is no business of
+// ours. One that is known has been a path before: it is shown while it is down, so
 // that a user sees what has become of it.
-func examine(sys system, l link, sels []Selector, known bool) (found, bool) {
-	i := matchSelector(sels, l.name)
-	if i < 0 && len(sels) > 0 {
-		return found{}, false
+func examine(sys system, l link, sels []Selector, mem *memory) (all []found) {
+	names := mem.namesOf(l)
+	taken := make(map[exit]bool)
+	chosen := matchSelectors(sels, names...)
+	if len(sels) == 0 {
+		chosen = []int{-1}
 	}
-	var sel Selector
-	if i >= 0 {
-		sel = sels[i]
+	for _, i := range chosen {
+		var sel Selector
+		if i >= 0 {
+			sel = sels[i]
+		}
+		c := choice{sys: sys, link: l, sel: sel, index: i, name: mem.nameOf(l), mem: mem, taken: taken}
+		all = append(all, c.paths(len(all) == 0)...)
 	}
-	byName := i >= 0 && !sel.isPattern()
-	if l.flags&unix.IFF_LOOPBACK != 0 && !byName {
-		return found{}, false
+	for i := range all {
+		all[i].path.OtherNames = names[1:]
 	}
-	f := found{selector: i, metric: math.MaxUint32, path: Path{
-		Interface: l.name, Index: l.index, Metered: sel.Metered, Weak: sys.weak[l.index],
-		RxBytes: l.counters.RxBytes, TxBytes: l.counters.TxBytes,
-	}}
-	f.uplinks, f.path.Reason = uplinksOf(sys, l, sel)
-	for _, u := range f.uplinks {
-		f.path.State = Up
-		f.path.Addrs = append(f.path.Addrs, Addr{Addr: u.addr, Gateway: u.gateway})
-		f.metric = min(f.metric, u.metric)
-	}
-	if f.path.State == Down && !byName && !known && (i < 0 || l.master != 0) {
-		return found{}, false // not asked for, or the port of a bridge that is
-	}
-	return f, true
+	return all
 }
 
-// uplinksOf returns the usable addresses of an interface, or why there is none.
-func uplinksOf(sys system, l link, sel Selector) ([]uplink, string) {
-	if fault := linkFault(l); fault != "" {
-		return nil, fault
+// A choice is an interface together with a selector that matches it.
+type choice struct {
+	sys   system
+	link  link
+	sel   Selector
+	index int    // of the selector, -1: none
+	name  string // of the interface, as it was first seen
+	mem   *memory
+	taken map[exit]bool // by selectors that come before
+}
+
+// An exit is what tells the ways out of one interface apart.
+type exit struct {
+	family  Family
+	table   uint32
+	gateway netip.Addr
+}
+
+func exitOf(r route) exit { return exit{r.family, r.table, r.gateway} }
+
+// A way is the default routes of one path, at most one of each family.
+type way []route
+
+// paths returns the paths of the choice: one for each gateway, or one that is down
+// and says why. Only the first choice of an interface may have that if it has no
+// gateway or table of its own.
+func (c choice) paths(first bool) (all []found) {
+	named := c.index >= 0 && !c.sel.isPattern()
+	if c.link.flags&unix.IFF_LOOPBACK != 0 && !named {
+		return nil
 	}
-	var ups []uplink
-	reason := "no address"
+	reason := c.fault()
+	if reason == "" {
+		for n, w := range c.ways() {
+			f := c.found(w, n > 0, first)
+			for _, r := range w {
+				if addr, ok := bestAddress(c.sys.addrs, c.link.index, r); ok {
+					f.add(c, r, addr)
+				}
+			}
+			if len(f.uplinks) > 0 {
+				all = append(all, f)
+			}
+		}
+		reason = c.lack()
+	}
+	own := c.sel.Gateway.IsValid() || c.sel.Table != 0
+	if len(all) > 0 || !first && !own {
+		return all
+	}
+	f := c.found(nil, false, first)
+	f.path.Reason = reason
+	_, known := c.mem.names[f.key]
+	if named || known || c.elsewhere() != 0 && c.link.tunnel() == "" || c.index >= 0 && c.link.master == 0 && !c.unwanted() ||
+		c.unwanted() && leadsOut(c.sys, c.link.index) {
+		return []found{f}
+	}
+	return nil // not asked for, or the port of a bridge that is
+}
+
+// found returns a path without addresses. A further one is not the first of its
+// interface.
+func (c choice) found(w way, further, first bool) found {
+	f := found{selector: c.index, metric: math.MaxUint32, key: c.name, want: c.link.name, path: Path{
+		Interface: c.link.name, Index: c.link.index, Metered: c.sel.Metered, Weak: c.sys.weak[c.link.index],
+		RxBytes: c.link.counters.RxBytes, TxBytes: c.link.counters.TxBytes,
+	}}
+	if c.sel.Name != "" {
+		f.want = c.sel.Name
+	}
+	mark := ""
+	switch {
+	case c.sel.Gateway.IsValid():
+		mark = "@" + c.sel.Gateway.String()
+	case further:
+		mark = "@" + w[0].gateway.String()
+	case c.sel.Table != 0 && !first:
+		mark = fmt.Sprintf("@%d", c.sel.Table)
+	}
+	f.key += mark
+	if c.sel.Name == "" || further {
+		f.want += mark
+	}
+	return f
+}
+
+// add gives a path an address, and the default route that goes with it.
+func (f *found) add(c choice, r route, addr netip.Addr) {
+	f.path.State = Up
+	f.path.Addrs = append(f.path.Addrs, Addr{Addr: addr, Gateway: r.gateway})
+	f.metric = min(f.metric, r.metric)
+	f.uplinks = append(f.uplinks, uplink{
+		iface: c.link.name, index: c.link.index, addr: addr, gateway: r.gateway, metric: r.metric,
+		onLink: onLinkPrefixes(c.sys.routes, c.link.index, r.family), limits: r.limits,
+	})
+}
+
+// fault says why an interface is no way out whatever its routes are.
+func (c choice) fault() string {
+	switch fault := linkFault(c.link); {
+	case c.link.isVRF():
+		return "a VRF, which is a routing table and no way out: name an interface that is not in one"
+	case fault != "":
+		return fault
+	case c.unwanted():
+		return fmt.Sprintf("a tunnel (%s), which runs over another path: it is used only when it is asked for, with [[path]] or --path", c.link.tunnel())
+	}
+	return ""
+}
+
+// unwanted reports whether the link is a tunnel that nobody has asked for.
+func (c choice) unwanted() bool {
+	return c.link.tunnel() != "" && (c.index < 0 || c.sel.matchesAll())
+}
+
+// ways returns the ways out that are left for the choice, the best of each family
+// together as the first one, and each further gateway as one of its own: what
+// belongs together there cannot be known.
+func (c choice) ways() (all []way) {
+	var first way
+	var further []way
 	for _, fam := range []Family{IPv4, IPv6} {
-		if !sel.wants(fam) {
+		if !c.sel.wants(fam) {
 			continue
 		}
-		def, hasDefault := bestDefault(sys.routes, l.index, fam)
-		addr, hasAddr := bestAddress(sys.addrs, l.index, fam, def.src)
-		switch {
-		case hasAddr && hasDefault:
-			ups = append(ups, uplink{
-				iface: l.name, index: l.index, addr: addr, gateway: def.gateway, metric: def.metric,
-				onLink: onLinkPrefixes(sys.routes, l.index, fam), limits: def.limits,
-			})
-		case hasAddr:
-			reason = "no default route"
-		case hasDefault && reason == "no address":
+		for i, r := range c.routes(fam) {
+			switch c.taken[exitOf(r)] = true; {
+			case i == 0:
+				first = append(first, r)
+			case c.distinct(r, append(further, first)):
+				further = append(further, way{r})
+			}
+		}
+	}
+	if len(first) == 0 {
+		return nil
+	}
+	return append([]way{first}, further...)
+}
+
+// distinct reports whether packets can be led through a further gateway: by a source
+// address that none of the others has. In IPv6 it has to belong to the gateway as
+// well: routers of one network announce themselves all the same.
+func (c choice) distinct(r route, others []way) bool {
+	addr, ok := bestAddress(c.sys.addrs, c.link.index, r)
+	if !ok || r.family == IPv6 && addr != r.src && !c.owns(addr, r.gateway) {
+		return false
+	}
+	for _, w := range others {
+		for _, o := range w {
+			if a, ok := bestAddress(c.sys.addrs, c.link.index, o); ok && a == addr {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (c choice) owns(addr, gateway netip.Addr) bool {
+	return slices.ContainsFunc(c.sys.addrs, func(a address) bool {
+		return a.index == c.link.index && a.addr == addr && a.belongsTo(gateway)
+	})
+}
+
+// routes returns the default routes of one family that are left for the choice, one
+// for each gateway. The one that came first before stays the first; the others
+// follow by their metric. A gateway that the selector names needs no route.
+func (c choice) routes(fam Family) []route {
+	table := cmp.Or(c.sel.Table, uint32(unix.RT_TABLE_MAIN))
+	var all []route
+	for _, r := range c.sys.routes {
+		if r.family == fam && r.oif == c.link.index && r.table == table && r.isWay() && !c.taken[exitOf(r)] &&
+			(!c.sel.Gateway.IsValid() || r.gateway == c.sel.Gateway) {
+			all = append(all, r)
+		}
+	}
+	if g := c.sel.Gateway; len(all) == 0 && g.IsValid() && familyOf(g) == fam {
+		r := route{family: fam, table: table, dst: defaultPrefix(fam), gateway: g, oif: c.link.index, kind: unix.RTN_UNICAST, metric: math.MaxUint32}
+		if a, ok := bestAddress(c.sys.addrs, c.link.index, r); ok && !c.taken[exitOf(r)] && (g.IsLinkLocalUnicast() || c.owns(a, g)) {
+			all = append(all, r)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b route) int { return cmp.Compare(a.metric, b.metric) })
+	var ways []route
+	for _, r := range all { // the best of each gateway
+		if !slices.ContainsFunc(ways, func(o route) bool { return o.gateway == r.gateway }) {
+			ways = append(ways, r)
+		}
+	}
+	if c.sel.Gateway.IsValid() || len(ways) == 0 {
+		return ways
+	}
+	before := c.mem.first(c.name, fam)
+	slices.SortStableFunc(ways, func(a, b route) int { return compareBool(a.gateway != before, b.gateway != before) })
+	c.mem.setFirst(c.name, fam, ways[0].gateway)
+	return ways
+}
+
+// isWay reports whether a route leads out, and works.
+func (r route) isWay() bool {
+	return r.isDefault() && r.kind == unix.RTN_UNICAST && r.flags&(unix.RTNH_F_DEAD|unix.RTNH_F_LINKDOWN) == 0
+}
+
+// lack says what an interface without a way out lacks.
+func (c choice) lack() string {
+	reason := "no address"
+	for _, fam := range []Family{IPv4, IPv6} {
+		if !c.sel.wants(fam) {
+			continue
+		}
+		_, hasAddr := bestAddress(c.sys.addrs, c.link.index, route{family: fam})
+		if hasAddr {
+			reason = c.noRoute()
+		} else if reason == "no address" && c.leads(fam) {
 			reason = fmt.Sprintf("no usable %v address", fam)
 		}
 	}
-	if len(ups) > 0 {
-		return ups, ""
+	if c.sel.Family != AnyFamily {
+		reason += fmt.Sprintf(" (%v only)", c.sel.Family)
 	}
-	if sel.Family != AnyFamily {
-		reason += fmt.Sprintf(" (%v only)", sel.Family)
-	}
-	return nil, reason
+	return reason
 }
 
-// bestDefault returns the default route of lowest metric through an interface.
-func bestDefault(routes []route, index int, fam Family) (route, bool) {
-	var best route
-	ok := false
-	for _, r := range routes {
-		if r.family != fam || r.oif != index || !r.isDefault() || r.kind != unix.RTN_UNICAST ||
-			r.flags&(unix.RTNH_F_DEAD|unix.RTNH_F_LINKDOWN) != 0 {
-			continue
-		}
-		if !ok || r.metric < best.metric {
-			best, ok = r, true
-		}
-	}
-	return best, ok
+// leads reports whether there is a default route of a family.
+func (c choice) leads(fam Family) bool {
+	return slices.ContainsFunc(c.sys.routes, func(r route) bool {
+		return r.family == fam && r.oif == c.link.index && r.table == cmp.Or(c.sel.Table, uint32(unix.RT_TABLE_MAIN)) && r.isWay()
+	})
 }
 
-// onLinkPrefixes returns what the main table reaches through an interface
-// without a gateway because of how the link is configured. Routes that somebody
-// added by hand stay in the main table, which our rules consult as well.
-func onLinkPrefixes(routes []route, index int, fam Family) []netip.Prefix {
-	var ps []netip.Prefix
-	for _, r := range routes {
-		configured := r.protocol == unix.RTPROT_KERNEL || r.protocol == unix.RTPROT_RA || r.protocol == unix.RTPROT_DHCP
-		if r.family != fam || r.oif != index || r.isDefault() || r.kind != unix.RTN_UNICAST ||
-			r.gateway.IsValid() || !configured || r.dst.Addr().IsLinkLocalUnicast() || r.dst.Addr().IsMulticast() {
-			continue
-		}
-		ps = append(ps, r.dst)
-	}
-	slices.SortFunc(ps, comparePrefix)
-	return slices.Compact(ps)
-}
-
-func comparePrefix(a, b netip.Prefix) int {
-	return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
-}
-
-// bestAddress returns the source address to use on an interface: the one that
-// the default route prefers, else one that stays.
-func bestAddress(addrs []address, index int, fam Family, preferred netip.Addr) (netip.Addr, bool) {
-	var usable []address
-	for _, a := range addrs {
-		if a.index == index && a.addr.IsValid() && familyOf(a.addr) == fam && isUsable(a) {
-			usable = append(usable, a)
-		}
-	}
-	if len(usable) == 0 {
-		return netip.Addr{}, false
-	}
-	return slices.MinFunc(usable, func(a, b address) int { return compareAddresses(a, b, preferred) }).addr, true
-}
-
-// isUsable reports whether new connections may use an address as their source.
-func isUsable(a address) bool {
-	if !a.addr.IsGlobalUnicast() || a.scope != unix.RT_SCOPE_UNIVERSE && a.scope != unix.RT_SCOPE_SITE {
-		return false
-	}
-	if a.flags&(unix.IFA_F_DADFAILED|unix.IFA_F_DEPRECATED) != 0 {
-		return false
-	}
-	// An optimistic address may be used while it is tentative (RFC 4429).
-	return a.flags&unix.IFA_F_TENTATIVE == 0 || a.flags&unix.IFA_F_OPTIMISTIC != 0
-}
-
-// compareAddresses orders usable addresses, the best first: what the route
-// prefers; no unique-local address where there is a global one; no temporary
-// (RFC 8981) or secondary one, both of which are the same bit; no optimistic
-// one; one that was set to stay. The last resort is the value, so that the
-// choice does not depend on the order of the dump or on the clock.
-func compareAddresses(a, b address, preferred netip.Addr) int {
-	return cmp.Or(
-		compareBool(a.addr != preferred, b.addr != preferred),
-		compareBool(isUniqueLocal(a.addr), isUniqueLocal(b.addr)),
-		compareBool(a.flags&unix.IFA_F_TEMPORARY != 0, b.flags&unix.IFA_F_TEMPORARY != 0),
-		compareBool(a.flags&unix.IFA_F_OPTIMISTIC != 0, b.flags&unix.IFA_F_OPTIMISTIC != 0),
-		compareBool(a.flags&unix.IFA_F_PERMANENT == 0, b.flags&unix.IFA_F_PERMANENT == 0),
-		a.addr.Compare(b.addr),
-	)
-}
-
-func isUniqueLocal(a netip.Addr) bool { return a.Is6() && a.IsPrivate() }
-
-// compareBool sorts false before true.
-func compareBool(a, b bool) int {
+func (c choice) noRoute() string {
+	vrf, table := vrfOf(c.sys, c.link), c.elsewhere()
 	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	default:
-		return 1
+	case c.sel.Gateway.IsValid():
+		return fmt.Sprintf("no default route via %v, and no address in one prefix with it", c.sel.Gateway)
+	case c.sel.Table != 0:
+		return fmt.Sprintf("no default route in table %d", c.sel.Table)
+	case vrf != "":
+		return "no default route: the interface is in the VRF " + vrf + ", and what is in a VRF is no path"
+	case table != 0:
+		return fmt.Sprintf("no default route in the main table, which alone counts unless you say otherwise: "+
+			"there is one in table %d, which [[path]] uses with table = %[1]d", table)
 	}
+	return "no default route"
+}
+
+// elsewhere returns another table than the selector's with a default route through
+// the interface, 0 when there is none.
+func (c choice) elsewhere() uint32 {
+	i := slices.IndexFunc(c.sys.routes, func(r route) bool {
+		return r.oif == c.link.index && r.table != cmp.Or(c.sel.Table, uint32(unix.RT_TABLE_MAIN)) && r.isWay()
+	})
+	if i < 0 {
+		return 0
+	}
+	return c.sys.routes[i].table
 }
 
 // missing returns a down path for each selector that matches no interface.
 func missing(sels []Selector, all []found) []found {
 	var down []found
 	for i, s := range sels {
-		if slices.ContainsFunc(all, func(f found) bool { return s.matches(f.path.Interface) }) {
+		if slices.ContainsFunc(all, func(f found) bool {
+			return f.selector == i || s.matches(append([]string{f.path.Interface}, f.path.OtherNames...)...)
+		}) {
 			continue
 		}
-		reason := "not found"
+		f := found{selector: i, metric: math.MaxUint32, key: s.Interface, want: cmp.Or(s.Name, s.Interface), path: Path{
+			Interface: s.Interface, Metered: s.Metered, Reason: "not found",
+		}}
 		if s.isPattern() {
-			reason = "no interface matches " + s.Interface
+			f.path.Reason = "no interface matches " + s.Interface
 		}
-		down = append(down, found{selector: i, metric: math.MaxUint32, path: Path{
-			Interface: s.Interface, Metered: s.Metered, Reason: reason,
-		}})
+		if s.Gateway.IsValid() {
+			f.key += "@" + s.Gateway.String()
+			if s.Name == "" {
+				f.want = f.key
+			}
+		}
+		down = append(down, f)
 	}
 	return down
 }

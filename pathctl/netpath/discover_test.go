@@ -102,7 +102,7 @@ func TestDiscover(t *testing.T) {
 			want: []Path{with(down(wwan, "no default route"), func(p *Path) { p.Rank = 1 })},
 		},
 		{
-			name: "unusable address", change: func(s *system) { s.addrs[3].flags = unix.IFA_F_DEPRECATED }, sels: []Selector{{Interface: "wwan0"}},
+			name: "unusable address", change: func(s *system) { s.addrs[3].flags = unix.IFA_F_DADFAILED }, sels: []Selector{{Interface: "wwan0"}},
 			want: []Path{with(down(wwan, "no usable IPv4 address"), func(p *Path) { p.Rank = 1 })},
 		},
 		{
@@ -123,7 +123,7 @@ func TestDiscover(t *testing.T) {
 			if tt.change != nil {
 				tt.change(&sys)
 			}
-			got, ups := discover(sys, tt.sels, make(map[string]string))
+			got, ups := discover(sys, tt.sels, newMemory())
 			diff(t, "paths", tt.want, got)
 			checkUplinks(t, got, ups)
 		})
@@ -177,7 +177,7 @@ func TestBestAddress(t *testing.T) {
 			if tt.want != "" {
 				want = netip.MustParseAddr(tt.want)
 			}
-			got, ok := bestAddress(tt.addrs, 1, tt.fam, preferred)
+			got, ok := bestAddress(tt.addrs, 1, route{family: tt.fam, src: preferred})
 			diff(t, "address", want, got)
 			diff(t, "found", tt.want != "", ok)
 		})
@@ -208,7 +208,7 @@ func TestOnLinkPrefixes(t *testing.T) {
 // TestNamesStay: a name belongs to an interface for as long as that is there.
 func TestNamesStay(t *testing.T) {
 	sels := []Selector{{Interface: "w*", Name: "radio"}}
-	names := make(map[string]string)
+	names := newMemory()
 	only := func(ifaces ...string) system {
 		sys := twoLinks()
 		sys.links = nil
@@ -241,13 +241,16 @@ func TestNamesStay(t *testing.T) {
 }
 
 func TestNameTaken(t *testing.T) {
-	names := map[string]string{"wlan0": "wifi"} // seen before, gone now
-	all := []found{{path: Path{Interface: "wlan1", Index: 2}, selector: 0}}
-	sels := []Selector{{Interface: "wlan*", Name: "wifi"}}
-	nameAll(all, sels, names)
+	names := newMemory()
+	names.names["wlan0"] = "wifi" // seen before, gone now
+	all := []found{{path: Path{Interface: "wlan1", Index: 2}, key: "wlan1", want: "wifi"}}
+	nameAll(all, names)
 	diff(t, "name of the replacement", "wifi", all[0].path.Name)
-	all = []found{{path: Path{Interface: "wlan0", Index: 3}, selector: 0}, {path: Path{Interface: "wlan1", Index: 2}, selector: 0}}
-	nameAll(all, sels, names)
+	all = []found{
+		{path: Path{Interface: "wlan0", Index: 3}, key: "wlan0", want: "wifi"},
+		{path: Path{Interface: "wlan1", Index: 2}, key: "wlan1", want: "wifi"},
+	}
+	nameAll(all, names)
 	diff(t, "name of the one that came back", "wifi-wlan0", all[0].path.Name)
 	diff(t, "unique", "a-b-3", uniqueName("a", "b", map[string]bool{"a": true, "a-b": true, "a-b-2": true}))
 }
@@ -304,7 +307,7 @@ func TestReversePathWarning(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			sys := twoLinks()
 			sys.rpFilter = map[int]int32{rpFilterAll: tt.all, 1: tt.own, 2: tt.own}
-			paths, _ := discover(sys, nil, make(map[string]string))
+			paths, _ := discover(sys, nil, newMemory())
 			for i := range paths {
 				paths[i].Addrs[0].Table = tt.table
 			}

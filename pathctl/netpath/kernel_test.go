@@ -351,7 +351,7 @@ func TestReconcileSettles(t *testing.T) {
 	defer s.close()
 	sys, err := s.readSystem(testLog(t))
 	l.host.must("read system", err)
-	paths, ups := discover(sys, nil, map[string]string{})
+	paths, ups := discover(sys, nil, newMemory())
 	diff(t, "paths", 5, len(paths))
 	want, _ := desired(ups, make(slots))
 	failed, err := s.apply(reconcile(want, plan{}))

@@ -169,7 +169,7 @@ func Discover(ctx context.Context, cfg Config, log *slog.Logger) ([]Path, error)
 	if err != nil {
 		return nil, err
 	}
-	paths, _ := discover(sys, cfg.Selectors, make(map[string]string))
+	paths, _ := discover(sys, cfg.Selectors, newMemory())
 	return warn(paths, sys), nil
 }
 

@@ -3,47 +3,132 @@ package netpath
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
+	"net/netip"
 	"slices"
 )
 
-// nameAll gives each path a unique name: the selector's for the first interface
-// that matches, the same with the interface's name behind it for the others. An
-// interface that was named before keeps its name while it is there.
-func nameAll(all []found, sels []Selector, names map[string]string) {
+// A memory is what discover knows of earlier snapshots of one run, so that what has
+// a name keeps it.
+type memory struct {
+	// names gives each way out its path's name: a name must not move to another
+	// interface when one of several that match a pattern goes away. A way is known
+	// by its interface, and by its gateway unless it is the first one there.
+	names map[string]string
+	// seen is what an interface was called when it became a path, by its index: it
+	// may be renamed.
+	seen map[int]string
+	// firsts are the gateways of the first way of each interface, so that it stays
+	// the first when another gets a better metric.
+	firsts map[firstKey]netip.Addr
+	// used tells which way an address was of. As long as the address exists,
+	// connections may use it.
+	used map[usedAddr]string
+}
+
+type firstKey struct {
+	iface  string
+	family Family
+}
+
+type usedAddr struct {
+	index int
+	addr  netip.Addr
+}
+
+func newMemory() *memory {
+	return &memory{make(map[string]string), make(map[int]string), make(map[firstKey]netip.Addr), make(map[usedAddr]string)}
+}
+
+// forgetGone drops interfaces and addresses that exist no more. Names stay, for
+// interfaces that come back.
+func (m *memory) forgetGone(sys system) {
+	maps.DeleteFunc(m.seen, func(index int, _ string) bool {
+		return !slices.ContainsFunc(sys.links, func(l link) bool { return l.index == index })
+	})
+	for index, name := range m.seen { // whose old name another interface bears now
+		if slices.ContainsFunc(sys.links, func(l link) bool { return l.index != index && l.name == name }) {
+			m.seen[index] = fmt.Sprintf("%s (%d)", name, index)
+			rename(m.names, name, m.seen[index])
+		}
+	}
+	maps.DeleteFunc(m.used, func(u usedAddr, _ string) bool {
+		return !slices.ContainsFunc(sys.addrs, func(a address) bool { return a.index == u.index && a.addr == u.addr })
+	})
+}
+
+// rename moves a name to another key.
+func rename(names map[string]string, from, to string) {
+	if name, ok := names[from]; ok {
+		names[to] = name
+		delete(names, from)
+	}
+}
+
+// nameOf returns what a link was called when it became a path, or is called now.
+func (m *memory) nameOf(l link) string { return cmp.Or(m.seen[l.index], l.name) }
+
+// namesOf returns all names that selectors know a link by, the present one first.
+func (m *memory) namesOf(l link) []string {
+	names := append([]string{l.name}, l.alternatives...)
+	if old := m.nameOf(l); !slices.Contains(names, old) {
+		names = append(names, old)
+	}
+	return names
+}
+
+func (m *memory) first(iface string, fam Family) netip.Addr { return m.firsts[firstKey{iface, fam}] }
+
+func (m *memory) setFirst(iface string, fam Family, gateway netip.Addr) {
+	m.firsts[firstKey{iface, fam}] = gateway
+}
+
+// keep notes the address of a way, and returns the other ones of its family that it
+// has had, sorted: a deprecated address serves the connections that began with it
+// (RFC 4862 section 5.5.4).
+func (m *memory) keep(key string, u uplink) (kept []netip.Addr) {
+	m.used[usedAddr{u.index, u.addr}] = key
+	for other, k := range m.used {
+		if k == key && other.index == u.index && other.addr != u.addr && familyOf(other.addr) == u.family() {
+			kept = append(kept, other.addr)
+		}
+	}
+	slices.SortFunc(kept, netip.Addr.Compare)
+	return kept
+}
+
+// nameAll gives each path a unique name: the wanted one, for the first that wants it,
+// else that with the interface's name behind it. A way out that was named before
+// keeps its name while it is there.
+func nameAll(all []found, mem *memory) {
 	taken := make(map[string]bool)
 	for i := range all {
-		if name, ok := names[all[i].path.Interface]; ok {
+		if name, ok := mem.names[all[i].key]; ok {
 			all[i].path.Name = name
 			taken[name] = true
 		}
 	}
 	for i := range all {
 		f := &all[i]
-		if f.path.Name != "" {
-			continue
+		if f.path.Name == "" {
+			f.path.Name = uniqueName(f.want, f.path.Interface, taken)
+			taken[f.path.Name] = true
 		}
-		want := f.path.Interface
-		if f.selector >= 0 && sels[f.selector].Name != "" {
-			want = sels[f.selector].Name
-		}
-		f.path.Name = uniqueName(want, f.path.Interface, taken)
-		taken[f.path.Name] = true
 		if f.path.Index != 0 {
-			remember(names, f.path.Interface, f.path.Name)
+			mem.remember(*f)
 		}
 	}
 }
 
-// remember notes an interface's name and takes it from an interface that had it
-// and is gone: when that one comes back, it gets another.
-func remember(names map[string]string, iface, name string) {
-	for other, n := range names {
-		if n == name {
-			delete(names, other)
-		}
+// remember notes a way's name and takes it from one that had it and is gone: when
+// that one comes back, it gets another.
+func (m *memory) remember(f found) {
+	maps.DeleteFunc(m.names, func(key, name string) bool { return name == f.path.Name && key != f.key })
+	m.names[f.key] = f.path.Name
+	if m.seen[f.path.Index] == "" {
+		m.seen[f.path.Index] = f.path.Interface
 	}
-	names[iface] = name
 }
 
 func uniqueName(want, iface string, taken map[string]bool) string {

@@ -52,10 +52,10 @@ func (s State) String() string {
 	return "down"
 }
 
-// A Path is one interface as a way to the Internet, at the moment of a
-// snapshot.
+// A Path is one way to the Internet, by an interface and a gateway, at the moment of
+// a snapshot.
 type Path struct {
-	Name      string // unique within a snapshot; the selector's name, else the interface's
+	Name      string // unique within a snapshot; the selector's name, else the interface's, with @ and the gateway for a further one
 	Interface string // or the selector's pattern when nothing matches it
 	Index     int    // interface index, 0 when there is no such interface
 	Rank      int    // from 1, the best; the selector's, else by route metric
@@ -69,6 +69,12 @@ type Path struct {
 	// default route's. Without source routing it does not work.
 	StrictFilter bool
 	Addrs        []Addr // at most one of each family, IPv4 first; empty when down
+	// Kept are former addresses that still exist, sorted: new connections do not
+	// use them, those that began with them may.
+	Kept []netip.Addr
+	// OtherNames are the alternative names of the interface, and what it was called
+	// before it was renamed.
+	OtherNames []string
 
 	// Bytes received and sent by the whole interface since it was made. They
 	// are as old as the snapshot; Monitor.Counters reads fresh ones.
@@ -82,6 +88,11 @@ func (p Path) Addr(f Family) (Addr, bool) {
 		return Addr{}, false
 	}
 	return p.Addrs[i], true
+}
+
+// Has reports whether a connection from an address uses the path.
+func (p Path) Has(a netip.Addr) bool {
+	return slices.Contains(p.Kept, a) || slices.ContainsFunc(p.Addrs, func(b Addr) bool { return a == b.Addr })
 }
 
 // An Addr is a source address of a path.
@@ -99,7 +110,7 @@ type Counters struct {
 func clonePaths(paths []Path) []Path {
 	c := slices.Clone(paths)
 	for i := range c {
-		c[i].Addrs = slices.Clone(c[i].Addrs)
+		c[i].Addrs, c[i].Kept, c[i].OtherNames = slices.Clone(c[i].Addrs), slices.Clone(c[i].Kept), slices.Clone(c[i].OtherNames)
 	}
 	return c
 }

@@ -55,12 +55,12 @@ func inRange(n uint32) bool { return n >= firstNumber && n <= lastNumber }
 func isOwnRule(r rule) bool   { return r.protocol == routeProtocol && inRange(r.priority) }
 func isOwnRoute(r route) bool { return r.protocol == routeProtocol && inRange(r.table) }
 
-// slots numbers the (interface, family) pairs, so that a path's table stays the
-// same when its address changes or its interface comes back.
+// slots numbers the (path, family) pairs, so that a path's table stays the same when
+// its address changes or its interface comes back.
 type slots map[slotKey]uint32
 
 type slotKey struct {
-	iface  string
+	path   string
 	family Family
 }
 
@@ -69,11 +69,11 @@ type slotKey struct {
 func (s slots) assign(ups []uplink) []int {
 	inUse := make(map[slotKey]bool)
 	for _, u := range ups {
-		inUse[slotKey{u.iface, u.family()}] = true
+		inUse[slotKey{u.pathName, u.family()}] = true
 	}
 	got := make([]int, len(ups))
 	for i, u := range ups {
-		key := slotKey{u.iface, u.family()}
+		key := slotKey{u.pathName, u.family()}
 		if _, ok := s[key]; !ok {
 			n, ok := s.free(inUse)
 			if !ok {
@@ -108,7 +108,7 @@ func (s slots) free(inUse map[slotKey]bool) (uint32, bool) {
 }
 
 func compareSlotKey(a, b slotKey) int {
-	return cmp.Or(cmp.Compare(a.iface, b.iface), cmp.Compare(a.family, b.family))
+	return cmp.Or(cmp.Compare(a.path, b.path), cmp.Compare(a.family, b.family))
 }
 
 // A plan is the source routing that should exist, or what of it exists.
@@ -133,18 +133,23 @@ func desired(ups []uplink, s slots) (plan, []uint32) {
 	return p, tables
 }
 
-func rulesFor(u uplink, slot, table uint32) []rule {
-	r := rule{
-		family: u.family(), src: netip.PrefixFrom(u.addr, u.family().bits()),
-		priority: firstNumber + slot*rulesPerSlot, protocol: routeProtocol,
+// rulesFor returns the rules of a slot: three for the path's address, and three for
+// each former one, of the same priorities.
+func rulesFor(u uplink, slot, table uint32) (all []rule) {
+	for _, addr := range append([]netip.Addr{u.addr}, u.kept...) {
+		r := rule{
+			family: u.family(), src: netip.PrefixFrom(addr, u.family().bits()),
+			priority: firstNumber + slot*rulesPerSlot, protocol: routeProtocol,
+		}
+		onLink, others, rest := r, r, r
+		onLink.table, onLink.suppress = table, suppressLength
+		others.table, others.suppress = unix.RT_TABLE_MAIN, suppressLength
+		others.priority++
+		rest.table, rest.suppress = table, noSuppress
+		rest.priority += 2
+		all = append(all, onLink, others, rest)
 	}
-	onLink, others, rest := r, r, r
-	onLink.table, onLink.suppress = table, suppressLength
-	others.table, others.suppress = unix.RT_TABLE_MAIN, suppressLength
-	others.priority++
-	rest.table, rest.suppress = table, noSuppress
-	rest.priority += 2
-	return []rule{onLink, others, rest}
+	return all
 }
 
 func routesFor(u uplink, table uint32) []route {

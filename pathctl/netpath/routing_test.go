@@ -11,7 +11,7 @@ import (
 // wanted is the plan of twoLinks, whose three addresses take slots 0 to 2.
 func wanted(t *testing.T) (plan, []uplink) {
 	t.Helper()
-	_, ups := discover(twoLinks(), nil, make(map[string]string))
+	_, ups := discover(twoLinks(), nil, newMemory())
 	p, tables := desired(ups, make(slots))
 	diff(t, "tables", []uint32{27000, 27001, 27002}, tables)
 	return p, ups
@@ -43,7 +43,7 @@ func TestDesired(t *testing.T) {
 func TestEverythingOursIsInRange(t *testing.T) {
 	var ups []uplink
 	for i := range maxSlots + 3 {
-		ups = append(ups, uplink{iface: fmt.Sprintf("eth%d", i), index: i + 1, addr: netip.MustParseAddr("192.0.2.1")})
+		ups = append(ups, uplink{pathName: fmt.Sprintf("eth%d", i), index: i + 1, addr: netip.MustParseAddr("192.0.2.1")})
 	}
 	s := make(slots)
 	p, tables := desired(ups, s)
@@ -108,7 +108,7 @@ func TestReconcile(t *testing.T) {
 }
 
 func TestFillTables(t *testing.T) {
-	paths, ups := discover(twoLinks(), nil, make(map[string]string))
+	paths, ups := discover(twoLinks(), nil, newMemory())
 	_, tables := desired(ups, make(slots))
 	fillTables(paths, ups, tables, map[uint32]error{27001: unix.EINVAL})
 	diff(t, "tables", []uint32{27000, 0, 27002}, []uint32{paths[0].Addrs[0].Table, paths[0].Addrs[1].Table, paths[1].Addrs[0].Table})

@@ -40,7 +40,7 @@ func warn(paths []Path, sys system) []Path {
 func bestIPv4Interface(routes []route) int {
 	var best route
 	for _, r := range routes {
-		if r.family == IPv4 && r.isDefault() && r.kind == unix.RTN_UNICAST && (best.oif == 0 || r.metric < best.metric) {
+		if r.family == IPv4 && r.table == unix.RT_TABLE_MAIN && r.isDefault() && r.kind == unix.RTN_UNICAST && (best.oif == 0 || r.metric < best.metric) {
 			best = r
 		}
 	}

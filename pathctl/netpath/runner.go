@@ -25,7 +25,7 @@ type runner struct {
 	log    *slog.Logger
 	router *router
 	signal *signalWatch
-	names  map[string]string // interface → path name
+	memory *memory
 	last   []Path
 	told   bool // Notify was called once
 
@@ -36,7 +36,7 @@ type runner struct {
 
 func newRunner(m *Monitor) *runner {
 	return &runner{
-		m: m, log: m.log, router: newRouter(m), signal: newSignalWatch(openRadio, m.log), names: make(map[string]string),
+		m: m, log: m.log, router: newRouter(m), signal: newSignalWatch(openRadio, m.log), memory: newMemory(),
 		resync: resyncInterval,
 	}
 }
@@ -121,7 +121,7 @@ func (r *runner) refresh(ctx context.Context) (again time.Duration, err error) {
 		return 0, fmt.Errorf("read network configuration: %w", err)
 	}
 	sys.weak = r.signal.weak()
-	paths, ups := discover(sys, r.m.cfg.Selectors, r.names)
+	paths, ups := discover(sys, r.m.cfg.Selectors, r.memory)
 	again = r.router.update(s, paths, ups, plan{rules: sys.ownRules, routes: sys.ownRoutes})
 	if r.router.on { // else the capability is missing for this, too, or nothing is to be changed
 		if err := s.ask(r.log, returned(r.last, paths)); err != nil {
@@ -234,7 +234,7 @@ func remaining(paths []Path, links []link, addrs []address) []Path {
 		p.Addrs = slices.DeleteFunc(p.Addrs, func(a Addr) bool {
 			return !slices.ContainsFunc(addrs, func(b address) bool { return b.index == p.Index && b.addr == a.Addr })
 		})
-		at := slices.IndexFunc(links, func(l link) bool { return l.index == p.Index && l.name == p.Interface })
+		at := slices.IndexFunc(links, func(l link) bool { return l.index == p.Index })
 		switch {
 		case at < 0:
 			p.Reason, p.Index = "not found", 0

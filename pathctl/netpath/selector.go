@@ -3,7 +3,9 @@ package netpath
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -18,6 +20,11 @@ type Selector struct {
 	// path is weak, and ranks behind all others. 0: none.
 	MinSignal int
 	Family    Family // use addresses of this family only; AnyFamily: both
+	// Gateway restricts it to the way by this gateway, which needs no default route
+	// if the interface has an address in one prefix with it; invalid: each default
+	// route's gateway is a way.
+	Gateway netip.Addr
+	Table   uint32 // where default routes count; 0: the main table
 }
 
 // ErrBadSelector is what Selector.Validate's errors wrap.
@@ -38,6 +45,9 @@ func (s Selector) Validate() error {
 	if s.Family != AnyFamily && s.Family != IPv4 && s.Family != IPv6 {
 		return fmt.Errorf("%w: %s: family %d: must be 4, 6, or 0 for both", ErrBadSelector, s.Interface, s.Family)
 	}
+	if s.Gateway.IsValid() && s.Family != AnyFamily && s.Family != familyOf(s.Gateway) {
+		return fmt.Errorf("%w: %s: the gateway %v is no %v address", ErrBadSelector, s.Interface, s.Gateway, s.Family)
+	}
 	if err := checkMinSignal(s.MinSignal); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrBadSelector, s.Interface, err)
 	}
@@ -46,19 +56,28 @@ func (s Selector) Validate() error {
 
 func (s Selector) isPattern() bool { return strings.ContainsAny(s.Interface, `*?[\`) }
 
-func (s Selector) matches(iface string) bool {
-	ok, err := path.Match(s.Interface, iface)
-	return err == nil && ok
+// matchesAll reports whether it matches whatever there is: then it asks for nothing.
+func (s Selector) matchesAll() bool { return strings.Trim(s.Interface, "*?") == "" }
+
+// matches reports whether it matches an interface by one of its names.
+func (s Selector) matches(names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		ok, err := path.Match(s.Interface, name)
+		return err == nil && ok
+	})
 }
 
-func (s Selector) wants(f Family) bool { return s.Family == AnyFamily || s.Family == f }
+func (s Selector) wants(f Family) bool {
+	return (s.Family == AnyFamily || s.Family == f) && (!s.Gateway.IsValid() || familyOf(s.Gateway) == f)
+}
 
-// matchSelector returns the index of the first selector that matches, or -1.
-func matchSelector(sels []Selector, iface string) int {
+// matchSelectors returns the indexes of the selectors that match an interface by one
+// of its names.
+func matchSelectors(sels []Selector, names ...string) (all []int) {
 	for i, s := range sels {
-		if s.matches(iface) {
-			return i
+		if s.matches(names...) {
+			all = append(all, i)
 		}
 	}
-	return -1
+	return all
 }

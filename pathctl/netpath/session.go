@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jsimonetti/rtnetlink/v2"
@@ -105,14 +106,52 @@ func (s *session) readSystem(log *slog.Logger) (system, error) {
 		return system{}, err
 	}
 	for _, fam := range []Family{IPv4, IPv6} {
-		routes, err := s.readRoutes(log, fam, unix.RT_TABLE_MAIN, unix.RTPROT_UNSPEC)
+		routes, err := s.readRoutes(log, fam, unix.RT_TABLE_UNSPEC, unix.RTPROT_UNSPEC)
 		if err != nil {
 			return system{}, err
 		}
-		sys.routes = append(sys.routes, routes...)
+		rules, err := s.readRules(log, fam)
+		if err != nil {
+			return system{}, err
+		}
+		sys.sort(fam, rules, routes)
 	}
-	sys.ownRules, sys.ownRoutes, err = s.readOwn(log)
-	return sys, err
+	return sys, s.resolve(log, &sys)
+}
+
+// sort puts rules and routes of a family where they belong: ours, and others'.
+func (sys *system) sort(fam Family, rules []rule, routes []route) {
+	for _, r := range rules {
+		switch {
+		case r.family != fam: // a kernel without the family dumps the other one
+		case isOwnRule(r):
+			sys.ownRules = append(sys.ownRules, r)
+		default:
+			sys.rules = append(sys.rules, r)
+		}
+	}
+	for _, r := range routes {
+		switch {
+		case isOwnRoute(r):
+			sys.ownRoutes = append(sys.ownRoutes, r)
+		case r.table != unix.RT_TABLE_LOCAL && r.worthKeeping():
+			sys.routes = append(sys.routes, r)
+		}
+	}
+}
+
+// resolve reads the nexthop objects if there are routes that need them.
+func (s *session) resolve(log *slog.Logger, sys *system) error {
+	if !slices.ContainsFunc(sys.routes, func(r route) bool { return r.nexthop != 0 }) {
+		return nil
+	}
+	msgs, err := s.dump("nexthops", unix.RTM_GETNEXTHOP, make([]byte, 8)) // struct nhmsg
+	objects := make(map[uint32]nexthop)
+	for _, n := range decodeAll(log, msgs, unix.RTM_NEWNEXTHOP, decodeNexthop) {
+		objects[n.id] = n
+	}
+	sys.routes = resolve(sys.routes, objects)
+	return err
 }
 
 // readOwn dumps the rules and routes that are ours by tag and range.

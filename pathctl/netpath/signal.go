@@ -115,15 +115,15 @@ func (w *signalWatch) poll(paths []Path, sels []Selector) (changed bool) {
 		}
 	}
 	for _, p := range paths {
-		i := matchSelector(sels, p.Interface)
+		matching := matchSelectors(sels, append([]string{p.Interface}, p.OtherNames...)...)
 		now, ok := dBm[p.Index]
-		if i < 0 || sels[i].MinSignal == 0 || !ok {
+		if len(matching) == 0 || sels[matching[0]].MinSignal == 0 || !ok {
 			continue
 		}
 		if w.gates[p.Index] == nil {
 			w.gates[p.Index] = &signalGate{}
 		}
-		changed = w.gates[p.Index].add(now, sels[i].MinSignal) || changed
+		changed = w.gates[p.Index].add(now, sels[matching[0]].MinSignal) || changed
 	}
 	return changed
 }

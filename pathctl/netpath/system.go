@@ -1,6 +1,10 @@
 package netpath
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
 
 // What the kernel dumped, reduced to what decides. All of these are plain
 // values; the pure parts of this package see nothing else of the kernel.
@@ -8,7 +12,8 @@ import "net/netip"
 type system struct {
 	links     []link
 	addrs     []address
-	routes    []route // of the main table
+	routes    []route // of the main table, and what of other tables may be a way out (worthKeeping)
+	rules     []rule  // all that are not ours
 	rpFilter  map[int]int32
 	weak      map[int]bool // interfaces with too weak a signal
 	ownRules  []rule       // tagged ours and in our range
@@ -24,12 +29,17 @@ type link struct {
 	name     string
 	flags    uint32 // IFF_*
 	master   int    // bridge, bond or VRF that it is a port of, 0: none
+	kind     string // of a virtual one, as the kernel calls it: "tun", "wireguard", …
+	hardware uint16 // ARPHRD_*
 	counters Counters
+
+	alternatives []string // further names of it (ip link property, Linux 5.5)
 }
 
 type address struct {
 	index int
 	addr  netip.Addr
+	bits  int    // length of the prefix that is on the link
 	scope uint8  // RT_SCOPE_*
 	flags uint32 // IFA_F_*
 }
@@ -46,10 +56,17 @@ type route struct {
 	kind     uint8 // RTN_*
 	scope    uint8
 	flags    uint32 // RTNH_F_*
+	nexthop  uint32 // an object to be resolved, 0: none
 	limits   routeLimits
 }
 
 func (r route) isDefault() bool { return r.dst.Bits() == 0 }
+
+// worthKeeping leaves out what is of no use in a snapshot: in tables other than the
+// main one, all that is behind a gateway and no default route.
+func (r route) worthKeeping() bool {
+	return r.table == unix.RT_TABLE_MAIN || r.dst.Bits() <= suppressLength || !r.gateway.IsValid() && r.nexthop == 0
+}
 
 // routeLimits are the metrics that a table of ours takes over from the default
 // route that it stands for.
@@ -64,4 +81,12 @@ type rule struct {
 	table    uint32
 	protocol uint8
 	suppress int32 // ignore results with at most this prefix length; -1: none
+
+	// Ours have none of these.
+	action     uint8 // FR_ACT_*; 0: look the table up
+	dst        netip.Prefix
+	iif, oif   string
+	mark, mask uint32
+	narrow     bool // it is about ports, protocols, users or types of service
+	inverted   bool // it is about all that does not match
 }
