@@ -3,10 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"path"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"mpproxy/pathctl/policy"
@@ -40,15 +37,6 @@ type Socks struct {
 type SocksUser struct {
 	Name     string // see CheckUserName
 	Password Secret // 1 to 255 bytes (RFC 1929 §2)
-}
-
-// Path selects interfaces and says how they are used.
-type Path struct {
-	Interface string // name or pattern of path.Match; never empty
-	Name      string // 1 to 32 letters, digits, '.', '_', '-'; empty: the interface's name
-	Rank      int    // 1 (best) to 255
-	Metered   bool   // costs money or volume
-	MinSignal int    // Wi-Fi signal in dBm, -100 to -20: below it the path ranks behind the others; 0: none
 }
 
 // DefaultClient returns the configuration of an empty file: everything but the
@@ -96,15 +84,6 @@ type rawSocksUser struct {
 	mark
 	Name     field[string] `toml:"name"`
 	Password field[string] `toml:"password" secret:"yes"`
-}
-
-type rawPath struct {
-	mark
-	Interface field[string] `toml:"interface"`
-	Name      field[string] `toml:"name"`
-	Rank      field[int64]  `toml:"rank"`
-	Metered   field[bool]   `toml:"metered"`
-	MinSignal field[string] `toml:"min_signal"`
 }
 
 // ParseClient reads the text of a client file; filename is for messages, and
@@ -183,70 +162,6 @@ func (c check) socksUsers(raw []rawSocksUser) (users []SocksUser) {
 		users = append(users, SocksUser{name, NewSecret(password)})
 	}
 	return users
-}
-
-func (c check) paths(raw []rawPath) (paths []Path) {
-	for i, r := range raw {
-		p := Path{
-			Interface: r.Interface.value,
-			Name:      r.Name.value,
-			Rank:      c.number(r.Rank, min(i+1, maxRank), 1, maxRank),
-			Metered:   r.Metered.value,
-			MinSignal: c.signal(r.MinSignal),
-		}
-		if r.Interface.isAbsent() {
-			c.at(r.mark, "the path has no interface: add interface = \"…\", a name or a pattern such as \"wlan*\"")
-		} else if err := checkPattern(p.Interface); err != nil && r.Interface.isSet {
-			c.at(r.Interface.mark, "%v", err)
-		} else if j := slices.IndexFunc(paths, func(o Path) bool { return o.Interface == p.Interface }); j >= 0 && r.Interface.isSet {
-			c.at(r.Interface.mark, "%q is already in line %d: the first [[path]] that matches an interface is used", p.Interface, raw[j].Interface.line)
-		}
-		if r.Name.isSet {
-			if err := checkPathName(p.Name); err != nil {
-				c.at(r.Name.mark, "%v", err)
-			} else if j := slices.IndexFunc(paths, func(o Path) bool { return o.Name == p.Name }); j >= 0 {
-				c.at(r.Name.mark, "%q is already in line %d: give each path a name of its own", p.Name, raw[j].Name.line)
-			}
-		}
-		paths = append(paths, p)
-	}
-	return paths
-}
-
-const maxRank = 255
-
-// checkPattern accepts what can match an interface: the kernel's names have 1 to
-// 15 bytes without '/', ':' and space (dev_valid_name in net/core/dev.c).
-func checkPattern(pattern string) error {
-	if _, err := path.Match(pattern, "x"); err != nil {
-		return fmt.Errorf("%q is not a pattern: '[' needs its ']' and '\\' something behind it; use names such as \"wlan0\" or patterns such as \"wlan*\"", pattern)
-	}
-	isPlain := !strings.ContainsAny(pattern, `*?[\`)
-	if pattern == "" || strings.ContainsAny(pattern, "/: \t\n") || isPlain && len(pattern) > 15 || len(pattern) > 64 {
-		return fmt.Errorf("%q cannot match an interface: interface names have 1 to 15 characters without '/', ':' and space", pattern)
-	}
-	return nil
-}
-
-func checkPathName(name string) error {
-	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
-	if name == "" || len(name) > 32 || strings.Trim(name, letters) != "" || strings.ContainsFunc(name, func(r rune) bool { return !strings.ContainsRune(letters, r) }) {
-		return fmt.Errorf("%q is not a path name: allowed are 1 to 32 letters, digits, '.', '_' and '-'", name)
-	}
-	return nil
-}
-
-// ParsePath reads the flag form of a path, IFACE or IFACE:metered. Its Rank is 0:
-// the caller gives ranks by the order of flags.
-func ParsePath(s string) (Path, error) {
-	iface, option, has := strings.Cut(s, ":")
-	if has && option != "metered" {
-		return Path{}, fmt.Errorf("path %q: %q is not known behind the colon: write INTERFACE or INTERFACE:metered", s, option)
-	}
-	if err := checkPattern(iface); err != nil {
-		return Path{}, fmt.Errorf("path: %w", err)
-	}
-	return Path{Interface: iface, Metered: has}, nil
 }
 
 // DefaultClientPath returns where join writes and run looks for the client's

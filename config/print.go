@@ -100,6 +100,12 @@ func (w *tomlWriter) path(p Path) {
 	if p.Name != "" {
 		w.str("name", p.Name)
 	}
+	if p.Gateway.IsValid() {
+		w.str("gateway", p.Gateway.String())
+	}
+	if p.Table != 0 {
+		w.num("table", int(p.Table))
+	}
 	w.num("rank", p.Rank)
 	w.bool("metered", p.Metered)
 	if p.MinSignal != 0 {

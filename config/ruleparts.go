@@ -162,6 +162,10 @@ func (c check) rulePaths(f field[[]element], paths []Path) (out []string) {
 // pathExists says whether a path can have that name: one of the [[path]]s, or an
 // interface's, where the paths are found by themselves or by a pattern.
 func pathExists(name string, paths []Path) error {
+	// A further gateway's or another table's path: INTERFACE@GATEWAY, INTERFACE@TABLE.
+	if base, mark, has := strings.Cut(name, "@"); has && isMark(mark) {
+		name = base
+	}
 	if len(paths) == 0 {
 		return checkPathName(name)
 	}
@@ -177,6 +181,14 @@ func pathExists(name string, paths []Path) error {
 		known = append(known, pathLabel(p))
 	}
 	return fmt.Errorf("there is no path %q: the paths are %s%s", name, quotedWords(known), didYouMean(name, known))
+}
+
+// isMark reports whether s is what netpath puts behind the name of an interface that
+// has several ways out.
+func isMark(s string) bool {
+	_, addrErr := netip.ParseAddr(s)
+	_, numberErr := strconv.ParseUint(s, 10, 32)
+	return addrErr == nil || numberErr == nil
 }
 
 func pathLabel(p Path) string {

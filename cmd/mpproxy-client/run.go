@@ -28,7 +28,7 @@ type runCmd struct {
 	Link  string   `short:"l" placeholder:"LINK" help:"mpproxy:// link of the server, for trying out: other users see it in the process list. Use join to keep one."`
 	Socks []string `short:"s" placeholder:"ADDR:PORT" help:"Listen here for applications (repeatable; default 127.0.0.1:1080)."`
 	Mode  string   `short:"m" placeholder:"MODE" help:"Mode of connections that ask for none (default aggregate)."`
-	Path  []string `short:"p" placeholder:"IFACE[:metered]" help:"Use this interface, the best first (repeatable; patterns such as 'wlan*' work; default: every interface with a global address and a default route)."`
+	Path  []string `short:"p" placeholder:"IFACE[@GATEWAY][:metered]" help:"Use this interface, the best first (repeatable; patterns such as 'wlan*' work; default: every interface with a global address and a default route, tunnels apart)."`
 	report.TraceFlags
 }
 
@@ -175,7 +175,10 @@ func ruleUsers(rules []policy.Rule) (names []string) {
 func selectors(paths []config.Path) []netpath.Selector {
 	var out []netpath.Selector
 	for _, p := range paths {
-		out = append(out, netpath.Selector{Interface: p.Interface, Name: p.Name, Rank: p.Rank, Metered: p.Metered, MinSignal: p.MinSignal})
+		out = append(out, netpath.Selector{
+			Interface: p.Interface, Gateway: p.Gateway, Table: p.Table,
+			Name: p.Name, Rank: p.Rank, Metered: p.Metered, MinSignal: p.MinSignal,
+		})
 	}
 	return out
 }
