@@ -120,7 +120,9 @@ func TestKeptAddressKernel(t *testing.T) {
 	ns.addAddr("eth0", "2001:db8::2/64")
 	ns.addDefault("eth0", "2001:db8::1", 100)
 	r := ns.run(Config{SourceRouting: true})
-	r.wait("the path", func(ps []Path) bool { return len(ps) == 1 && hasAddr(ps[0], "2001:db8::2") && ps[0].Addrs[0].Table != 0 })
+	r.wait("the path", func(ps []Path) bool {
+		return len(ps) == 1 && hasAddr(ps[0], "2001:db8::2") && ps[0].Addrs[0].Table != 0
+	})
 	ns.addAddr("eth0", "2001:db8:9::2/64")
 	old := ns.vnlAddr("2001:db8::2/64")
 	old.ValidLft, old.PreferedLft = 3600, 0
