@@ -80,8 +80,8 @@ func makeOwnCgroup(pid int) (ownCgroup, error) {
 	}
 	sweep(current)
 	c := ownCgroup{origin: current, dir: filepath.Join(current, name)}
-	// One of that name is a leftover of an earlier process with our number;
-	// it cannot be removed if it is somebody's, of another process namespace.
+	// A cgroup of that name is a leftover of an earlier process with our number.
+	// The removal fails if a process of another process namespace is in it.
 	if err := os.Remove(c.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return ownCgroup{}, fmt.Errorf("remove a cgroup: %w", err)
 	}
@@ -158,9 +158,9 @@ func move(pid int, dir string) error {
 	return nil
 }
 
-// sweep removes the cgroups of processes that ended without removing theirs. One
-// in which a process still is, say a child of the dead one or a process of
-// another process namespace, cannot be removed and stays.
+// sweep removes the cgroups of processes that ended without removing theirs. A
+// cgroup stays if there is still a process in it: a child of the dead one, or one of
+// another process namespace.
 func sweep(dir string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -50,9 +50,9 @@ func (f flow) compare(cur Subflow, now time.Time) (next flow, events []Kind) {
 	return next, events
 }
 
-// timedOut reports whether the kernel's timer ran out in between. TotalRTO says
-// so since Linux 6.7, also for a timeout that was overcome already. Before, only
-// a back-off tells that is larger than it was, or that has begun anew.
+// timedOut reports whether the kernel's timer ran out between two readings. Since
+// Linux 6.7 TotalRTO counts every timeout. Older kernels show only the back-off: it
+// has grown, or it has begun anew.
 func timedOut(prev, cur uapi.TCPInfo, progressed bool) bool {
 	if prev.TimeoutsKnown && cur.TimeoutsKnown {
 		return cur.TotalRTO != prev.TotalRTO
@@ -83,8 +83,8 @@ func (f flow) event(kind Kind, token uapi.Token, prev Subflow, now time.Time) Ev
 	return e
 }
 
-// ranOut returns the timeout before the kernel doubled it. When the doubling was
-// not seen from one reading to the next, half is right but at the limit of 120 s.
+// ranOut returns the timeout before the kernel doubled it. Where no two readings show
+// the doubling, it returns half, which is right below the limit of 120 s.
 func ranOut(prev, cur uapi.TCPInfo) time.Duration {
 	switch {
 	case cur.Backoff == 0:

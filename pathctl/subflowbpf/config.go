@@ -14,11 +14,12 @@ type Config struct {
 	// RTT asks for events of kind RTT as well: one for about each
 	// acknowledgement.
 	RTT bool
-	// TimeoutsOnly leaves out events of kind State: with eBPF nobody wakes when
-	// a subflow begins and ends.
+	// TimeoutsOnly leaves out events of kind State. With eBPF the process then does
+	// not wake when a subflow begins or ends.
 	TimeoutsOnly bool
-	// Backlog makes Watcher.SetLimits work: what subflows hold unsent is
-	// bounded, so that data can move to one without a wait when another fails.
+	// Backlog makes Watcher.SetLimits and SetFirstRate work: the program bounds
+	// what subflows hold unsent, so that data moves without a wait when a subflow
+	// fails, and it corrects their pacing and their first windows.
 	Backlog bool
 	// RingSize is how many bytes of events the kernel holds for us, 120
 	// each: 0 to MaxRingSize, rounded up to a power of two and to a page. 0
