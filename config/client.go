@@ -1,6 +1,8 @@
 package config
 
 import (
+	"mpproxy/proxy/rules"
+
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -17,7 +19,7 @@ type Client struct {
 	RequireMPTCP bool // refuse an upstream leg that came up as plain TCP
 	Socks        Socks
 	Paths        []Path // empty: every usable interface
-	Rules        []policy.Rule
+	Rules        rules.Rules
 	Modes        []policy.Spec // the built-in ones, and behind them the user's by name
 	Limits       Limits
 	Admin        Admin

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"mpproxy/proxy/rules"
+
 	"fmt"
 	"io"
 	"net/netip"
@@ -32,7 +34,7 @@ func (s Server) Describe(w io.Writer) error {
 	return err
 }
 
-func conditions(r policy.Rule) string {
+func conditions(r rules.Rule) string {
 	var all []string
 	add := func(before, text string) {
 		if text != "" {
@@ -53,7 +55,7 @@ func conditions(r policy.Rule) string {
 	return strings.Join(all, " and ")
 }
 
-func consequences(r policy.Rule) string {
+func consequences(r rules.Rule) string {
 	var all []string
 	switch {
 	case r.Mode != "" && r.Enforce:

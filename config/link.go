@@ -1,6 +1,8 @@
 package config
 
 import (
+	"mpproxy/proxy"
+
 	"encoding/base64"
 	"log/slog"
 	"net"
@@ -20,22 +22,16 @@ const (
 	SecurityNone Security = "none" // SOCKS5 in the clear, for access networks that are private already
 )
 
-// Pin is the SHA-256 of a server key's SubjectPublicKeyInfo.
-type Pin [32]byte
-
-// String returns the pin in base64url without padding (RFC 4648 §5).
-func (p Pin) String() string { return base64.RawURLEncoding.EncodeToString(p[:]) }
-
 // Link is a parsed mpproxy:// link. Links compare with ==. Printing one never
 // shows the token; URL does. The zero Link means "no link".
 type Link struct {
-	User     string   // empty only with SecurityNone
-	Token    Secret   // 1 to 255 bytes where there is a user (RFC 1929 §2), else zero
-	Host     string   // DNS name in lower case, IPv4 address, or IPv6 address without brackets
-	Port     uint16   // 1 to 65535
-	Security Security // SecurityTLS or SecurityNone
-	Pin      Pin      // with SecurityTLS; zero otherwise
-	Name     string   // what a person calls this server; may be empty
+	User     string    // empty only with SecurityNone
+	Token    Secret    // 1 to 255 bytes where there is a user (RFC 1929 §2), else zero
+	Host     string    // DNS name in lower case, IPv4 address, or IPv6 address without brackets
+	Port     uint16    // 1 to 65535
+	Security Security  // SecurityTLS or SecurityNone
+	Pin      proxy.Pin // with SecurityTLS; zero otherwise
+	Name     string    // what a person calls this server; may be empty
 }
 
 // IsZero says whether there is no link.
@@ -253,11 +249,11 @@ func (l *Link) setSecurity(pin, security string) error {
 		return &LinkError{"pin", "is missing: a link has ?pin=… with the SHA-256 of the server's key, or ?security=none for a leg without TLS; perhaps its end was cut off when it was copied"}
 	}
 	l.Security = SecurityTLS
-	return l.Pin.set(pin)
+	return setPin(&l.Pin, pin)
 }
 
-// set takes either alphabet of base64, with or without padding.
-func (p *Pin) set(s string) error {
+// setPin takes either alphabet of base64, with or without padding.
+func setPin(p *proxy.Pin, s string) error {
 	s = strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(s, "="))
 	sum, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	if err != nil && len(s) == 43 {

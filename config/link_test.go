@@ -1,6 +1,8 @@
 package config
 
 import (
+	"mpproxy/proxy"
+
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -16,7 +18,7 @@ const (
 	testLink = "mpproxy://alice:Tok-en_1@proxy.example.net:8443?pin=" + testPin
 )
 
-var testPinBytes = Pin{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31}
+var testPinBytes = proxy.Pin{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31}
 
 func mustLink(t testing.TB, s string) Link {
 	t.Helper()
@@ -46,7 +48,7 @@ func TestParseLink(t *testing.T) {
 		{"pasted", "\n  \"" + testLink[:30] + "\r\n   " + testLink[30:] + "\" ", plain, testLink},
 		{"case and slash", strings.Replace(strings.Replace(testLink, "mpproxy", "MPproxy", 1), "proxy.example.net:8443?", "Proxy.Example.NET:8443/?", 1), plain, testLink},
 		{"security tls", testLink + "&security=tls", plain, testLink},
-		{"without TLS", "mpproxy://alice:Tok-en_1@proxy.example.net:8443?security=none", with(func(l *Link) { l.Security = SecurityNone; l.Pin = Pin{} }), ""},
+		{"without TLS", "mpproxy://alice:Tok-en_1@proxy.example.net:8443?security=none", with(func(l *Link) { l.Security = SecurityNone; l.Pin = proxy.Pin{} }), ""},
 		{"without user", "mpproxy://192.0.2.1:1080?security=none", Link{Host: "192.0.2.1", Port: 1080, Security: SecurityNone}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,18 +1,19 @@
 package config
 
 import (
+	"mpproxy/proxy"
+	"mpproxy/proxy/rules"
+
 	"fmt"
 	"net/netip"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
-
-	"mpproxy/pathctl/policy"
 )
 
 // ports reads ports, 22, and ranges, "5060-5061".
-func (c check) ports(f field[[]item]) (out []policy.PortRange) {
+func (c check) ports(f field[[]item]) (out []rules.PortRange) {
 	for _, e := range f.value {
 		r, ok := parsePorts(e.value)
 		if !ok {
@@ -24,8 +25,8 @@ func (c check) ports(f field[[]item]) (out []policy.PortRange) {
 	return out
 }
 
-func parsePorts(v any) (policy.PortRange, bool) {
-	var r policy.PortRange
+func parsePorts(v any) (rules.PortRange, bool) {
+	var r rules.PortRange
 	var ok bool
 	switch v := v.(type) {
 	case int64:
@@ -43,7 +44,7 @@ func parsePorts(v any) (policy.PortRange, bool) {
 		r.Last, okB = port(b)
 		ok = errA == nil && errB == nil && okA && okB
 	}
-	rule := policy.Rule{Ports: []policy.PortRange{r}}
+	rule := rules.Rule{Ports: []rules.PortRange{r}}
 	return r, ok && rule.Validate(nil, nil) == nil
 }
 
@@ -65,7 +66,7 @@ func showItem(v any) string {
 // asks for an address names no host.
 func (c check) hosts(f field[[]element]) (out []string) {
 	for _, e := range f.value {
-		rule := policy.Rule{Hosts: []string{e.value}}
+		rule := rules.Rule{Hosts: []string{e.value}}
 		if _, err := ParsePrefix(e.value); err == nil {
 			c.at(e.mark, "%q is an address: write it in cidrs = [%q]", e.value, e.value)
 		} else if err := rule.Validate(nil, nil); err != nil {
@@ -80,7 +81,7 @@ func (c check) hosts(f field[[]element]) (out []string) {
 func (c check) ruleListeners(f field[[]element], listeners []netip.AddrPort) (out []netip.AddrPort) {
 	for _, e := range f.value {
 		ap, err := ParseListen(e.value)
-		rule := policy.Rule{Listeners: []netip.AddrPort{ap}}
+		rule := rules.Rule{Listeners: []netip.AddrPort{ap}}
 		switch {
 		case err != nil:
 			c.at(e.mark, "%v", err)
@@ -95,7 +96,7 @@ func (c check) ruleListeners(f field[[]element], listeners []netip.AddrPort) (ou
 
 // reaches reports whether a connection to a listener can be one that the rule
 // is about: a listener on all addresses takes connections to each of them.
-func reaches(l netip.AddrPort, rule policy.Rule) bool {
+func reaches(l netip.AddrPort, rule rules.Rule) bool {
 	if want := rule.Listeners[0]; l.Addr().IsUnspecified() || l.Port() == 0 {
 		at := l.Addr()
 		if at.IsUnspecified() {
@@ -107,7 +108,7 @@ func reaches(l netip.AddrPort, rule policy.Rule) bool {
 		}
 		l = netip.AddrPortFrom(at, port)
 	}
-	_, ok := policy.Match([]policy.Rule{rule}, policy.Destination{}, l, "")
+	_, ok := (rules.Rules{rule}).Match(proxy.Destination{}, l, "")
 	return ok
 }
 

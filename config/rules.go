@@ -1,12 +1,12 @@
 package config
 
 import (
+	"mpproxy/proxy/rules"
+
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-
-	"mpproxy/pathctl/policy"
 )
 
 // rawRule is one [[rule]].
@@ -24,9 +24,9 @@ type rawRule struct {
 }
 
 // rules reads the rules of a client, whose other values are known by now.
-func (c check) rules(raw []rawRule, client Client) (rules []policy.Rule) {
+func (c check) rules(raw []rawRule, client Client) (all rules.Rules) {
 	for i, r := range raw {
-		rule := policy.Rule{
+		rule := rules.Rule{
 			Name:      c.ruleName(r.Name, i, raw[:i]),
 			Ports:     c.ports(r.Ports),
 			Hosts:     c.hosts(r.Hosts),
@@ -43,9 +43,9 @@ func (c check) rules(raw []rawRule, client Client) (rules []policy.Rule) {
 		if rule.Enforce && r.Mode.isAbsent() {
 			c.at(r.Enforce.mark, "there is no mode to enforce: add mode = \"…\"; paths always hold")
 		}
-		rules = append(rules, rule)
+		all = append(all, rule)
 	}
-	return rules
+	return all
 }
 
 // ruleName names a rule for people: by its place unless the file gives a name.
@@ -92,7 +92,7 @@ func (c Client) checkRulePaths(add func(key, message string)) {
 	}
 }
 
-func (w *tomlWriter) rule(r policy.Rule) {
+func (w *tomlWriter) rule(r rules.Rule) {
 	w.tables("rule")
 	if !strings.Contains(r.Name, " ") { // else it is its place
 		w.str("name", r.Name)
@@ -115,7 +115,7 @@ func (w *tomlWriter) rule(r policy.Rule) {
 	w.strs("paths", r.Paths)
 }
 
-func portList(ports []policy.PortRange) string {
+func portList(ports []rules.PortRange) string {
 	items := make([]string, len(ports))
 	for i, p := range ports {
 		if items[i] = strconv.Itoa(int(p.First)); p.First != p.Last {

@@ -1,13 +1,13 @@
 package config
 
 import (
+	"mpproxy/proxy/rules"
+
 	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"mpproxy/pathctl/policy"
 )
 
 const someRules = `
@@ -41,8 +41,8 @@ func TestRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []policy.Rule{
-		{Name: "rule 1", Ports: []policy.PortRange{{First: 22, Last: 22}, {First: 5060, Last: 5061}}, Mode: "calls", Enforce: true},
+	want := rules.Rules{
+		{Name: "rule 1", Ports: []rules.PortRange{{First: 22, Last: 22}, {First: 5060, Last: 5061}}, Mode: "calls", Enforce: true},
 		{
 			Name: "bulk", Hosts: []string{"example.com", ".example.org"},
 			CIDRs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")},

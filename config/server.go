@@ -1,6 +1,8 @@
 package config
 
 import (
+	"mpproxy/proxy"
+
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -239,7 +241,7 @@ func (c check) announce(f field[word], otherwise Announce) (out Announce) {
 
 // Link makes the link of a user. It needs Public; pin is ignored without TLS, and
 // name, what the user's programs call this server, may be empty.
-func (s Server) Link(user string, token Secret, pin Pin, name string) (Link, error) {
+func (s Server) Link(user string, token Secret, pin proxy.Pin, name string) (Link, error) {
 	if s.Public.IsZero() {
 		return Link{}, &Error{Key: "public", Message: "is not set, so the link would lead nowhere: set public = \"HOST:PORT\" in the server's file, the name and port that clients reach"}
 	}

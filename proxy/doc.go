@@ -6,6 +6,7 @@
 // The rooms below import this package, and it imports none of them:
 //
 //	proxy/ingress   turns what applications ask for into flows, one folder a way in
+//	proxy/rules     choose how a flow is carried
 //	proxy/front     asks the rules about a flow, opens a stream for it, relays
 //	proxy/leg       reaches the concentrator: race, wire, pool of legs
 //	proxy/egress    the concentrator: accepts legs and connects to destinations

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"mpproxy/proxy/rules"
+
 	"fmt"
 	"slices"
 	"strings"
@@ -9,7 +11,6 @@ import (
 	"mpproxy/internal/collect"
 	"mpproxy/internal/status"
 	"mpproxy/pathctl/netpath"
-	"mpproxy/pathctl/policy"
 )
 
 // missingForRules says which rules cannot do now what they say. Why the client
@@ -36,7 +37,7 @@ func missingForRules(conf config.Client, paths []netpath.Path) (out []status.Mis
 
 // noneUp says why none of the paths that a rule allows can be used; empty when
 // one can.
-func noneUp(r policy.Rule, paths []netpath.Path) string {
+func noneUp(r rules.Rule, paths []netpath.Path) string {
 	var why []string
 	for _, name := range r.Paths {
 		i := slices.IndexFunc(paths, func(p netpath.Path) bool { return p.Name == name })

@@ -1,29 +1,30 @@
 package main
 
 import (
+	"mpproxy/proxy/rules"
+
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"mpproxy/config"
 	"mpproxy/pathctl/netpath"
-	"mpproxy/pathctl/policy"
 )
 
 func TestMissingForRules(t *testing.T) {
 	wifi, lte := netpath.Path{Name: "wifi", State: netpath.Up}, netpath.Path{Name: "lte", State: netpath.Down}
 	const kernel, user = config.PathManagerKernel, config.PathManagerUserSpace
-	rule := func(paths ...string) policy.Rule { return policy.Rule{Name: "tv", Paths: paths} }
+	rule := func(paths ...string) rules.Rule { return rules.Rule{Name: "tv", Paths: paths} }
 	for _, tt := range []struct {
 		name    string
 		manager config.PathManager
-		rules   []policy.Rule
+		rules   rules.Rules
 		want    []string // what, and the effect of what is about paths
 	}{
 		{"nothing asked for", kernel, nil, nil},
-		{"all is well", user, []policy.Rule{rule(), rule("lte", "wifi")}, nil},
-		{"rules with the kernel", kernel, []policy.Rule{rule()}, []string{"rules and modes"}},
-		{"down", user, []policy.Rule{rule("lte", "sat")}, []string{"a path for tv: connections that this rule holds for fail (lte is down, sat is not there)"}},
+		{"all is well", user, rules.Rules{rule(), rule("lte", "wifi")}, nil},
+		{"rules with the kernel", kernel, rules.Rules{rule()}, []string{"rules and modes"}},
+		{"down", user, rules.Rules{rule("lte", "sat")}, []string{"a path for tv: connections that this rule holds for fail (lte is down, sat is not there)"}},
 	} {
 		conf := config.Client{PathManager: tt.manager, Rules: tt.rules}
 		var got []string

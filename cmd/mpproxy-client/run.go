@@ -1,6 +1,8 @@
 package main
 
 import (
+	"mpproxy/proxy/rules"
+
 	"context"
 	"fmt"
 	"net/netip"
@@ -83,7 +85,7 @@ func (c runCmd) Run() error {
 				Auth:  access.Local{Users: conf.Socks.Users, Default: conf.Mode, Modes: conf.Modes, Names: ruleUsers(conf.Rules)},
 			},
 		},
-		Rules:   steer.Rules(conf.Rules),
+		Rules:   conf.Rules,
 		Session: session, MaxConnections: maxConns,
 		HandshakeTimeout: conf.Socks.HandshakeTimeout,
 		DrainTimeout:     conf.Limits.DrainTimeout,
@@ -165,7 +167,7 @@ func baseOf(modes []policy.Spec, name string) string {
 }
 
 // ruleUsers returns the user names that rules are about.
-func ruleUsers(rules []policy.Rule) (names []string) {
+func ruleUsers(rules rules.Rules) (names []string) {
 	for _, r := range rules {
 		names = append(names, r.Users...)
 	}
@@ -199,7 +201,7 @@ func legConfig(conf config.Client) leg.Config {
 		},
 	}
 	if link.Security == config.SecurityTLS {
-		up.TLS = leg.ClientTLS(link.Host, leg.Pin(link.Pin))
+		up.TLS = leg.ClientTLS(link.Host, link.Pin)
 	}
 	return up
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"mpproxy/proxy"
+
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,7 +121,7 @@ func TestInit(t *testing.T) {
 	if diff := cmp.Diff(want, modes(t, dir)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
-	if link.User != "user" || link.HostPort() != "proxy.example:8443" || link.Security != config.SecurityTLS || link.Pin == (config.Pin{}) {
+	if link.User != "user" || link.HostPort() != "proxy.example:8443" || link.Security != config.SecurityTLS || link.Pin == (proxy.Pin{}) {
 		t.Errorf("the link is %v", link)
 	}
 	users, err := os.ReadFile(filepath.Join(dir, "users.toml"))
@@ -134,7 +136,7 @@ func TestInit(t *testing.T) {
 
 func TestInitWithoutTLS(t *testing.T) {
 	dir, link := initialized(t, "--security", "none", "--user", "alice", "--listen", "127.0.0.1:8443", "--listen", "[::1]:8443")
-	if link.User != "alice" || link.Security != config.SecurityNone || link.Pin != (config.Pin{}) || link.Token.IsZero() {
+	if link.User != "alice" || link.Security != config.SecurityNone || link.Pin != (proxy.Pin{}) || link.Token.IsZero() {
 		t.Errorf("the link is %v", link)
 	}
 	for _, name := range []string{"server.key", "server.crt"} {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"mpproxy/proxy"
+
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -73,10 +75,10 @@ func loadCertificate(conf config.Server) (tls.Certificate, error) {
 
 // pinOf returns what clients pin: the SHA-256 of the SubjectPublicKeyInfo
 // (RFC 7469 §2.4 names the same).
-func pinOf(cert tls.Certificate) (config.Pin, error) {
+func pinOf(cert tls.Certificate) (proxy.Pin, error) {
 	leaf, err := x509.ParseCertificate(cert.Certificate[0])
 	if err != nil {
-		return config.Pin{}, fmt.Errorf("the server's certificate: %w", err)
+		return proxy.Pin{}, fmt.Errorf("the server's certificate: %w", err)
 	}
 	return sha256.Sum256(leaf.RawSubjectPublicKeyInfo), nil
 }

@@ -8,15 +8,12 @@ import (
 	"fmt"
 	"io"
 
+	"mpproxy/proxy"
 	"mpproxy/proxy/socks"
 )
 
-// Pin is the SHA-256 of a server's SubjectPublicKeyInfo: the client trusts
-// that key and no other, and needs no certificate authority.
-type Pin [sha256.Size]byte
-
 // pinError distinguishes our own verdict from TLS errors of other kinds.
-type pinError struct{ got Pin }
+type pinError struct{ got proxy.Pin }
 
 func (e pinError) Error() string {
 	return fmt.Sprintf("%v (it shows %x…)", ErrPinMismatch, e.got[:6])
@@ -26,7 +23,7 @@ func (e pinError) Unwrap() error { return ErrPinMismatch }
 // ClientTLS returns the configuration of a leg to the server with that pin.
 // TLS 1.3 only. Sessions are resumed, which saves each new connection the
 // certificate and its signature; the pin is checked then, too.
-func ClientTLS(serverName string, pin Pin) *tls.Config {
+func ClientTLS(serverName string, pin proxy.Pin) *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS13,
 		ServerName:         serverName,
@@ -44,7 +41,7 @@ func ClientTLS(serverName string, pin Pin) *tls.Config {
 			if len(cs.PeerCertificates) == 0 {
 				return fmt.Errorf("%w: it shows no certificate", ErrPinMismatch)
 			}
-			got := Pin(sha256.Sum256(cs.PeerCertificates[0].RawSubjectPublicKeyInfo))
+			got := proxy.Pin(sha256.Sum256(cs.PeerCertificates[0].RawSubjectPublicKeyInfo))
 			if subtle.ConstantTimeCompare(got[:], pin[:]) != 1 {
 				return pinError{got}
 			}

@@ -68,7 +68,7 @@ func (a Auth) Authenticate(user, password string) (proxy.Identity, error) {
 var Alice = Auth{Tokens: map[string]string{"alice": "token", "bob": "token"}}
 
 // NewKey makes a server key and the pin of it.
-func NewKey(t testing.TB) (tls.Certificate, [sha256.Size]byte) {
+func NewKey(t testing.TB) (tls.Certificate, proxy.Pin) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	Must(t, err)

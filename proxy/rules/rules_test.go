@@ -1,24 +1,28 @@
-package policy
+package rules
 
 import (
+	"mpproxy/proxy"
+
 	"net/netip"
 	"strings"
 	"testing"
 )
 
 func TestMatch(t *testing.T) {
-	rules := []Rule{
+	rules := Rules{
 		{Ports: []PortRange{{22, 22}, {5222, 5223}}, Mode: "handover"},
 		{Hosts: []string{"example.com", "*.example.org"}, CIDRs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}, Mode: "lazy"},
 		{Listeners: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:1081")}, Users: []string{"bob"}, Mode: "single"},
 		{Users: []string{"alice"}, Paths: []string{"lte", "wifi"}},
 	}
-	host := func(h string, port uint16) Destination { return Destination{Host: h, Port: port} }
-	addr := func(a string, port uint16) Destination { return Destination{Addr: netip.MustParseAddr(a), Port: port} }
+	host := func(h string, port uint16) proxy.Destination { return proxy.Destination{Name: h, Port: port} }
+	addr := func(a string, port uint16) proxy.Destination {
+		return proxy.Destination{Addr: netip.MustParseAddr(a), Port: port}
+	}
 	const main, second = "127.0.0.1:1080", "127.0.0.1:1081"
 	for _, tt := range []struct {
 		name         string
-		to           Destination
+		to           proxy.Destination
 		listen, user string
 		want         int // number of the rule, from 1; 0 none
 	}{
@@ -44,7 +48,7 @@ func TestMatch(t *testing.T) {
 		{"user names have a case", host("a.test", 80), main, "Alice", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, ok := Match(rules, tt.to, netip.MustParseAddrPort(tt.listen), tt.user)
+			got, ok := rules.Match(tt.to, netip.MustParseAddrPort(tt.listen), tt.user)
 			switch {
 			case ok != (tt.want > 0):
 				t.Errorf("matched %v: %+v", ok, got)
@@ -53,7 +57,7 @@ func TestMatch(t *testing.T) {
 			}
 		})
 	}
-	if _, ok := Match([]Rule{{Mode: "lazy"}}, host("a.test", 1), netip.AddrPort{}, ""); !ok {
+	if _, ok := (Rules{{Mode: "lazy"}}).Match(host("a.test", 1), netip.AddrPort{}, ""); !ok {
 		t.Error("a rule without conditions does not hold")
 	}
 }
@@ -74,7 +78,7 @@ func TestRuleValidate(t *testing.T) {
 		{"path", Rule{Paths: []string{"sat"}}, `path "sat" does not exist`},
 		{"path twice", Rule{Paths: []string{"lte", "lte"}}, "named twice"},
 	} {
-		err := tt.rule.Validate(BuiltIn(), []string{"wifi", "lte"})
+		err := tt.rule.Validate([]string{"handover", "lazy", "single"}, []string{"wifi", "lte"})
 		if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.err)
 		}

@@ -1,4 +1,4 @@
-package steer
+package rules
 
 import (
 	"net/netip"
@@ -6,13 +6,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"mpproxy/pathctl/policy"
 	"mpproxy/proxy"
 )
 
 func TestChoose(t *testing.T) {
 	rules := Rules{
-		{Name: "ssh", Ports: []policy.PortRange{{First: 22, Last: 22}}, Mode: "handover"},
+		{Name: "ssh", Ports: []PortRange{{First: 22, Last: 22}}, Mode: "handover"},
 		{Name: "voip", Hosts: []string{"voip.example"}, Mode: "interactive", Enforce: true},
 		{Name: "torrent", Users: []string{"torrent"}, Paths: []string{"lte", "dsl"}},
 		{Name: "net", CIDRs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Mode: "single", Paths: []string{"dsl"}},

@@ -1,4 +1,10 @@
-package policy
+// Package rules lets the user's rules choose how a flow is carried: by where it goes, the
+// listener that the application came to, and who it is.
+//
+//	choice := rules.Rules{{Name: "ssh", Ports: …, Mode: "handover"}}.Choose(flow, listener)
+//
+// The functions are pure. What modes and paths there are, the caller knows.
+package rules
 
 import (
 	"errors"
@@ -6,6 +12,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"mpproxy/proxy"
 )
 
 // Rule gives connections a mode and, if wanted, the paths they may use. All
@@ -27,24 +35,37 @@ type Rule struct {
 	Mode string
 	// Enforce makes Mode hold also for an application that asked for another.
 	Enforce bool
-	// Paths are the names of the paths allowed, the preferred one first
-	// (Conn.Prefer); empty leaves them all.
+	// Paths are the names of the paths allowed, the preferred one first; empty
+	// leaves them all.
 	Paths []string
 }
 
 // PortRange is a range of destination ports, both ends included.
 type PortRange struct{ First, Last uint16 }
 
-// Destination is what an application asked for: a host name or an address.
-type Destination struct {
-	Host string
-	Addr netip.Addr // invalid when a host was named
-	Port uint16
+// Rules are asked in their order: the first one that holds decides.
+type Rules []Rule
+
+// Choose returns what the rules say about a flow.
+//
+// The paths of a rule hold for everybody. Its mode gives way to the one that an
+// application has asked for itself, unless the rule is enforced.
+func (rs Rules) Choose(f *proxy.Flow, listener netip.AddrPort) proxy.Choice {
+	choice := proxy.Choice{Mode: f.Who.Mode}
+	rule, ok := rs.Match(f.To, listener, f.Who.User)
+	if !ok {
+		return choice
+	}
+	choice.Rule, choice.Paths = rule.Name, rule.Paths
+	if rule.Mode != "" && (rule.Enforce || !f.Who.Asked) {
+		choice.Mode = rule.Mode
+	}
+	return choice
 }
 
 // Match returns the first rule that holds for a connection.
-func Match(rules []Rule, to Destination, listener netip.AddrPort, user string) (Rule, bool) {
-	for _, r := range rules {
+func (rs Rules) Match(to proxy.Destination, listener netip.AddrPort, user string) (Rule, bool) {
+	for _, r := range rs {
 		if r.holds(to, listener, user) {
 			return r, true
 		}
@@ -52,23 +73,23 @@ func Match(rules []Rule, to Destination, listener netip.AddrPort, user string) (
 	return Rule{}, false
 }
 
-func (r *Rule) holds(to Destination, listener netip.AddrPort, user string) bool {
+func (r *Rule) holds(to proxy.Destination, listener netip.AddrPort, user string) bool {
 	return (len(r.Ports) == 0 || slices.ContainsFunc(r.Ports, func(p PortRange) bool { return p.First <= to.Port && to.Port <= p.Last })) &&
 		(len(r.Hosts)+len(r.CIDRs) == 0 || r.leadsTo(to)) &&
 		(len(r.Listeners) == 0 || slices.ContainsFunc(r.Listeners, func(l netip.AddrPort) bool { return listens(l, listener) })) &&
 		(len(r.Users) == 0 || slices.Contains(r.Users, user))
 }
 
-func (r *Rule) leadsTo(to Destination) bool {
+func (r *Rule) leadsTo(to proxy.Destination) bool {
 	addr := to.Addr
 	if !addr.IsValid() {
-		addr, _ = netip.ParseAddr(to.Host) // some applications send an address as a name
+		addr, _ = netip.ParseAddr(to.Name) // some applications send an address as a name
 	}
 	if addr.IsValid() {
 		addr = addr.Unmap().WithZone("")
 		return slices.ContainsFunc(r.CIDRs, func(p netip.Prefix) bool { return p.Contains(addr) })
 	}
-	return slices.ContainsFunc(r.Hosts, func(h string) bool { return below(to.Host, h) })
+	return slices.ContainsFunc(r.Hosts, func(h string) bool { return below(to.Name, h) })
 }
 
 // below reports whether a host is a domain or in it (RFC 4343: letters match in
@@ -91,9 +112,9 @@ func listens(rule, listener netip.AddrPort) bool {
 		(!rule.Addr().IsValid() || rule.Addr().IsUnspecified() || rule.Addr().Unmap() == listener.Addr().Unmap())
 }
 
-// Validate checks a rule; specs are the modes that exist and paths the names
-// of the paths, nil when paths are found by themselves.
-func (r *Rule) Validate(specs []Spec, paths []string) error {
+// Validate checks a rule. modes are the names of the modes that exist, paths those of the
+// paths; nil when paths are found by themselves.
+func (r *Rule) Validate(modes, paths []string) error {
 	var errs []error
 	for _, p := range r.Ports {
 		if p.First == 0 || p.First > p.Last {
@@ -110,7 +131,7 @@ func (r *Rule) Validate(specs []Spec, paths []string) error {
 			errs = append(errs, fmt.Errorf("CIDR %v: use a prefix such as 192.0.2.0/24, without bits behind its length", c))
 		}
 	}
-	if r.Mode != "" && !slices.ContainsFunc(specs, func(s Spec) bool { return s.Name == r.Mode }) {
+	if r.Mode != "" && !slices.Contains(modes, r.Mode) {
 		errs = append(errs, fmt.Errorf("mode %q does not exist", r.Mode))
 	}
 	for i, p := range r.Paths {
