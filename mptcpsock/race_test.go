@@ -51,6 +51,12 @@ func TestRace(t *testing.T) {
 			name: "the second is slower, and succeeds all the same", ways: []entrant{{takes: 300 * ms}, {takes: 100 * ms, deaf: true}},
 			won: 0, took: 300 * ms, errs: []error{nil, ErrNoAnswer}, closed: []int{1},
 		},
+		{
+			name: "of three that are slower one fails", ways: []entrant{
+				{takes: 300 * ms}, {delay: ms, takes: 400 * ms, deaf: true}, {delay: ms, takes: 410 * ms, deaf: true}, {delay: ms, takes: 500 * ms, err: down, deaf: true},
+			},
+			won: 0, took: 300 * ms, errs: []error{nil, ErrNoAnswer, ErrNoAnswer, ErrNoAnswer}, closed: []int{1, 2},
+		},
 		{name: "all fail", ways: []entrant{{takes: 400 * ms, err: refused}, {takes: 10 * ms, err: down}}, won: -1, took: 400 * ms, errs: []error{refused, down}},
 		{name: "out of time", ways: []entrant{{takes: 10 * ms, err: refused}, {}, {}}, give: 100 * ms, won: -1, took: 100 * ms, errs: []error{refused, ErrNoAnswer, ErrNotTried}},
 		{name: "fails of the deadline", ways: []entrant{{takes: 100 * ms, err: context.DeadlineExceeded, deaf: true}}, give: 100 * ms, won: -1, took: 100 * ms, errs: []error{ErrNoAnswer}},

@@ -17,7 +17,7 @@ import (
 // although it is up. So the ways are raced, each a little later than the one
 // before it (RFC 8305 §5 for addresses, here for paths too).
 const (
-	raceDelay        = 250 * time.Millisecond
+	raceDelay        = mptcpsock.DefaultRaceDelay
 	raceDelayMetered = time.Second // a metered path is worth waiting longer for the other
 	// raceDelayUnknown is for paths that nobody has measured yet: it may be the one
 	// with the least round trip.
@@ -54,11 +54,10 @@ func plan(cands []Candidate, addrs []netip.Addr, port uint16, leftAlone func(pat
 	return append(good, bad...)
 }
 
+// outcome is an attempt and why it failed.
 type outcome struct {
 	attempt
-	index int
-	conn  *mptcpsock.Conn
-	err   error
+	err error
 }
 
 // connect reaches the concentrator over the first way that answers, of those
@@ -100,88 +99,50 @@ func (s *Session) freeLocal(attempts []attempt) []attempt {
 	return attempts
 }
 
-// race starts the attempts one after the other until one succeeds. It is over
-// at the first success, at the failure of all, or with ctx.
+// race tries the attempts one after the other until one succeeds, and reports what
+// that has shown of each.
 func (s *Session) race(ctx context.Context, attempts []attempt) (*mptcpsock.Conn, attempt, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	results := make(chan outcome, len(attempts)) // room for all: no loser blocks
-	silent := make([]bool, len(attempts))        // started, no outcome yet
-	var failed unreachableError
-	next, running := 0, 0
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	begin := func() {
-		go s.try(ctx, next, attempts[next], results)
-		silent[next] = true
-		running++
-		if next++; next < len(attempts) {
-			timer.Reset(stagger(attempts[next]))
-		}
-	}
-	begin()
-	for next < len(attempts) || running > 0 {
-		select {
-		case <-ctx.Done():
-			go discard(results, running)
-			return nil, attempt{}, s.outOfTime(ctx, failed, attempts, silent)
-		case <-timer.C:
-			if next < len(attempts) {
-				begin()
-			}
-		case r := <-results:
-			running--
-			if errors.Is(r.err, context.DeadlineExceeded) {
-				<-ctx.Done() // it is ctx's: the dial has no other
-				go discard(results, running)
-				return nil, attempt{}, s.outOfTime(ctx, failed, attempts, silent)
-			}
-			silent[r.index] = false
-			if r.err == nil {
-				cancel()
-				if running > 0 {
-					go discard(results, running)
-				}
-				s.settle(r, attempts, silent)
-				return r.conn, r.attempt, nil
-			}
-			if ctx.Err() == nil && !mptcpsock.IsTemporary(r.err) {
-				s.report(r.attempt, Refused) // unless it is we who lack descriptors
-			}
-			failed = append(failed, r)
-			if next < len(attempts) {
-				begin() // no reason to wait for the next one
-			}
-		}
+	conn, won, errs := mptcpsock.Race(ctx, len(attempts),
+		func(i int) time.Duration { return stagger(attempts[i]) },
+		func(ctx context.Context, i int) (*mptcpsock.Conn, error) {
+			a := attempts[i]
+			d := mptcpsock.Dialer{LocalAddr: a.Source, Interface: a.Interface, ReceiveBuffer: s.cfg.ReceiveBuffer}
+			return d.Dial(ctx, a.to)
+		})
+	failed := s.settle(ctx, attempts, won, errs)
+	switch {
+	case won >= 0:
+		return conn, attempts[won], nil
+	case len(failed) == 0:
+		return nil, attempt{}, fmt.Errorf("%w: %w", ErrUnreachable, ctx.Err())
 	}
 	return nil, attempt{}, failed
 }
 
-// settle reports what a race has shown: won is good, and what was tried before it
-// and is silent still is worse.
-func (s *Session) settle(won outcome, attempts []attempt, silent []bool) {
-	s.report(won.attempt, Connected)
-	for i, a := range attempts[:won.index] {
-		if silent[i] && !won.Unmeasured { // else it was given no time
-			s.report(a, Overtaken)
-		}
+// settle reports what a race has shown: the winner is good; a way that failed, or was
+// silent until the deadline or while a later one answered, is worse. A caller that gave
+// up says nothing about the silent ones. It returns the ways that were tried in vain.
+func (s *Session) settle(ctx context.Context, attempts []attempt, won int, errs []error) (failed unreachableError) {
+	outOfTime := won < 0 && errors.Is(ctx.Err(), context.DeadlineExceeded)
+	if won >= 0 {
+		s.report(attempts[won], Connected)
 	}
-}
-
-// outOfTime is the error of a race that ctx has ended. Ways that were silent
-// until the deadline are reported; a caller that gave up says nothing about them.
-func (s *Session) outOfTime(ctx context.Context, failed unreachableError, attempts []attempt, silent []bool) error {
 	for i, a := range attempts {
-		if !silent[i] {
-			continue
+		switch err := errs[i]; {
+		case i == won, errors.Is(err, mptcpsock.ErrNotTried):
+		case errors.Is(err, mptcpsock.ErrNoAnswer):
+			if outOfTime {
+				s.report(a, Silent)
+			} else if i < won && !attempts[won].Unmeasured { // else it was given no time
+				s.report(a, Overtaken)
+			}
+			failed = append(failed, outcome{a, ctx.Err()})
+		default:
+			if !mptcpsock.IsTemporary(err) { // else it is we who lack descriptors
+				s.report(a, Refused)
+			}
+			failed = append(failed, outcome{a, err})
 		}
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			s.report(a, Silent)
-		}
-		failed = append(failed, outcome{attempt: a, err: ctx.Err()})
-	}
-	if len(failed) == 0 {
-		return fmt.Errorf("%w: %w", ErrUnreachable, ctx.Err())
 	}
 	return failed
 }
@@ -207,19 +168,4 @@ func stagger(a attempt) time.Duration {
 		return raceDelayUnknown
 	}
 	return raceDelay
-}
-
-func (s *Session) try(ctx context.Context, index int, a attempt, results chan<- outcome) {
-	d := mptcpsock.Dialer{LocalAddr: a.Source, Interface: a.Interface, ReceiveBuffer: s.cfg.ReceiveBuffer}
-	conn, err := d.Dial(ctx, a.to)
-	results <- outcome{a, index, conn, err}
-}
-
-// discard closes the connections of attempts that came second.
-func discard(results <-chan outcome, n int) {
-	for range n {
-		if r := <-results; r.conn != nil {
-			_ = r.conn.Close()
-		}
-	}
 }

@@ -182,26 +182,6 @@ func TestRaceEnds(t *testing.T) {
 	}
 }
 
-func TestDiscardClosesLosers(t *testing.T) {
-	d := new(mptcpsock.Dialer)
-	at := listenMPTCP(t)
-	results := make(chan outcome, 3)
-	var conns []*mptcpsock.Conn
-	for range 2 {
-		c, err := d.Dial(Within(t), at)
-		Must(t, err)
-		conns = append(conns, c)
-		results <- outcome{conn: c}
-	}
-	results <- outcome{err: context.Canceled}
-	discard(results, 3)
-	for _, c := range conns {
-		if _, err := c.Write([]byte{1}); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("a loser is open: %v", err)
-		}
-	}
-}
-
 // TestNameCache checks that a name that has been resolved once stays usable when
 // the resolver fails or does not answer, and that it is resolved again.
 func TestNameCache(t *testing.T) {
