@@ -55,8 +55,9 @@ func (l *legLog) note(what, mode string) {
 }
 
 func (l *legLog) Opened(_ uapi.Token, _ *mptcpsock.Conn, f *proxy.Flow) { l.note("opened", f.How.Mode) }
-func (l *legLog) Carries(_ uapi.Token, f *proxy.Flow)                   { l.note("carries", f.How.Mode) }
-func (l *legLog) Closed(uapi.Token)                                     { l.note("closed", "") }
+
+func (l *legLog) Carries(_ uapi.Token, f *proxy.Flow) { l.note("carries", f.How.Mode) }
+func (l *legLog) Closed(uapi.Token)                   { l.note("closed", "") }
 
 func (l *legLog) got() []string {
 	l.mu.Lock()

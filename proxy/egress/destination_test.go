@@ -1,14 +1,14 @@
 package egress
 
 import (
-	"mpproxy/proxy"
-	. "mpproxy/proxy/proxytest"
-	"mpproxy/proxy/serve"
-
 	"errors"
 	"net/netip"
 	"testing"
 	"time"
+
+	"mpproxy/proxy"
+	. "mpproxy/proxy/proxytest"
+	"mpproxy/proxy/serve"
 )
 
 func TestDestinationRules(t *testing.T) {

@@ -1,20 +1,19 @@
 package leg
 
 import (
-	"slices"
-	"sync"
-
-	"mpproxy/proxy"
-	. "mpproxy/proxy/proxytest"
-
 	"context"
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"mpproxy/proxy"
+	. "mpproxy/proxy/proxytest"
 
 	"github.com/google/go-cmp/cmp"
 

@@ -1,14 +1,13 @@
 package leg
 
 import (
+	"errors"
 	"fmt"
+	"testing"
 	"testing/synctest"
+	"time"
 
 	. "mpproxy/proxy/proxytest"
-
-	"errors"
-	"testing"
-	"time"
 
 	"mpproxy/proxy"
 

@@ -1,13 +1,13 @@
 package serve
 
 import (
-	. "mpproxy/proxy/proxytest"
-
 	"context"
 	"errors"
 	"net"
 	"syscall"
 	"testing"
+
+	. "mpproxy/proxy/proxytest"
 
 	"go.uber.org/goleak"
 )

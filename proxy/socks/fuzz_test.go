@@ -1,11 +1,11 @@
 package socks
 
 import (
-	. "mpproxy/proxy/proxytest"
-
 	"bytes"
 	"io"
 	"testing"
+
+	. "mpproxy/proxy/proxytest"
 )
 
 // FuzzHandshake: whatever a peer sends, in whatever pieces, the handshake ends,

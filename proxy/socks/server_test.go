@@ -1,9 +1,6 @@
 package socks
 
 import (
-	"mpproxy/proxy"
-	. "mpproxy/proxy/proxytest"
-
 	"bytes"
 	"errors"
 	"io"
@@ -14,6 +11,9 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"mpproxy/proxy"
+	. "mpproxy/proxy/proxytest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
