@@ -102,10 +102,11 @@ func (c *connection) forget(f *subflow) {
 // event about its end has come: that may be after a reading without it, and
 // must not be taken for the end of one that is being opened in its place.
 type ending struct {
-	path  string
-	since time.Time
-	ours  bool // we destroyed it
-	at    time.Time
+	path        string
+	since       time.Time
+	established bool
+	ours        bool // we destroyed it
+	at          time.Time
 }
 
 // endingKept is how long the event may take.
@@ -122,25 +123,25 @@ func (c *connection) end(f *subflow, ours bool, now time.Time) {
 	if c.ended == nil {
 		c.ended = make(map[subflowKey]ending)
 	}
-	c.ended[k] = ending{f.path, f.since, ours, now}
+	c.ended[k] = ending{f.path, f.since, f.established, ours, now}
 }
 
-// takeEnded forgets the subflow that the kernel says has ended, and returns its
-// path and when it began; ok is false when it is our doing, or unknown.
-func (c *connection) takeEnded(local, remote netip.AddrPort) (path string, since time.Time, ok bool) {
+// takeEnded forgets the subflow that the kernel says has ended, and returns what it
+// was; ok is false when it is our doing, or unknown.
+func (c *connection) takeEnded(local, remote netip.AddrPort) (end ending, ok bool) {
 	f, k := c.find(local, remote), keyOf(local, remote)
 	if f == nil {
 		if e, known := c.ended[k]; known {
 			delete(c.ended, k)
-			return e.path, e.since, !e.ours
+			return e, !e.ours
 		}
 		f = c.adopt(local, remote)
 	}
 	if f != nil {
 		c.forget(f)
-		return f.path, f.since, true
+		return ending{path: f.path, since: f.since, established: f.established}, true
 	}
-	return "", time.Time{}, false
+	return ending{}, false
 }
 
 // forgetEndings drops those whose event has not come.

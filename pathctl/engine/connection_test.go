@@ -227,9 +227,9 @@ func TestConnectionRemembersEndings(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newConnection(start)
 			tt.do(c)
-			path, since, ok := c.takeEnded(local, remote)
-			if ok != (tt.path != "") || ok && (path != tt.path || since != start) {
-				t.Errorf("got %q since %v, %t, want %q since %v", path, since, ok, tt.path, start)
+			end, ok := c.takeEnded(local, remote)
+			if ok != (tt.path != "") || ok && (end.path != tt.path || end.since != start) {
+				t.Errorf("got %q since %v, %t, want %q since %v", end.path, end.since, ok, tt.path, start)
 			}
 			if diff := cmp.Diff(tt.left, c.ends()); diff != "" {
 				t.Error(diff)

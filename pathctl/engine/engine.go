@@ -15,6 +15,7 @@ import (
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
 	"mpproxy/pathctl/subflowbpf"
 )
@@ -98,8 +99,10 @@ type Engine struct {
 	first *firstPlan // nil: none, or what is known of the paths has changed
 	// ids gives each local address an MPTCP address id that stays the same
 	// while the program runs.
-	ids     map[netip.Addr]uapi.AddrID
-	health  map[string]*health
+	ids map[netip.Addr]uapi.AddrID
+	// states holds what is believed about each path: the client's by name, a
+	// concentrator's by the client's address.
+	states  map[string]*pathstate.State
 	lessons map[string]lesson
 	// announce lists the addresses that a concentrator tells its clients.
 	announce []netip.Addr
@@ -107,7 +110,10 @@ type Engine struct {
 	leaveStrangers bool
 
 	prober prober
-	probes sync.WaitGroup // of the probes under way
+	// requalifying holds the paths that are being probed in a row, each with what was
+	// believed about it when that began.
+	requalifying map[string]*pathstate.State
+	probes       sync.WaitGroup // of the probes under way
 
 	decisions decisionRing
 	// said is the latest decision, and reconciling whether it came of a plan.
@@ -115,9 +121,9 @@ type Engine struct {
 	reconciling bool
 	recorder    Recorder // nil: nobody records
 	looks       lookTimer
-	troubled    atomic.Pointer[map[string]time.Time] // path → until when it is to be avoided
-	latencies   atomic.Pointer[map[string]latency]   // path → round trip
-	lost        atomic.Uint64                        // gaps in the events
+	// told is a copy of states that any goroutine may read.
+	told atomic.Pointer[map[string]pathstate.State]
+	lost atomic.Uint64 // gaps in the events
 }
 
 // New returns an engine; nothing happens before Run.
@@ -128,17 +134,17 @@ func New(cfg Config) *Engine {
 	e := &Engine{
 		role: cfg.Role, log: cfg.Log, cmds: cfg.Commands, watch: cfg.Watch, announce: cfg.Announce,
 		events: cfg.Events, recorder: cfg.Recorder, leaveStrangers: cfg.LeaveStrangers, wide: cfg.WideBuffers,
-		inbox:   make(chan func(time.Time), inboxSize),
-		ended:   make(chan struct{}),
-		conns:   make(map[uapi.Token]*connection),
-		upAt:    make(map[string]time.Time),
-		ids:     make(map[netip.Addr]uapi.AddrID),
-		health:  make(map[string]*health),
-		lessons: make(map[string]lesson),
-		prober:  handshake{},
+		inbox:        make(chan func(time.Time), inboxSize),
+		ended:        make(chan struct{}),
+		conns:        make(map[uapi.Token]*connection),
+		upAt:         make(map[string]time.Time),
+		ids:          make(map[netip.Addr]uapi.AddrID),
+		states:       make(map[string]*pathstate.State),
+		lessons:      make(map[string]lesson),
+		prober:       handshake{},
+		requalifying: make(map[string]*pathstate.State),
 	}
-	e.troubled.Store(&map[string]time.Time{})
-	e.latencies.Store(&map[string]latency{})
+	e.told.Store(&map[string]pathstate.State{})
 	return e
 }
 
@@ -220,13 +226,13 @@ func (e *Engine) setPaths(paths []netpath.Path) func(time.Time) {
 			at, was := before[p.Name]
 			if !was {
 				at = now
-				delete(e.health, p.Name) // whatever was wrong, it is a new start
+				delete(e.states, p.Name) // whatever was wrong, it is a new start
 			}
 			e.upAt[p.Name] = at
 		}
 		e.paths = paths
-		maps.DeleteFunc(e.health, func(name string, _ *health) bool { return !e.hasPath(name) })
-		e.publish(now)
+		maps.DeleteFunc(e.states, func(name string, _ *pathstate.State) bool { return !e.hasPath(name) })
+		e.publish()
 		e.namePaths()
 		e.lookAtAll(now)
 	}
@@ -334,31 +340,30 @@ func (e *Engine) subflowUp(c *connection, ev mptcppm.Event, now time.Time) {
 	f.local, f.remote, f.addrID, f.remoteID = ev.Local, ev.Remote, ev.LocalID, ev.RemoteID
 	f.established, f.since = true, now
 	f.peerBackup = ev.Backup && !f.backup
-	if c.reg.Role == policy.Client && c.ours && e.healthOf(f.path).established(now) {
-		e.decide(c, ActionPath, f.path, ReasonRecovered, "works again: a subflow was established")
-		e.publish(now)
-		e.lookAtAll(now)
+	if c.reg.Role == policy.Client && c.ours {
+		recovered := e.stateOf(f.path).Learn(pathstate.Established, now)
+		e.recovered(c, f.path, recovered, "a subflow was established", now)
 	}
 }
 
 func (e *Engine) subflowDown(c *connection, ev mptcppm.Event, now time.Time) {
-	path, since, ok := c.takeEnded(ev.Local, ev.Remote)
+	end, ok := c.takeEnded(ev.Local, ev.Remote)
 	if !ok {
 		return // we destroyed it
 	}
 	// Closed in good order while the connection goes on: the peer's sending on
 	// this path fails.
-	why, kind := "the peer closed the subflow", failedPoor
+	why := "the peer closed the subflow"
+	var errno error
 	if ev.Errno != 0 {
-		why, kind = "the subflow ended: "+ev.Errno.Error(), failureOf(ev.Errno)
+		why, errno = "the subflow ended: "+ev.Errno.Error(), ev.Errno
 	}
-	e.decide(c, ActionFailed, path, failureOf(ev.Errno).reason(), why)
+	e.decide(c, ActionFailed, end.path, reasonOf(kindOf(errno)), why)
 	// Another program's peer says nothing about our path to the concentrator, nor
-	// does ours when it gave up one of several subflows there. One that it refuses
-	// at once is one too many: the next must wait.
-	gaveUp := ev.Errno == 0 && now.Sub(since) >= refusedWithin && c.worksOn(path)
+	// does ours when it gave up one of several subflows there.
+	gaveUp := errno == nil && now.Sub(end.since) >= refusedWithin && c.worksOn(end.path)
 	if c.ours && !gaveUp {
-		e.pathFailed(path, kind, since, now)
+		e.pathFailed(end.path, troubleOf(end, errno, now), why, end.since, now)
 	}
 }
 
@@ -417,7 +422,7 @@ func (e *Engine) examine(ctx context.Context, c *connection, now time.Time) {
 		e.queue.schedule(c, now.Add(lookIdle))
 		return
 	}
-	e.sampleRTT(c, now)
+	e.observe(c, now)
 	e.act(ctx, c, now)
 }
 
@@ -507,29 +512,6 @@ func (e *Engine) pathOf(c *connection, local, remote netip.Addr) string {
 	return local.Unmap().String() // an address that no path has any more
 }
 
-// pathsFor is what the policy sees of the paths.
-func (e *Engine) pathsFor(c *connection, now time.Time) []policy.Path {
-	if c.reg.Role == policy.Concentrator {
-		return nil // the client's paths are not ours to know
-	}
-	var out []policy.Path
-	for _, p := range e.paths {
-		h := e.healthOf(p.Name)
-		v := policy.Path{Name: p.Name, Rank: p.Rank, Metered: p.Metered, RTT: h.rtt, Retry: h.retry(now)}
-		if h.rtt > 0 {
-			v.RTTAge = now.Sub(h.rttAt)
-		}
-		v.Silent, v.Answered = h.probing.view(now)
-		v.Unproven = !p.Metered && h.unproven(now)
-		if at, up := e.upAt[p.Name]; up {
-			v.UpFor = now.Sub(at)
-			_, _, v.Up = c.way(p)
-		}
-		out = append(out, v)
-	}
-	return out
-}
-
 // way returns the addresses of a subflow over p, if there are any: a local one
 // for which the peer has one of the same family.
 func (c *connection) way(p netpath.Path) (local netpath.Addr, remote netip.AddrPort, ok bool) {
@@ -539,63 +521,6 @@ func (c *connection) way(p netpath.Path) (local netpath.Addr, remote netip.AddrP
 		}
 	}
 	return netpath.Addr{}, netip.AddrPort{}, false
-}
-
-// healthOf returns what is known of a path. What is noted of one that is not
-// there any more is lost.
-func (e *Engine) healthOf(path string) *health {
-	h := e.health[path]
-	if h == nil {
-		h = &health{}
-		if e.hasPath(path) {
-			e.health[path] = h
-		}
-	}
-	return h
-}
-
-// sampleRTT takes what a reading shows of the paths: round trips, and that they
-// work.
-func (e *Engine) sampleRTT(c *connection, now time.Time) {
-	if c.reg.Role == policy.Concentrator {
-		return
-	}
-	for _, f := range c.subflows {
-		if !f.established {
-			continue
-		}
-		h := e.healthOf(f.path)
-		if f.obs.Fresh() {
-			h.sample(f.obs.Last().RTT, now)
-			e.tellLatency(f.path, h)
-		}
-		h.probing.disprove(f.obs.Alive())
-	}
-}
-
-// refusedWithin is how soon a peer closes a subflow that it does not want.
-const refusedWithin = time.Second
-
-// pathFailed leaves a path alone for a while, longer each time. The subflow that
-// failed began at since.
-func (e *Engine) pathFailed(path string, f failure, since, now time.Time) {
-	if !e.hasPath(path) {
-		return // it is the client's, which brings subflows back
-	}
-	e.healthOf(path).fail(f, since, now)
-	e.publish(now)
-}
-
-// publish tells the data path which paths new connections should not start on.
-func (e *Engine) publish(now time.Time) {
-	e.first = nil
-	out := make(map[string]time.Time)
-	for name, h := range e.health {
-		if h.failures > 0 && h.upSince.IsZero() {
-			out[name] = h.until.Add(probeTime)
-		}
-	}
-	e.troubled.Store(&out)
 }
 
 // decide keeps a decision for people.

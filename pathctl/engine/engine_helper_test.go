@@ -11,6 +11,7 @@ import (
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
 )
 
@@ -189,6 +190,18 @@ func (b *bench) steered(t *testing.T, mode policy.Mode) (*connection, *fakeReade
 // reconcile makes a connection what a plan says.
 func (b *bench) reconcile(ctx context.Context, c *connection, plan policy.Plan, now time.Time) []*Decision {
 	return b.Engine.reconcile(ctx, c, Steps(c.view(b.awake, now), c.memory, plan), now)
+}
+
+// avoids reports whether the data path is told to begin elsewhere.
+func (b *bench) avoids(path string) bool {
+	s := b.PathState(path)
+	return s.Avoid(b.now)
+}
+
+// firstWait is how long a path is left alone after its first trouble of a kind.
+func firstWait(k pathstate.Kind) time.Duration {
+	first, _ := k.Backoff()
+	return first
 }
 
 func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }

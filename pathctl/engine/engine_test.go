@@ -15,6 +15,7 @@ import (
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
 	"mpproxy/pathctl/subflowbpf"
 )
@@ -80,13 +81,13 @@ func TestEnginePeerClosesSubflow(t *testing.T) {
 		}
 		r.reading = onFirst()
 		b.event(t, mptcppm.Event{Kind: mptcppm.EventSubflowClosed, Local: second, Remote: server, Errno: syscall.ETIMEDOUT})
-		if got, want := b.healthOf("lte0").retry(b.now), firstRetry[failedTimeout]; got != want {
+		if got, want := b.stateOf("lte0").Retry(b.now), firstWait(pathstate.Dark); got != want {
 			t.Errorf("reading first %t: path left alone for %v, want %v", readingFirst, got, want)
 		}
-		if (*b.troubled.Load())["lte0"].Before(b.now) {
+		if !b.avoids("lte0") {
 			t.Error("new connections may start on the path")
 		}
-		b.pass(t, firstRetry[failedTimeout]-1)
+		b.pass(t, firstWait(pathstate.Dark)-1)
 		wantDid(t, b.kernel)
 		b.pass(t, lookIdle)
 		wantDid(t, b.kernel, createSecond)
@@ -119,7 +120,7 @@ func TestEnginePeerClosesOneOfSeveral(t *testing.T) {
 			}
 			b.now = b.now.Add(tt.lived)
 			b.event(t, mptcppm.Event{Kind: mptcppm.EventSubflowClosed, Local: second, Remote: server})
-			if left := b.healthOf("lte0").retry(b.now); left > 0 != tt.alone {
+			if left := b.stateOf("lte0").Retry(b.now); left > 0 != tt.alone {
 				t.Errorf("the path is left alone for %v", left)
 			}
 		})
@@ -138,7 +139,7 @@ func TestEngineOwnDestroyIsNoFailure(t *testing.T) {
 	}, b.now)
 	b.kernel.take()
 	b.event(t, mptcppm.Event{Kind: mptcppm.EventSubflowClosed, Local: second, Remote: server})
-	if got := b.healthOf("lte0").retry(b.now); got != 0 {
+	if got := b.stateOf("lte0").Retry(b.now); got != 0 {
 		t.Errorf("path left alone for %v", got)
 	}
 	if pending := c.pendingOn(second.Addr()); pending == nil {
@@ -171,10 +172,10 @@ func TestEngineJoinWithoutAnswer(t *testing.T) {
 			b.pass(t, lookBusy)
 			wantDid(t, b.kernel, tt.did...)
 			r.reading = onFirst()
-			if len(c.subflows) != 1 || b.healthOf("lte0").retry(b.now) == 0 {
-				t.Errorf("subflows: %v, retry in %v", c.ends(), b.healthOf("lte0").retry(b.now))
+			if len(c.subflows) != 1 || b.stateOf("lte0").Retry(b.now) == 0 {
+				t.Errorf("subflows: %v, retry in %v", c.ends(), b.stateOf("lte0").Retry(b.now))
 			}
-			b.pass(t, firstRetry[failedTimeout]+lookIdle)
+			b.pass(t, firstWait(pathstate.Dark)+lookIdle)
 			wantDid(t, b.kernel, createSecond)
 		})
 	}
@@ -271,8 +272,8 @@ func TestEnginePathsChange(t *testing.T) {
 	if f.path != "10.0.0.1" {
 		t.Fatalf("path %q", f.path)
 	}
-	b.healthOf(f.path).sample(1, b.now)
-	if len(b.health) != 0 {
+	b.stateOf(f.path).RTT.Sample(1, b.now)
+	if len(b.states) != 0 {
 		t.Error("what is no path is remembered")
 	}
 	b.setPaths(twoPaths())(b.now)
@@ -280,25 +281,25 @@ func TestEnginePathsChange(t *testing.T) {
 		t.Errorf("path %q now that it is known", f.path)
 	}
 
-	b.pathFailed("lte0", failedTimeout, b.now, b.now)
+	b.pathFailed("lte0", pathstate.Dark, "test", b.now, b.now)
 	down := twoPaths()
 	down[1].State, down[1].Addrs = netpath.Down, nil
 	b.setPaths(down)(b.now)
-	if b.healthOf("lte0").failures != 1 {
+	if !b.stateOf("lte0").Troubled(b.now) {
 		t.Error("forgotten while it is down")
 	}
 	b.setPaths(twoPaths())(b.now)
-	if b.healthOf("lte0").failures != 0 || len(*b.troubled.Load()) != 0 {
-		t.Errorf("a path that came up begins with %d failures, to be avoided: %v", b.healthOf("lte0").failures, *b.troubled.Load())
+	if b.stateOf("lte0").Troubled(b.now) || b.avoids("lte0") {
+		t.Errorf("a path that came up begins with trouble: %+v", *b.stateOf("lte0"))
 	}
 
-	b.pathFailed("lte0", failedTimeout, b.now, b.now)
+	b.pathFailed("lte0", pathstate.Dark, "test", b.now, b.now)
 	b.setPaths(twoPaths()[:1])(b.now)
-	if _, kept := b.health["lte0"]; kept {
+	if _, kept := b.states["lte0"]; kept {
 		t.Error("a path that was removed is remembered")
 	}
-	if len(*b.troubled.Load()) != 0 {
-		t.Errorf("to be avoided: %v", *b.troubled.Load())
+	if b.avoids("lte0") {
+		t.Error("a path that was removed is to be avoided")
 	}
 }
 
@@ -319,8 +320,8 @@ func TestConcentratorAnnounces(t *testing.T) {
 		b.register(registration(&fakeReader{reading: onFirst()}, policy.Aggregate))(b.now)
 		b.pass(t, time.Second)
 		wantDid(t, b.kernel)
-		if len(b.health) != 0 {
-			t.Errorf("clients are remembered as paths: %v", b.health)
+		if len(b.states) != 0 {
+			t.Errorf("clients are remembered as paths: %v", b.states)
 		}
 	}
 }

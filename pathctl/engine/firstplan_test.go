@@ -9,6 +9,7 @@ import (
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
 )
 
@@ -83,7 +84,7 @@ func TestFirstPlanServesOthers(t *testing.T) {
 			b.setPaths(down)(b.now)
 		}, false, false, false},
 		{"a path is known to be too far", aggregate, func(b *bench) { b.learnFar() }, true, false, true},
-		{"a path has failed", aggregate, func(b *bench) { b.pathFailed("lte0", failedTimeout, b.now, b.now) }, false, false, false},
+		{"a path has failed", aggregate, func(b *bench) { b.pathFailed("lte0", pathstate.Dark, "test", b.now, b.now) }, false, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, policy.Client)

@@ -8,44 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
 )
-
-func TestProbing(t *testing.T) {
-	var p probing
-	if !p.due(start, probeGap) {
-		t.Error("the first probe is not due")
-	}
-	p.leaves(start)
-	if p.due(start.Add(probeGap-1), probeGap) {
-		t.Error("the second is due at once")
-	}
-	if silent, answered := p.view(start.Add(time.Second)); silent != 0 || answered != 0 {
-		t.Errorf("one probe: silent for %v, answered %v ago; want 0, 0", silent, answered)
-	}
-	p.leaves(start.Add(ms(100)))
-	if silent, _ := p.view(start.Add(ms(150))); silent != ms(150) {
-		t.Errorf("two probes: silent for %v, want 150ms", silent)
-	}
-	p.leaves(start.Add(ms(200)))
-	if p.due(start.Add(time.Hour), probeGap) {
-		t.Error("a fourth one is due while three are under way")
-	}
-	p.disprove(start.Add(-1))
-	if silent, _ := p.view(start.Add(ms(300))); silent != ms(300) {
-		t.Errorf("earlier progress: silent for %v, want 300ms", silent)
-	}
-	p.disprove(start.Add(ms(250)))
-	if silent, _ := p.view(start.Add(ms(300))); silent != 0 {
-		t.Errorf("progress since: silent for %v", silent)
-	}
-	p.leaves(start.Add(ms(400)))
-	p.leaves(start.Add(ms(500)))
-	p.answered(start.Add(ms(600)))
-	if silent, answered := p.view(start.Add(ms(700))); silent != 0 || answered != ms(100) {
-		t.Errorf("answered: silent for %v, answered %v ago; want 0, 100ms", silent, answered)
-	}
-}
 
 // askedFor is a prober that tells what it was asked for.
 type askedFor struct {
@@ -71,7 +36,7 @@ func TestProbeOfADoubtedPath(t *testing.T) {
 		t.Errorf("asked %q and %d more, want %q", got, len(p.asked), want)
 	}
 	(<-b.inbox)(b.now.Add(ms(40)))
-	if h := b.healthOf("lte0"); h.rtt != ms(33) || h.probing.underWay != 0 || h.probing.unanswered != 0 {
+	if h := b.stateOf("lte0"); h.RTT.Smoothed != ms(33) || h.Handshakes.Unanswered() != 0 {
 		t.Errorf("after the answer: %+v", h)
 	}
 }
@@ -81,31 +46,31 @@ func TestProbeOfADoubtedPath(t *testing.T) {
 func TestProbeEndsABackOff(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		last failure
+		last pathstate.Kind
 		err  error
-		want time.Duration // until it may be joined; the outcome comes after probeWait
+		want time.Duration // until it may be joined; the outcome comes after pathstate.ProbeWait
 		asks bool
 	}{
-		{"answers", failedTimeout, nil, probeWait, true},
-		{"silent", failedTimeout, errors.New("no answer"), probeWait + seekGap + probeWait, true},
-		{"poor: an answer says nothing", failedPoor, nil, firstRetry[failedPoor], false},
+		{"answers", pathstate.Dark, nil, pathstate.ProbeWait, true},
+		{"silent", pathstate.Dark, errors.New("no answer"), pathstate.ProbeWait + pathstate.SeekGap + pathstate.ProbeWait, true},
+		{"poor: an answer says nothing", pathstate.Lossy, nil, firstWait(pathstate.Lossy), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, policy.Client)
 			c, _ := b.steered(t, policy.Handover)
 			p := askedFor{asked: make(chan string, 9), err: tt.err}
 			b.prober = p
-			h := b.healthOf("lte0")
-			h.fail(tt.last, b.now, b.now)
+			h := b.stateOf("lte0")
+			h.Fail(tt.last, "test", b.now, b.now)
 			b.probe(t.Context(), c, nil, b.now)
 			b.probes.Wait()
 			if asks := len(p.asked) > 0; asks != tt.asks {
 				t.Fatalf("asks %t, want %t", asks, tt.asks)
 			}
 			if tt.asks {
-				(<-b.inbox)(b.now.Add(probeWait))
+				(<-b.inbox)(b.now.Add(pathstate.ProbeWait))
 			}
-			if got := h.retry(b.now); got != tt.want {
+			if got := h.Retry(b.now); got != tt.want {
 				t.Errorf("left alone for %v, want %v", got, tt.want)
 			}
 		})

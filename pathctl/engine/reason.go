@@ -30,16 +30,3 @@ func Reasons() []Reason {
 		ReasonResumed,
 	}
 }
-
-// reason classifies what the kernel said.
-func (f failure) reason() Reason {
-	switch f {
-	case failedUnreachable:
-		return ReasonUnreachable
-	case failedTimeout:
-		return ReasonTimeout
-	case failedPoor:
-		return ReasonLoss
-	}
-	return ReasonReset
-}

@@ -11,6 +11,7 @@ import (
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
 )
 
@@ -54,15 +55,16 @@ func (e *Engine) create(ctx context.Context, c *connection, w Step, now time.Tim
 	}
 	if err := e.cmds.CreateSubflow(ctx, c.reg.Token, ep, remote); err != nil {
 		if !errors.Is(err, mptcppm.ErrNoConnection) {
-			e.decide(c, ActionFailed, p.Name, failureOf(err).reason(), "cannot create a subflow: "+err.Error())
-			e.pathFailed(p.Name, failureOf(err), now, now)
+			why := "cannot create a subflow: " + err.Error()
+			e.decide(c, ActionFailed, p.Name, reasonOf(kindOf(err)), why)
+			e.pathFailed(p.Name, kindOf(err), why, now, now)
 		}
 		return
 	}
 	// Port 0 until the kernel says which one it chose.
 	f := c.addSubflow(netip.AddrPortFrom(local.Addr, 0), remote, p.Name, now)
 	f.backup, f.addrID = w.Backup, ep.ID
-	e.healthOf(p.Name).trying(now)
+	e.stateOf(p.Name).Trying(now)
 	e.decide(c, ActionCreate, p.Name, w.Reason, w.Why)
 }
 
@@ -99,13 +101,16 @@ func (e *Engine) drop(ctx context.Context, c *connection, d Step, now time.Time)
 	if !gone(ctx, c, f, d.Reason, d.Why, now) {
 		return
 	}
+	kind := pathstate.Dark
 	switch {
 	case d.Cause != policy.Failed || c.worksOn(f.path):
+		return
 	case d.Reason == ReasonLoss:
-		e.pathFailed(f.path, failedPoor, f.since, now)
-	default:
-		e.pathFailed(f.path, failedTimeout, f.since, now)
+		kind = pathstate.Lossy
+	case !f.established:
+		kind = pathstate.JoinUnanswered
 	}
+	e.pathFailed(f.path, kind, d.Why, f.since, now)
 }
 
 // destroy closes a subflow, so that the kernel sends again on the others what

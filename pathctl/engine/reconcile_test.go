@@ -11,6 +11,7 @@ import (
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
 )
 
@@ -42,7 +43,7 @@ func TestReconcileCreatesBeforeItDrops(t *testing.T) {
 	if !f.backup || f.addrID != 160 || f.path != "lte0" {
 		t.Errorf("pending: %+v", f)
 	}
-	if r := b.healthOf("dsl0").retry(b.now); r != 0 {
+	if r := b.stateOf("dsl0").Retry(b.now); r != 0 {
 		t.Errorf("a path that was not needed is left alone for %v", r)
 	}
 }
@@ -73,8 +74,8 @@ func TestReconcileFailedCreateBacksOff(t *testing.T) {
 		err  error
 		want time.Duration
 	}{
-		{"unreachable", syscall.ENETUNREACH, firstRetry[failedUnreachable]},
-		{"no such address", syscall.EADDRNOTAVAIL, firstRetry[failedReset]},
+		{"unreachable", syscall.ENETUNREACH, firstWait(pathstate.Unreachable)},
+		{"no such address", syscall.EADDRNOTAVAIL, firstWait(pathstate.Reset)},
 		{"the connection is gone", mptcppm.ErrNoConnection, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -82,7 +83,7 @@ func TestReconcileFailedCreateBacksOff(t *testing.T) {
 			c, _ := b.steered(t, policy.Aggregate)
 			b.kernel.errs["create"] = tt.err
 			b.reconcile(t.Context(), c, policy.Plan{Create: []policy.Create{{Path: "lte0"}}}, b.now)
-			if r := b.healthOf("lte0").retry(b.now); r != tt.want {
+			if r := b.stateOf("lte0").Retry(b.now); r != tt.want {
 				t.Errorf("left alone for %v, want %v", r, tt.want)
 			}
 			if len(c.subflows) != 1 {
@@ -148,16 +149,16 @@ func TestReconcileDrop(t *testing.T) {
 		retry time.Duration
 	}{
 		{"unneeded", policy.Unneeded, nil, nil, []string{destroy}, false, 0},
-		{"failed", policy.Failed, nil, nil, []string{destroy, "remove 5: 0"}, false, firstRetry[failedTimeout]},
-		{"lossy", policy.Failed, lossy, nil, []string{destroy, "remove 5: 0"}, false, firstRetry[failedPoor]},
-		{"lossy and silent", policy.Failed, func(f *subflow) { lossy(f); f.obs.Timeout(2) }, nil, []string{destroy, "remove 5: 0"}, false, firstRetry[failedTimeout]},
+		{"failed", policy.Failed, nil, nil, []string{destroy, "remove 5: 0"}, false, firstWait(pathstate.Dark)},
+		{"lossy", policy.Failed, lossy, nil, []string{destroy, "remove 5: 0"}, false, firstWait(pathstate.Lossy)},
+		{"lossy and silent", policy.Failed, func(f *subflow) { lossy(f); f.obs.Timeout(2) }, nil, []string{destroy, "remove 5: 0"}, false, firstWait(pathstate.Dark)},
 		{"first one, path down", policy.PathDown, nil, nil, []string{destroy, "remove 5: 0"}, false, 0},
 		{"the oldest one that works, path down", policy.PathDown, func(f *subflow) { f.initial, f.addrID = false, 161 }, nil, []string{destroy, "announce 5: 10.0.0.1 id 161", "remove 5: 161"}, false, 0},
 		{"id unknown, path down", policy.PathDown, func(f *subflow) { f.initial = false }, nil, []string{destroy}, false, 0},
 		{"gone already", policy.Unneeded, nil, mptcppm.ErrNotFound, []string{destroy, "destroy " + plainFirst}, false, 0},
 		{"connection gone", policy.Unneeded, nil, mptcppm.ErrNoConnection, []string{destroy}, false, 0},
 		{"refused: tried again next time", policy.Failed, nil, mptcppm.ErrInvalid, []string{destroy}, true, 0},
-		{"pending without a port", policy.Failed, func(f *subflow) { f.local, f.established = ap("10.0.0.1:0"), false }, nil, nil, false, firstRetry[failedTimeout]},
+		{"pending without a port", policy.Failed, func(f *subflow) { f.local, f.established = ap("10.0.0.1:0"), false }, nil, nil, false, firstWait(pathstate.Dark)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, policy.Client)
@@ -171,7 +172,7 @@ func TestReconcileDrop(t *testing.T) {
 			if stays := len(c.subflows) == 1; stays != tt.stays {
 				t.Errorf("recorded %t, want %t", stays, tt.stays)
 			}
-			if r := b.healthOf("dsl0").retry(b.now); r != tt.retry {
+			if r := b.stateOf("dsl0").Retry(b.now); r != tt.retry {
 				t.Errorf("path left alone for %v, want %v", r, tt.retry)
 			}
 		})

@@ -10,6 +10,7 @@ import (
 
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
+	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
 )
 
@@ -84,10 +85,10 @@ func TestSnapshot(t *testing.T) {
 	b := newBench(t, policy.Client)
 	c, r := b.steered(t, policy.Aggregate)
 	b.withSecond(t, c, r)
-	b.healthOf("dsl0").sample(30*time.Millisecond, b.now)
+	b.stateOf("dsl0").RTT.Sample(30*time.Millisecond, b.now)
 	f := c.byID(2)
 	f.backup = true
-	b.pathFailed("lte0", failedTimeout, b.now, b.now)
+	b.pathFailed("lte0", pathstate.Dark, "test", b.now, b.now)
 	b.onEvent(t.Context(), mptcppm.Event{Kind: mptcppm.EventCreated, Token: uapi.Token(77), Local: mapped10, Remote: far10}, b.now)
 	b.pass(t, 0)
 	got := b.snapshot(b.now)
@@ -123,9 +124,9 @@ func TestReasonsAreComplete(t *testing.T) {
 	for _, r := range Reasons() {
 		known[r] = true
 	}
-	for f := failedReset; f <= failedPoor; f++ {
-		if !known[f.reason()] {
-			t.Errorf("%v has the reason %q, which is not listed", f, f.reason())
+	for _, k := range pathstate.Kinds() {
+		if !known[reasonOf(k)] {
+			t.Errorf("%v has the reason %q, which is not listed", k, reasonOf(k))
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
 )
 
@@ -24,7 +25,7 @@ func (a *answersTo) probe(context.Context, string, netip.Addr, netip.AddrPort) (
 	return ms(33), nil
 }
 
-func TestProof(t *testing.T) {
+func TestRequalification(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		answered int32
@@ -32,17 +33,18 @@ func TestProof(t *testing.T) {
 		unproven bool
 		retry    time.Duration // after the back-off
 	}{
-		{"all answered", proofProbes, proofProbes, false, 0},
-		{"the last is not", proofProbes - 1, proofProbes, true, proofGap},
-		{"none is", 0, 1, true, proofGap},
+		{"all answered", pathstate.RequalifyProbes, pathstate.RequalifyProbes, false, 0},
+		{"the last is not", pathstate.RequalifyProbes - 1, pathstate.RequalifyProbes, true, pathstate.SeekGap},
+		{"none is", 0, 1, true, pathstate.SeekGap},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, policy.Client)
 			c, _ := b.steered(t, policy.Handover)
 			p := &answersTo{n: tt.answered}
 			b.prober = p
-			h := b.healthOf("lte0")
-			b.now = b.now.Add(h.fail(failedPoor, b.now, b.now))
+			h := b.stateOf("lte0")
+			h.Fail(pathstate.Lossy, "test", b.now, b.now)
+			b.now = b.now.Add(firstWait(pathstate.Lossy))
 			for range 2 { // the second while the first is under way
 				b.probe(t.Context(), c, nil, b.now)
 			}
@@ -54,72 +56,50 @@ func TestProof(t *testing.T) {
 			if got := p.asked.Load(); got != tt.asked {
 				t.Errorf("%d probes, want %d", got, tt.asked)
 			}
-			if h.unproven(b.now) != tt.unproven || h.retry(b.now) != tt.retry {
-				t.Errorf("unproven %t, left alone for %v; want %t, %v", h.unproven(b.now), h.retry(b.now), tt.unproven, tt.retry)
+			if h.Unproven(b.now) != tt.unproven || h.Retry(b.now) != tt.retry {
+				t.Errorf("unproven %t, left alone for %v; want %t, %v", h.Unproven(b.now), h.Retry(b.now), tt.unproven, tt.retry)
 			}
-			h.fail(failedPoor, b.now.Add(time.Minute), b.now.Add(time.Minute))
-			if !h.unproven(b.now.Add(time.Minute)) {
+			h.Fail(pathstate.Lossy, "test", b.now.Add(time.Minute), b.now.Add(time.Minute))
+			if !h.Unproven(b.now.Add(time.Minute)) {
 				t.Error("the next failure needs no proof")
 			}
 		})
 	}
 }
 
-// TestProofOfAnotherTime: its outcome says nothing of a path that begins anew.
-func TestProofOfAnotherTime(t *testing.T) {
+// TestRequalificationOfAnotherTime: its outcome says nothing of a path that begins anew.
+func TestRequalificationOfAnotherTime(t *testing.T) {
 	b := newBench(t, policy.Client)
 	c, _ := b.steered(t, policy.Handover)
 	b.prober = &answersTo{}
-	b.now = b.now.Add(b.healthOf("lte0").fail(failedPoor, b.now, b.now))
+	b.stateOf("lte0").Fail(pathstate.Lossy, "test", b.now, b.now)
+	b.now = b.now.Add(firstWait(pathstate.Lossy))
 	b.probe(t.Context(), c, nil, b.now)
 	b.probes.Wait()
-	clear(b.health)
+	clear(b.states)
 	(<-b.inbox)(b.now)
-	if got := b.healthOf("lte0").retry(b.now); got != 0 {
+	if got := b.stateOf("lte0").Retry(b.now); got != 0 {
 		t.Errorf("left alone for %v", got)
 	}
 }
 
-// TestNoProof: a path that answers no probes at all is joined in the end, and one
-// that could not be joined needs none.
-func TestNoProof(t *testing.T) {
-	var h health
-	h.fail(failedPoor, start, start)
-	if at := start.Add(seekTrust); h.unproven(at) {
-		t.Error("waits for an answer for ever")
-	}
-	h.answers = true
-	if at := start.Add(time.Hour); !h.unproven(at) {
-		t.Error("probes are answered, and the path is joined without a proof")
-	}
-	h.established(start)
-	if h.unproven(start) {
-		t.Error("established, and not proven")
-	}
-	h = health{}
-	h.fail(failedTimeout, start, start)
-	if h.unproven(start) {
-		t.Error("a path that is dark needs a proof")
-	}
-}
-
-// TestProofAfterSilence: a path that seemed dark, and answers a probe, has to prove
+// TestRequalificationAfterSilence: a path that seemed dark, and answers a probe, has to prove
 // itself before it is joined.
-func TestProofAfterSilence(t *testing.T) {
+func TestRequalificationAfterSilence(t *testing.T) {
 	b := newBench(t, policy.Client)
 	c, _ := b.steered(t, policy.Handover)
-	p := &answersTo{n: proofProbes}
+	p := &answersTo{n: pathstate.RequalifyProbes}
 	b.prober = p
-	h := b.healthOf("lte0")
-	h.fail(failedTimeout, b.now, b.now)
+	h := b.stateOf("lte0")
+	h.Fail(pathstate.Dark, "test", b.now, b.now)
 	b.probed("lte0", ms(33), nil, b.now)
-	if !h.unproven(b.now) || h.retry(b.now) != 0 {
-		t.Fatalf("unproven %t, left alone for %v; want a proof at once", h.unproven(b.now), h.retry(b.now))
+	if !h.Unproven(b.now) || h.Retry(b.now) != 0 {
+		t.Fatalf("unproven %t, left alone for %v; want a proof at once", h.Unproven(b.now), h.Retry(b.now))
 	}
 	b.probe(t.Context(), c, nil, b.now)
 	b.probes.Wait()
 	(<-b.inbox)(b.now)
-	if got := p.asked.Load(); got != proofProbes || h.unproven(b.now) {
-		t.Errorf("%d probes, unproven %t; want %d and a proof", got, h.unproven(b.now), proofProbes)
+	if got := p.asked.Load(); got != pathstate.RequalifyProbes || h.Unproven(b.now) {
+		t.Errorf("%d probes, unproven %t; want %d and a proof", got, h.Unproven(b.now), pathstate.RequalifyProbes)
 	}
 }

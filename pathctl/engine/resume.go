@@ -11,9 +11,9 @@ import (
 func (e *Engine) woke(asleep time.Duration) func(time.Time) {
 	return func(now time.Time) {
 		e.decide(nil, ActionPath, "all", ReasonResumed, fmt.Sprintf("the machine has slept for %s: looking at everything anew", asleep.Round(time.Second)))
-		clear(e.health)
+		clear(e.states)
 		clear(e.lessons)
-		e.publish(now)
+		e.publish()
 		for _, c := range e.conns {
 			c.memory.Notes, c.memory.Watches = nil, nil
 			c.urgent, c.quiet = true, 0

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
 )
 
@@ -13,18 +14,18 @@ func TestWokeClearsBackOffs(t *testing.T) {
 	b := newBench(t, policy.Client)
 	c, reader := b.steered(t, policy.Aggregate)
 	b.pass(t, 0)
-	b.pathFailed("lte0", failedTimeout, b.now, b.now)
+	b.pathFailed("lte0", pathstate.Dark, "test", b.now, b.now)
 	c.memory.Notes = []policy.Note{{Path: "lte0", Until: time.Hour}}
-	if b.healthOf("lte0").retry(b.now) == 0 || len(*b.troubled.Load()) != 1 {
+	if b.stateOf("lte0").Retry(b.now) == 0 || !b.avoids("lte0") {
 		t.Fatal("no back-off to clear")
 	}
 	before := reader.reads
 	b.woke(time.Hour)(b.now)
-	if r := b.healthOf("lte0").retry(b.now); r != 0 {
+	if r := b.stateOf("lte0").Retry(b.now); r != 0 {
 		t.Errorf("lte0 is left alone for %v", r)
 	}
-	if len(*b.troubled.Load()) != 0 || len(c.memory.Notes) != 0 {
-		t.Errorf("still held against paths: %v, %v", *b.troubled.Load(), c.memory.Notes)
+	if b.avoids("lte0") || len(c.memory.Notes) != 0 {
+		t.Errorf("still held against paths: %+v, %v", b.PathState("lte0"), c.memory.Notes)
 	}
 	b.pass(t, 0)
 	if reader.reads != before+1 {

@@ -46,9 +46,8 @@ func (e *Engine) snapshot(now time.Time) Snapshot {
 		Decisions: e.decisions.count(), LostEvents: e.lost.Load(),
 		Looks: e.looks.n.Load(), LookTime: time.Duration(e.looks.nanos.Load()),
 	}
-	troubled := *e.troubled.Load()
 	for _, p := range e.paths {
-		out.Paths[p.Name] = PathHealth{RTT: e.healthOf(p.Name).rtt, Troubled: now.Before(troubled[p.Name])}
+		out.Paths[p.Name] = PathHealth{RTT: e.stateOf(p.Name).RTT.Smoothed, Troubled: e.stateOf(p.Name).Avoid(now)}
 	}
 	for _, c := range e.conns {
 		if !c.ours {

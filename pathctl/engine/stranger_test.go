@@ -83,7 +83,7 @@ func TestStrangerDoesNotHarmPaths(t *testing.T) {
 	b.begun(t)
 	b.event(t, mptcppm.Event{Kind: mptcppm.EventSubflowEstablished, Local: second, Remote: server})
 	b.event(t, mptcppm.Event{Kind: mptcppm.EventSubflowClosed, Local: second, Remote: server, Errno: syscall.ECONNRESET})
-	if r := b.healthOf("lte0").retry(b.now); r != 0 {
+	if r := b.stateOf("lte0").Retry(b.now); r != 0 {
 		t.Errorf("path left alone for %v because of another program's peer", r)
 	}
 }

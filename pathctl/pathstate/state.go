@@ -1,0 +1,83 @@
+package pathstate
+
+import "time"
+
+// State is what is believed about one path. The zero value knows nothing.
+type State struct {
+	RTT        RTT
+	Up, Down   Rate // what it carried from here, and to here, at its best lately
+	Loss       Loss
+	Leg        Leg
+	Handshakes Handshakes
+
+	troubles    [kinds]Trouble
+	tryingUntil time.Time // a subflow is being opened
+	qualifiedAt time.Time // it answered RequalifyProbes handshakes in a row
+}
+
+// RTT is the round trip of a path, over connections and probes.
+type RTT struct {
+	Smoothed time.Duration // 0: not known
+	Var      time.Duration // mean deviation, as RFC 6298 section 2 has it
+	Least    time.Duration // since the path came up
+	At       time.Time     // when it was last measured
+}
+
+const (
+	// rttOld is when a smoothed round trip begins anew: what is old says little
+	// beside what is new.
+	rttOld = 500 * time.Millisecond
+	// Lately is how long a measurement is good for choosing where to begin.
+	Lately = 10 * time.Minute
+)
+
+// Sample smooths one more measurement in; one that is not positive tells nothing.
+func (r *RTT) Sample(rtt time.Duration, now time.Time) {
+	switch {
+	case rtt <= 0:
+		return
+	case r.Smoothed == 0 || now.Sub(r.At) >= rttOld:
+		r.Replace(rtt, now)
+		return
+	}
+	d := rtt - r.Smoothed
+	r.Var += (d.Abs() - r.Var) / 4
+	r.Smoothed += d / 8
+	r.Least, r.At = min(r.Least, rtt), now
+}
+
+// Replace takes a measurement that is exact, with nothing in it from before.
+func (r *RTT) Replace(rtt time.Duration, now time.Time) {
+	if r.Least == 0 || rtt < r.Least {
+		r.Least = rtt
+	}
+	r.Smoothed, r.Var, r.At = rtt, rtt/2, now
+}
+
+// Lately returns the round trip if it is good for choosing where to begin, else 0.
+func (r *RTT) Lately(now time.Time) time.Duration {
+	if now.Sub(r.At) > Lately {
+		return 0
+	}
+	return r.Smoothed
+}
+
+// Rate is the most that a path has carried lately, in bytes a second.
+type Rate struct {
+	Bytes uint64 // 0: not known
+	At    time.Time
+}
+
+// Saw notes that the path carried so many bytes a second. Less replaces more only when
+// that is old.
+func (r *Rate) Saw(bytes uint64, now time.Time) {
+	if bytes >= r.Bytes || now.Sub(r.At) > Lately {
+		*r = Rate{bytes, now}
+	}
+}
+
+// Loss is the share of segments that the path lost of late, 0 to 1.
+type Loss struct {
+	Share float64
+	At    time.Time // zero: not known
+}
