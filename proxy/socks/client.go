@@ -36,7 +36,7 @@ func (c Credentials) Flight(to proxy.Destination) []byte {
 // ReadGreeting reads the answers to Greeting, and says whether methodFramed was taken.
 func (c Credentials) ReadGreeting(r io.Reader) (framed bool, err error) {
 	ar := &answerReader{r: r, ours: methodReplySize}
-	want := byte(methodNone)
+	want := methodNone
 	if c.User != "" {
 		want = methodPassword
 		ar.ours += passwordReplySize
