@@ -109,9 +109,9 @@ func TestLegIsReused(t *testing.T) {
 	})
 }
 
-// TestHeldEndIsSettled: a destination that ends first hears of the application's end
-// soon, though no request follows that it could go with, and when the client stops.
-func TestHeldEndIsSettled(t *testing.T) {
+// TestEndIsTold: a destination that ends first hears of the application's end, though
+// the leg is kept, and when the client stops.
+func TestEndIsTold(t *testing.T) {
 	ends := make(chan error, 1)
 	dest := StartDestination(t, func(c *net.TCPConn) {
 		_, _ = c.Write([]byte("answer"))

@@ -34,7 +34,6 @@ type Leg struct {
 
 // Close ends the leg, whatever has become of its stream.
 func (l *Leg) Close() {
-	_ = l.settle()
 	_ = l.Stream.Close()
 	l.observed.End()
 }

@@ -14,13 +14,6 @@ import (
 // the concentrator does (restTime), and than NATs forget a connection in.
 const keepTime = 15 * time.Second
 
-// settleTime is how long the end of a stream may wait for the request of the next
-// one. The destination, which has ended already, sees it that much later.
-const settleTime = 10 * time.Millisecond
-
-// settlePatience bounds sending it.
-const settlePatience = time.Second
-
 // legKey says which streams a leg can carry: those that show the same user to
 // the concentrator and are steered alike.
 type legKey struct{ user, mode, paths string }
@@ -34,11 +27,10 @@ func keyOf(cred socks.Credentials, c proxy.Choice) legKey {
 type pool struct {
 	most int
 
-	mu       sync.Mutex
-	legs     []*Leg
-	timer    *time.Timer // runs while there are legs
-	settling bool        // a call of settle is to come: there are legs that owe an end
-	closed   bool
+	mu     sync.Mutex
+	legs   []*Leg
+	timer  *time.Timer // runs while there are legs
+	closed bool
 }
 
 // put keeps a leg, instead of the oldest one where there are as many as may be.
@@ -54,67 +46,12 @@ func (k *pool) put(l *Leg) {
 			out = slices.Clone(k.legs[:over])
 			k.legs = slices.Delete(k.legs, 0, over)
 		}
-		k.keepTimer()
-		if l.owes() && !k.settling {
-			k.settling = true
-			time.AfterFunc(settleTime, k.settle)
+		if k.timer == nil {
+			k.timer = time.AfterFunc(keepTime, k.expire)
 		}
 	}
 	k.mu.Unlock()
 	closeLegs(out)
-}
-
-// keepTimer sees to it that legs expire. k.mu is held.
-func (k *pool) keepTimer() {
-	if k.timer == nil {
-		k.timer = time.AfterFunc(keepTime, k.expire)
-	}
-}
-
-// settle sends the ends that have waited for long enough. A leg is out of reach
-// meanwhile: nobody else may write to it.
-func (k *pool) settle() {
-	for _, l := range k.takeOwing() {
-		if l.settle() != nil {
-			l.Close()
-			continue
-		}
-		k.putBack(l)
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.settling = slices.ContainsFunc(k.legs, (*Leg).owes); k.settling {
-		time.AfterFunc(settleTime, k.settle)
-	}
-}
-
-// takeOwing takes the legs whose end has waited for long enough.
-func (k *pool) takeOwing() (due []*Leg) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.legs = slices.DeleteFunc(k.legs, func(l *Leg) bool {
-		if !l.owes() || time.Since(l.idleSince) < settleTime {
-			return false
-		}
-		due = append(due, l)
-		return true
-	})
-	return due
-}
-
-// putBack puts a leg where it was, if its place is still free.
-func (k *pool) putBack(l *Leg) {
-	k.mu.Lock()
-	free := !k.closed && len(k.legs) < k.most
-	if free {
-		k.keepTimer()
-		at, _ := slices.BinarySearchFunc(k.legs, l, func(a, b *Leg) int { return a.idleSince.Compare(b.idleSince) })
-		k.legs = slices.Insert(k.legs, at, l)
-	}
-	k.mu.Unlock()
-	if !free {
-		l.Close()
-	}
 }
 
 // take returns the leg for key that was in use last: its path is the one that is
@@ -164,21 +101,6 @@ func (k *pool) len() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return len(k.legs)
-}
-
-// owes reports whether the end of the leg's last stream is still to be sent.
-func (l *Leg) owes() bool { return l.framed != nil && l.framed.Owes() }
-
-// settle sends it.
-func (l *Leg) settle() error {
-	if !l.owes() {
-		return nil
-	}
-	_ = l.Conn.SetWriteDeadline(time.Now().Add(settlePatience))
-	if err := l.framed.Settle(); err != nil {
-		return err
-	}
-	return l.Conn.SetWriteDeadline(time.Time{})
 }
 
 func closeLegs(legs []*Leg) {

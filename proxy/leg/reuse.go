@@ -74,7 +74,7 @@ func (l *Leg) ask(ctx context.Context, deadline time.Time, to proxy.Destination)
 	stop := context.AfterFunc(ctx, wake)
 	defer stop()
 	impatience := startImpatience(l.Conn, wake)
-	if _, err := l.framed.Between().Write(socks.RequestMessage(to)); err != nil {
+	if _, err := l.below.Write(socks.RequestMessage(to)); err != nil {
 		impatience.end()
 		return fmt.Errorf("%w: sending a request: %w", errStale, err)
 	}

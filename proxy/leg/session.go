@@ -121,7 +121,6 @@ func (s *Session) OpenStream(ctx context.Context, f *proxy.Flow) (*Leg, error) {
 		}
 		if framed {
 			leg.key, leg.framed = key, relay.NewFramed(leg.below)
-			leg.framed.HoldEnd = true
 			leg.Stream = leg.framed
 		}
 		return nil

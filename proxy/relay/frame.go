@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync/atomic"
 )
 
 // A framed connection carries one stream after the other. Each direction of a
@@ -19,8 +18,7 @@ import (
 // A sender puts the last mark once it has sent FramedLimit bytes: a long stream
 // gains nothing from keeping the connection, and is moved faster without frames.
 // When both directions have ended with 0x0000 the connection is free for another
-// stream, which the client begins. It may send the last 0x0000 together with that:
-// see Framed.HoldEnd.
+// stream, which the client begins.
 const (
 	frameHeader = 2
 	markEnd     = 0x0000
@@ -133,18 +131,11 @@ var endMark [frameHeader]byte
 // ends within frames, and says so in Result.Kept.
 type Framed struct {
 	Stream
-	// HoldEnd has the mark of an end that comes after the peer's wait for what is
-	// written next, the next stream's request: sent alone it is a packet, and wakes
-	// the peer, for nothing but a close. Whoever sets it calls Settle when nothing
-	// follows soon.
-	HoldEnd bool
 
 	in     deframer
 	out    framer
-	ended  atomic.Bool // the peer's end was read; in belongs to whoever reads
-	owed   bool        // an end was marked, and the mark is held
-	behind []byte      // read from the connection behind the end of the stream
-	below  end         // Stream, once Run has looked at it
+	behind []byte // read from the connection behind the end of the stream
+	below  end    // Stream, once Run has looked at it
 }
 
 // NewFramed begins a stream on a connection, at both of whose ends there must be
@@ -157,7 +148,6 @@ func (f *Framed) Next() error {
 		return errNotOver
 	}
 	f.in, f.out = deframer{}, framer{}
-	f.ended.Store(false)
 	return nil
 }
 
@@ -171,37 +161,15 @@ func (f *Framed) Early() bool {
 	return len(f.behind) > 0 || rec != nil && rec.ahead != nil
 }
 
-// Owes reports whether the end of the last stream is held.
-func (f *Framed) Owes() bool { return f.owed }
-
-// Settle sends the end that is held, if there is one.
-func (f *Framed) Settle() error {
-	if !f.owed {
-		return nil
-	}
-	f.owed = false
-	_, err := f.Stream.Write(endMark[:])
-	return err
-}
-
-// holds decides about an end that is about to be marked.
-func (f *Framed) holds() bool {
-	f.owed = f.HoldEnd && f.ended.Load()
-	return f.owed
-}
-
 // strip takes the frames off what was read: see deframer.strip.
 func (f *Framed) strip(b []byte) (n int) {
 	n, behind := f.in.strip(b)
 	f.behind = bytes.Clone(behind)
-	if f.in.state == framesDone {
-		f.ended.Store(true)
-	}
 	return n
 }
 
 // Between is the connection as it is between two streams: what is read there is
-// behind the end of the last one, and what is written follows an end that is held.
+// behind the end of the last one.
 func (f *Framed) Between() net.Conn { return between{f.Stream, f} }
 
 type between struct {
@@ -218,15 +186,6 @@ func (b between) Read(p []byte) (int, error) {
 		b.f.behind = nil
 	}
 	return n, nil
-}
-
-func (b between) Write(p []byte) (int, error) {
-	if !b.f.owed {
-		return b.Conn.Write(p)
-	}
-	b.f.owed = false
-	n, err := b.Conn.Write(append(endMark[:len(endMark):len(endMark)], p...))
-	return max(n-len(endMark), 0), err
 }
 
 // Read reads bytes of the stream; io.EOF is its end.
@@ -266,15 +225,11 @@ func (f *Framed) Write(p []byte) (written int, err error) {
 	return written, nil
 }
 
-// CloseWrite ends the stream's sending direction. The end may be held: see HoldEnd.
+// CloseWrite ends the stream's sending direction.
 func (f *Framed) CloseWrite() error {
 	if f.out.state == framesRest {
 		return f.Stream.CloseWrite()
 	}
-	mark := f.out.end()
-	if f.holds() {
-		return nil
-	}
-	_, err := f.Stream.Write(mark)
+	_, err := f.Stream.Write(f.out.end())
 	return err
 }

@@ -198,48 +198,37 @@ func TestBytesBehindTheEnd(t *testing.T) {
 	}
 }
 
-// TestHeldEnd: an end behind the peer's goes with what is written next, or alone when
-// it is settled; one that the peer waits for goes at once.
-func TestHeldEnd(t *testing.T) {
+// TestEndBehindThePeers: an end that comes after the peer's is told at once, and the
+// next stream begins behind it.
+func TestEndBehindThePeers(t *testing.T) {
 	for _, l := range linksFramed {
 		t.Run(l.name, func(t *testing.T) {
 			near, far := l.dial(t)
 			leg, peer := near.(*Framed), far.(*Framed)
-			leg.HoldEnd = true
 			_ = far.SetDeadline(time.Now().Add(patience))
-			if res := carry(t, leg, peer, "ends first"); !res.Kept || leg.Owes() {
-				t.Fatalf("%+v, owes %v", res, leg.Owes())
+			if res := carry(t, leg, peer, "ends first"); !res.Kept {
+				t.Fatalf("%+v", res)
 			}
-			for _, next := range []string{"request", ""} {
+			for range 2 {
 				if err := errors.Join(leg.Next(), peer.Next()); err != nil {
 					t.Fatal(err)
 				}
 				answerAndEnd(t, leg, peer)
-				_ = near.SetDeadline(time.Now().Add(patience))
-				if next == "" {
-					if err := leg.Settle(); err != nil {
-						t.Fatal(err)
-					}
-				} else {
-					mustWrite(t, leg.Between(), next)
-				}
 				if rest, err := io.ReadAll(peer); err != nil || len(rest) > 0 {
 					t.Errorf("the peer got %q, %v", rest, err)
 				}
-				got := make([]byte, len(next))
-				if _, err := io.ReadFull(peer.Between(), got); err != nil || string(got) != next {
+				_ = near.SetDeadline(time.Now().Add(patience))
+				mustWrite(t, leg.Between(), "request")
+				got := make([]byte, len("request"))
+				if _, err := io.ReadFull(peer.Between(), got); err != nil || string(got) != "request" {
 					t.Errorf("behind the end: %q, %v", got, err)
-				}
-				if leg.Owes() {
-					t.Error("still owes an end")
 				}
 			}
 		})
 	}
 }
 
-// answerAndEnd carries a stream on leg whose peer ends it first, and leaves it owing
-// its own end.
+// answerAndEnd carries a stream on leg whose peer ends it first.
 func answerAndEnd(t *testing.T, leg, peer *Framed) {
 	t.Helper()
 	near, app := linkTCP.dial(t)
@@ -254,8 +243,8 @@ func answerAndEnd(t *testing.T, leg, peer *Framed) {
 		t.Fatalf("the application got %q, %v", got, err)
 	}
 	_ = app.CloseWrite()
-	if res := <-result; !res.Kept || !leg.Owes() {
-		t.Fatalf("%+v, owes %v", res, leg.Owes())
+	if res := <-result; !res.Kept {
+		t.Fatalf("%+v", res)
 	}
 }
 
