@@ -186,20 +186,20 @@ type running struct {
 	result   chan Result
 }
 
-// hastyLot is one that connections are parked in after a millisecond: whatever a test
+// hastyParking is one that connections are parked in after a millisecond: whatever a test
 // does meets one that is about to be parked, or is.
-func hastyLot(t testing.TB) *Lot {
-	lot, err := NewLot(net.KeepAliveConfig{Enable: true, Idle: time.Minute})
+func hastyParking(t testing.TB) *Parking {
+	parking, err := NewParking(net.KeepAliveConfig{Enable: true, Idle: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
-	lot.after = time.Millisecond
-	t.Cleanup(func() { lot.Close() })
-	return lot
+	parking.after = time.Millisecond
+	t.Cleanup(func() { parking.Close() })
+	return parking
 }
 
 // start runs a relay between two fresh connections, which is parked whenever nothing
-// moves, if cfg names no other lot.
+// moves, if cfg names no other parking.
 func start(t testing.TB, la, lb link, cfg Config) *running {
 	t.Helper()
 	a, farA := la.dial(t)
@@ -209,8 +209,8 @@ func start(t testing.TB, la, lb link, cfg Config) *running {
 	deadline := time.Now().Add(patience)
 	farA.SetDeadline(deadline)
 	farB.SetDeadline(deadline)
-	if cfg.Lot == nil {
-		cfg.Lot = hastyLot(t)
+	if cfg.Parking == nil {
+		cfg.Parking = hastyParking(t)
 	}
 	ended := make(chan struct{})
 	go func() {

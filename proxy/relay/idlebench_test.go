@@ -60,17 +60,17 @@ func idle(b *testing.B, lb link, count, bytes int) {
 		b.Fatal(err)
 	}
 	var wg sync.WaitGroup
-	lot := hastyLot(b)
+	parking := hastyParking(b)
 	for range count {
 		a := must(lnA.Accept()).(*net.TCPConn)
 		leg := must(lnB.Accept()).(*net.TCPConn)
-		wg.Go(func() { relayIdle(&wg, lot, lb, a, leg) })
+		wg.Go(func() { relayIdle(&wg, parking, lb, a, leg) })
 	}
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "idle\n" {
 		b.Fatal(line, err)
 	}
 	eventually(b, "all parked, buffers and pipes given back", func() bool {
-		return lot.len() == count && buffers.inUse() == 0 && pipes.inUse() == 0
+		return parking.len() == count && buffers.inUse() == 0 && pipes.inUse() == 0
 	})
 	rss := resident(b) - rssBefore
 	after := settled()
@@ -84,7 +84,7 @@ func idle(b *testing.B, lb link, count, bytes int) {
 
 // relayIdle does what callers are advised to: the handshake in a goroutine of
 // its own.
-func relayIdle(wg *sync.WaitGroup, lot *Lot, lb link, a, leg *net.TCPConn) {
+func relayIdle(wg *sync.WaitGroup, parking *Parking, lb link, a, leg *net.TCPConn) {
 	s := Stream(leg)
 	if lb.tls {
 		tc := tls.Client(NewRecordConn(leg), clientConfig())
@@ -94,7 +94,7 @@ func relayIdle(wg *sync.WaitGroup, lot *Lot, lb link, a, leg *net.TCPConn) {
 	wg.Add(1)
 	end := func(Result) { wg.Done() }
 	wg.Go(func() {
-		if res, over := Run(context.Background(), a, s, Config{Lot: lot}, nil, end); over {
+		if res, over := Run(context.Background(), a, s, Config{Parking: parking}, nil, end); over {
 			end(res)
 		}
 	})

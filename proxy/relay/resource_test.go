@@ -85,10 +85,10 @@ func TestIdleHoldsNothing(t *testing.T) {
 func TestNoDescriptorLeak(t *testing.T) {
 	eachPair(t, func(t *testing.T, la, lb link) {
 		dropIdlePipes()
-		lot := hastyLot(t)
+		parking := hastyParking(t)
 		before := descriptors(t)
 		for _, how := range []string{"clean", "reset", "cancel"} {
-			r := start(t, la, lb, Config{Lot: lot})
+			r := start(t, la, lb, Config{Parking: parking})
 			exchange(t, r.A, r.B, 4<<20)
 			switch how {
 			case "clean":

@@ -7,7 +7,10 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Run copies both ways between a and b until both directions have ended, an
@@ -17,7 +20,7 @@ import (
 // nil.
 //
 // Run uses the caller's goroutine and one other, and a third where one direction goes
-// on alone for longer than a moment. Where cfg names a [Lot], it returns with over unset
+// on alone for longer than a moment. Where cfg names a [Parking], it returns with over unset
 // when nothing has moved for two seconds; the connection goes on in goroutines of its own
 // once something does, and resumed is called in one of them when it is over.
 //
@@ -45,7 +48,7 @@ func newSession(a, b Stream, cfg Config, c *Counters) *session {
 	s.a.init(a)
 	s.b.init(b)
 	if s.a.kind != kindOther && s.b.kind != kindOther {
-		s.lot = cfg.Lot
+		s.place = cfg.Parking
 	}
 	s.fwd.init(s, &s.a, &s.b, &c.AToB)
 	s.rev.init(s, &s.b, &s.a, &c.BToA)
@@ -67,7 +70,7 @@ type session struct {
 	start    int64        // stamp
 	stop     func() bool  // ends the wait for the context's end
 	resumed  func(Result) // told of the end of one that was parked
-	lot      *Lot         // nil: it is never parked
+	place    *Parking     // nil: it is never parked
 
 	others  sync.WaitGroup // the goroutines beside the first
 	parking atomic.Bool    // pumps are asked to return from their wait; set under mu
@@ -83,8 +86,8 @@ type session struct {
 	over    bool   // both pumps are done, the timer is not needed any more
 	triedAt int64  // stamp of the last attempt to park
 	probing bool   // keepAlive has been here
-	parked  bool   // it is in the lot, and no goroutine is about
-	lotID   uint64 // its name there
+	parked  bool   // it waits in place, and no goroutine is about
+	placeID uint64 // its name there
 }
 
 func (s *session) run(ctx context.Context) (Result, bool) {
@@ -217,10 +220,10 @@ func (s *session) onTimer() {
 // keepAlive has the kernel look after both connections. Most sessions are over before the
 // timer first fires, and are spared the system calls. s.mu is held.
 func (s *session) keepAlive() {
-	if s.lot != nil && !s.probing {
+	if s.place != nil && !s.probing {
 		s.probing = true
-		s.a.keepAlive(s.lot.keepAlive)
-		s.b.keepAlive(s.lot.keepAlive)
+		s.a.keepAlive(s.place.keepAlive)
+		s.b.keepAlive(s.place.keepAlive)
 	}
 }
 
@@ -285,4 +288,28 @@ func (s *session) nextLimit() (at int64, r Reason, limit time.Duration) {
 		}
 	}
 	return at, r, limit
+}
+
+// watchDelay is how long a direction may go on alone before the other one's source is
+// watched: most are over by then, and watching costs a goroutine that has to be woken.
+const watchDelay = 50 * time.Millisecond
+
+// watch waits, after src's end of data, for the other direction to end, and
+// ends the session when src is reset meanwhile. Nobody reads src any more, so
+// without it a reset would go unnoticed, and the connection would linger in
+// CLOSE-WAIT, until the other direction has something to write.
+func (d *direction) watch() {
+	var errno int
+	err := d.src.raw.Read(func(fd uintptr) bool {
+		p := []unix.PollFd{{Fd: int32(fd)}} // hang-up and error are always reported
+		if n, err := unix.Poll(p, 0); err != nil || n == 0 {
+			return false
+		}
+		// A hang-up without an error: the other direction just ended, too.
+		errno, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
+		return true
+	})
+	if err == nil && errno != 0 {
+		d.fail("read", d.src, syscall.Errno(errno))
+	}
 }

@@ -199,15 +199,15 @@ func (s *Service) Track() (done func()) {
 	return s.wg.Done
 }
 
-// Run runs the loops until ctx is done, then stops accepting and drains. It opens the
-// lot in which the connections of cfg are parked.
+// Run runs the loops until ctx is done, then stops accepting and drains. Connections
+// on which nothing moves are parked meanwhile.
 func (s *Service) Run(ctx context.Context, cfg *relay.Config, loops []Loop) error {
-	lot, err := relay.NewLot(keepAlive)
+	parking, err := relay.NewParking(keepAlive)
 	if err != nil {
 		return errors.Join(err, Close(loops))
 	}
-	defer lot.Close()
-	cfg.Lot = lot
+	defer parking.Close()
+	cfg.Parking = parking
 	g, loopCtx := errgroup.WithContext(ctx)
 	for _, loop := range loops {
 		s.addrs = append(s.addrs, loop.addr)

@@ -22,12 +22,12 @@ func eachParkable(t *testing.T, f func(t *testing.T, la, lb link)) {
 	eachOf(t, slices.DeleteFunc(slices.Clone(pairs), generic), f)
 }
 
-func waitParked(t testing.TB, l *Lot) {
+func waitParked(t testing.TB, l *Parking) {
 	t.Helper()
 	eventually(t, "the connection is parked", func() bool { return l.len() == 1 })
 }
 
-func (l *Lot) len() int {
+func (l *Parking) len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.parked)
@@ -43,23 +43,23 @@ func pumping() int {
 // on either side, is moved as if it had.
 func TestParked(t *testing.T) {
 	eachParkable(t, func(t *testing.T, la, lb link) {
-		lot := hastyLot(t)
-		r := start(t, la, lb, Config{Lot: lot})
+		parking := hastyParking(t)
+		r := start(t, la, lb, Config{Parking: parking})
 		for range 3 {
-			waitParked(t, lot)
+			waitParked(t, parking)
 			eventually(t, "no goroutine pumps", func() bool { return pumping() == 0 })
 			exchange(t, r.A, r.B, 16)
-			waitParked(t, lot)
+			waitParked(t, parking)
 			exchange(t, r.B, r.A, 64<<10) // less than FramedLimit in all
 		}
-		waitParked(t, lot)
+		waitParked(t, parking)
 		r.A.CloseWrite()
 		r.B.CloseWrite()
 		want := Result{AToB: 3 * 16, BToA: 3 * 64 << 10, Reason: BothEnded, Kept: la.framed || lb.framed}
 		if res := r.wait(); res != want {
 			t.Errorf("result %+v, want %+v", res, want)
 		}
-		if n := lot.len(); n != 0 {
+		if n := parking.len(); n != 0 {
 			t.Errorf("%d connections are parked still", n)
 		}
 	})
@@ -81,9 +81,9 @@ func TestEndWhileParked(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			eachParkable(t, func(t *testing.T, la, lb link) {
-				tt.cfg.Lot = hastyLot(t)
+				tt.cfg.Parking = hastyParking(t)
 				r := start(t, la, lb, tt.cfg)
-				waitParked(t, tt.cfg.Lot)
+				waitParked(t, tt.cfg.Parking)
 				tt.end(r)
 				if res := r.wait(); res.Reason != tt.want {
 					t.Errorf("result %v, %v, want %v", res.Reason, res.Err, tt.want)
@@ -140,8 +140,8 @@ func TestParkingIsCalledOff(t *testing.T) {
 // goes on.
 func TestNotParkedWhileBlocked(t *testing.T) {
 	eachParkable(t, func(t *testing.T, la, lb link) {
-		lot := hastyLot(t)
-		r := start(t, la, lb, Config{Lot: lot})
+		parking := hastyParking(t)
+		r := start(t, la, lb, Config{Parking: parking})
 		const size = 32 << 20
 		sent := make(chan error, 1)
 		go func() {
@@ -156,8 +156,8 @@ func TestNotParkedWhileBlocked(t *testing.T) {
 		}
 		for range 20 {
 			exchange(t, r.B, r.A, 16)
-			time.Sleep(2 * lot.after)
-			if lot.len() != 0 {
+			time.Sleep(2 * parking.after)
+			if parking.len() != 0 {
 				t.Fatal("parked with bytes that wait for b")
 			}
 		}
@@ -167,18 +167,18 @@ func TestNotParkedWhileBlocked(t *testing.T) {
 		if err := <-sent; err != nil {
 			t.Fatal(err)
 		}
-		waitParked(t, lot)
+		waitParked(t, parking)
 	})
 }
 
 // TestLotIsFull: where epoll takes no more a connection keeps its goroutines.
 func TestLotIsFull(t *testing.T) {
-	lot := hastyLot(t)
-	lot.fd = -1
-	r := start(t, linkTCP, linkTCP, Config{Lot: lot})
-	time.Sleep(20 * lot.after)
+	parking := hastyParking(t)
+	parking.fd = -1
+	r := start(t, linkTCP, linkTCP, Config{Parking: parking})
+	time.Sleep(20 * parking.after)
 	exchange(t, r.A, r.B, 16)
-	if n := lot.len(); n != 0 {
+	if n := parking.len(); n != 0 {
 		t.Errorf("%d connections are parked", n)
 	}
 }
@@ -189,16 +189,16 @@ func BenchmarkWake(b *testing.B) {
 	for _, parked := range []bool{false, true} {
 		name := map[bool]string{false: "in use", true: "parked"}[parked]
 		b.Run(name, func(b *testing.B) {
-			lot := hastyLot(b)
+			parking := hastyParking(b)
 			if !parked {
-				lot.after = time.Hour
+				parking.after = time.Hour
 			}
-			r := start(b, linkTCP, linkTCP, Config{Lot: lot})
+			r := start(b, linkTCP, linkTCP, Config{Parking: parking})
 			one := make([]byte, 1)
 			for b.Loop() {
 				b.StopTimer()
 				if parked {
-					waitParked(b, lot)
+					waitParked(b, parking)
 				} else {
 					time.Sleep(2 * time.Millisecond)
 				}
