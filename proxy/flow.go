@@ -58,6 +58,9 @@ type Identity struct {
 	Mode string // never empty: the authenticator fills in the default
 	// Asked is set when the peer named the mode itself.
 	Asked bool
+	// LeaveSubflows is set on the concentrator for a client whose kernel makes the
+	// subflows. It makes none again, so that the concentrator must close none.
+	LeaveSubflows bool
 }
 
 // Choice is how a flow is carried.

@@ -287,3 +287,27 @@ func TestKeptLegOfAnotherPath(t *testing.T) {
 type changingPaths struct{ ways []leg.Candidate }
 
 func (p *changingPaths) Candidates() []leg.Candidate { return p.ways }
+
+// TestLeaveSubflows: whoever decides about subflows at the concentrator learns what the
+// client's greeting says of them, whatever mode the user name asks for.
+func TestLeaveSubflows(t *testing.T) {
+	dest := StartDestination(t, Echo)
+	for _, alone := range []bool{false, true} {
+		seen := make(legFlows, 1)
+		_, at := startConcentrator(t, func(c *egress.Config) { c.Observer = seen })
+		up := upstreamTo(at.Addr, func(c *leg.Config) { c.LeaveSubflows = func() bool { return alone } })
+		l, err := up.OpenStream(Within(t), &proxy.Flow{To: To(dest), How: proxy.Choice{Mode: "handover"}})
+		Must(t, err)
+		if f := Await(t, "the leg is told of", seen); f.Who.LeaveSubflows != alone || f.How.Mode != "handover" {
+			t.Errorf("asked to leave them alone: %v, told %+v", alone, f)
+		}
+		l.Close()
+	}
+}
+
+// legFlows is an Observer that hands on what legs begin with.
+type legFlows chan *proxy.Flow
+
+func (l legFlows) Opened(_ uapi.Token, _ *mptcpsock.Conn, f *proxy.Flow) { l <- f }
+func (l legFlows) Carries(uapi.Token, *proxy.Flow)                       {}
+func (l legFlows) Closed(uapi.Token)                                     {}

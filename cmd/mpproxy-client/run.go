@@ -71,6 +71,7 @@ func (c runCmd) Run() error {
 	up.FellBack = func(string) { f.Table().Totals.FellBack.Add(1) }
 	up.Observer = steer.Observer{Controller: controller, Role: policy.Client, Modes: conf.Modes}
 	up.Begun = controller.Begun
+	up.LeaveSubflows = func() bool { return !controller.Kernel().UserSpace }
 	up.Credentials = whileSteering(controller, conf.Link, up.Credentials)
 	up.Paths = leg.NewRanking(candidates{controller}, func(mode string) bool {
 		base := policy.Mode(baseOf(conf.Modes, mode))
@@ -146,7 +147,8 @@ func (c runCmd) merged() (config.Client, error) {
 }
 
 // whileSteering leaves the mode out of the user name while the kernel makes the
-// subflows: then the concentrator closes none, because nobody would make another.
+// subflows. That is for concentrators older than leg.Config.LeaveSubflows: they close
+// none of a client that names no mode.
 func whileSteering(c *pathctl.Client, link config.Link, with func(mode string) (user, token string)) func(string) (string, string) {
 	return func(mode string) (user, token string) {
 		user, token = with(mode)

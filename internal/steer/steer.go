@@ -39,9 +39,7 @@ func (o Observer) Opened(token uapi.Token, leg *mptcpsock.Conn, f *proxy.Flow) {
 	o.Controller.Register(ctx, engine.Registration{
 		Token: token, Role: o.Role, Mode: o.mode(f.How.Mode), Paths: f.How.Paths,
 		Description: describe(f), Reader: control.Reader(leg), Begins: o.Role == policy.Client,
-		// A client that names no mode has its kernel make the subflows, which
-		// never makes one again that we close.
-		Manual: o.Role == policy.Concentrator && !f.Who.Asked,
+		Manual: f.Who.LeaveSubflows,
 	})
 }
 

@@ -194,6 +194,7 @@ func (s *Concentrator) open(p *peer, full bool) (*serve.Connection, *net.TCPConn
 		s.Table().Totals.CountHandshake(err)
 		return nil, nil, err
 	}
+	req.Who.LeaveSubflows = req.LeaveSubflows()
 	p.id = req.Who
 	if req.Framed {
 		p.framed = relay.NewFramed(p.stream)

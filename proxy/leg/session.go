@@ -38,6 +38,9 @@ type Config struct {
 	// Credentials returns user name and token for a mode; an empty user name
 	// means that the server asks for none.
 	Credentials func(mode string) (user, token string)
+	// LeaveSubflows reports whether the concentrator is to close no subflow, because the
+	// kernel makes them here; nil: it may.
+	LeaveSubflows func() bool
 	// RequireMPTCP refuses legs that came up as plain TCP.
 	RequireMPTCP bool
 	// ConnectTimeout bounds reaching the concentrator, TLS and authentication;
@@ -160,7 +163,10 @@ func (s *Session) Health() Health { return s.health.get() }
 
 func (s *Session) credentials(mode string) socks.Credentials {
 	user, token := s.cfg.Credentials(mode)
-	return socks.Credentials{User: user, Password: token, Frames: s.cfg.IdleLegs > 0}
+	return socks.Credentials{
+		User: user, Password: token, Frames: s.cfg.IdleLegs > 0,
+		LeaveSubflows: s.cfg.LeaveSubflows != nil && s.cfg.LeaveSubflows(),
+	}
 }
 
 // answered notes that the concentrator has accepted the token on a new leg.

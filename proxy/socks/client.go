@@ -14,18 +14,26 @@ import (
 type Credentials struct {
 	User, Password string // 255 bytes each at most
 	Frames         bool   // offer methodFramed
+	// LeaveSubflows asks the concentrator to close no subflow: nobody would make another.
+	LeaveSubflows bool
 }
 
 // Greeting returns the bytes that open a conversation with the concentrator:
 // method selection, and the user name and password right behind it.
 func (c Credentials) Greeting() []byte {
-	switch {
-	case c.User == "":
+	if c.User == "" {
 		return methodsMessage(methodNone)
-	case c.Frames:
-		return append(methodsMessage(methodFramed, methodPassword), passwordMessage(c.User, c.Password)...)
 	}
-	return append(methodsMessage(methodPassword), passwordMessage(c.User, c.Password)...)
+	methods := make([]byte, 0, 3)
+	if c.Frames {
+		methods = append(methods, methodFramed)
+	}
+	if c.LeaveSubflows {
+		methods = append(methods, methodAlone)
+	} else {
+		methods = append(methods, methodManaged)
+	}
+	return append(methodsMessage(append(methods, methodPassword)...), passwordMessage(c.User, c.Password)...)
 }
 
 // Flight returns greeting, authentication and request, to be sent as one segment.

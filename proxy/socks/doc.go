@@ -32,3 +32,14 @@ var (
 // and after both ends of that stream the client may send another request. A server
 // that does not know it takes the plain method, which is always offered beside it.
 const methodFramed = 0x9A
+
+// Two more private methods are never chosen. They are a field of the greeting, by which
+// the client says whether the concentrator may close a subflow on which its own sending
+// fails. A server that does not know them takes another method, as RFC 1928 §3 has it.
+const (
+	// methodManaged: the client makes another subflow for one that is closed.
+	methodManaged = 0x9B
+	// methodAlone: the client's kernel makes the subflows, and makes none again. Leave
+	// them alone.
+	methodAlone = 0x9C
+)

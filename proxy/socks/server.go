@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 
 	"mpproxy/proxy"
 )
@@ -28,6 +29,15 @@ type Request struct {
 	// Framed: the peer and we agreed on methodFramed.
 	Framed bool
 	held   []byte // answers of the handshake that no one waits for yet
+	// What the greeting says of the client's subflows: methodManaged, methodAlone, or 0.
+	subflows byte
+}
+
+// LeaveSubflows reports whether the concentrator is to close none of the client's
+// subflows. A greeting that does not say it comes from a client that is older than the
+// field, or from another program: these name a mode if they make subflows anew.
+func (r *Request) LeaveSubflows() bool {
+	return r.subflows == methodAlone || r.subflows == 0 && !r.Who.Asked
 }
 
 // answer sends the reply, and what the handshake still held, as one segment.
@@ -105,7 +115,11 @@ func (s *Server) converse(c *conversation) (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newRequest(id, to, framed), nil
+	req := newRequest(id, to, framed)
+	if i := slices.IndexFunc(methods, func(m byte) bool { return m == methodManaged || m == methodAlone }); i >= 0 {
+		req.subflows = methods[i]
+	}
+	return req, nil
 }
 
 // guess names the protocol that begins with b.
