@@ -73,11 +73,11 @@ func (c runCmd) Run() error {
 	up.Begun = controller.Begun
 	up.LeaveSubflows = func() bool { return !controller.Kernel().UserSpace }
 	up.Credentials = whileSteering(controller, conf.Link, up.Credentials)
-	up.Paths = leg.NewRanking(candidates{controller}, func(mode string) bool {
+	ways := leg.NewRanking(candidates{controller}, func(mode string) bool {
 		base := policy.Mode(baseOf(conf.Modes, mode))
 		return controller.Kernel().UserSpace && (base == policy.Aggregate || base == policy.Interactive)
 	})
-	up.IdleLegs = conf.Limits.IdleLegs
+	up.Paths, up.IdleLegs = ways, conf.Limits.IdleLegs
 	session := leg.New(up)
 	f = front.New(front.Config{
 		WaysIn: []ingress.WayIn{
@@ -95,7 +95,7 @@ func (c runCmd) Run() error {
 	tasks = append(tasks, controller) // first to start and last to stop: connections that finish need their paths
 	looks, err := report.AdminTasks(report.AdminConfig{
 		Program: status.Client, Socket: conf.Admin.SocketPath(os.Getuid(), os.Getenv), HTTP: conf.Admin.HTTP,
-		Modes: conf.Modes, Source: newCollector(conf, controller, session, f), Decisions: controller.Decisions, Log: log,
+		Modes: conf.Modes, Source: newCollector(conf, controller, ways, session, f), Decisions: controller.Decisions, Log: log,
 	})
 	if err != nil {
 		return err

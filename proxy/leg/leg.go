@@ -26,8 +26,10 @@ type Leg struct {
 	below     relay.Stream  // Stream without frames
 	framed    *relay.Framed // Stream; nil: the leg carries one stream
 	key       legKey
-	way       attempt // that led to the concentrator
-	answered  bool    // the concentrator has accepted the token
+	way       attempt           // that led to the concentrator
+	plain     bool              // it is no MPTCP
+	records   *relay.RecordConn // under TLS; nil without
+	answered  bool              // the concentrator has accepted the token
 	idleSince time.Time
 	observed  *proxy.Observed
 }
@@ -38,47 +40,47 @@ func (l *Leg) Close() {
 	l.observed.End()
 }
 
-// converse connects, secures the leg, sends opening and runs read on it, all
-// under ctx. On error nothing is left open. f is nil for a leg that will
-// carry nothing.
+// abandon ends a leg that has carried nothing. It closes the bare socket: a TLS goodbye
+// would look to the concentrator like data from a client that still waits for its dial.
+func (l *Leg) abandon() {
+	_ = l.Conn.Close()
+	l.observed.End()
+}
+
+// converse connects, runs opening and read on the leg, all under ctx. On error nothing
+// is left open. f is nil for a leg that will carry nothing.
 func (s *Session) converse(ctx context.Context, f *proxy.Flow, opening []byte, read func(*Leg) error) (*Leg, error) {
-	var choice proxy.Choice
-	if f != nil {
-		choice = f.How
-	}
-	conn, way, err := s.connect(ctx, choice)
+	leg, err := s.connect(ctx, f)
 	if err != nil {
 		return nil, err
 	}
-	leg := &Leg{Stream: conn, below: conn, Conn: conn, Path: way.Path, way: way}
-	if f != nil {
-		leg.observed = proxy.Observe(s.cfg.Observer, conn, f)
-	}
 	if err := s.exchange(ctx, leg, opening, read); err != nil {
-		// The bare socket: a TLS goodbye would look to the concentrator like
-		// data from a client that still waits for its dial.
-		_ = leg.Conn.Close()
-		leg.observed.End()
-		s.reportFailure(ctx, leg, err)
+		leg.abandon()
+		// A caller that gave up says nothing about the way, nor does what comes after the
+		// concentrator has accepted the token.
+		if r := resultOf(err); r != Fine && !leg.answered && !errors.Is(ctx.Err(), context.Canceled) {
+			s.report(leg.way, r)
+		}
 		return nil, withCause(ctx, err)
 	}
 	return leg, nil
 }
 
-// reportFailure says what a leg met that failed before the concentrator had accepted
-// the token. A caller that gave up, and a wrong token, say nothing about the way.
-func (s *Session) reportFailure(ctx context.Context, l *Leg, err error) {
+// resultOf says what an error behind the TCP handshake tells about the way on which it
+// was met; Fine: nothing.
+func resultOf(err error) Result {
 	var refused *proxy.Failure
 	switch {
-	case l.answered || errors.Is(ctx.Err(), context.Canceled):
 	case errors.Is(err, ErrPinMismatch):
-		s.report(l.way, ForeignKey)
+		return ForeignKey
+	case errors.Is(err, ErrNotMultipath):
+		return Stripped
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
-		s.report(l.way, Stalled)
-	case errors.As(err, &refused): // ErrNotMultipath has been reported; the token is no matter of the way
-	default:
-		s.report(l.way, Broken)
+		return Stalled
+	case errors.As(err, &refused): // the token is no matter of the way
+		return Fine
 	}
+	return Broken
 }
 
 // readAnswer reads what the concentrator says to a request.
@@ -107,23 +109,36 @@ func withCause(ctx context.Context, err error) error {
 	return fmt.Errorf("%w (%w)", err, cause)
 }
 
-func (s *Session) exchange(ctx context.Context, leg *Leg, opening []byte, read func(*Leg) error) error {
-	if err := s.checkMultipath(leg); err != nil {
+// secure sees whether a leg is MPTCP, and lets the other end show its key. What that
+// would send last waits for what exchange sends first, in one packet.
+func (s *Session) secure(ctx context.Context, leg *Leg) error {
+	if err := s.checkMultipath(leg); err != nil || s.cfg.TLS == nil {
 		return err
 	}
 	_ = leg.Conn.SetDeadline(earlier(ctx, time.Now().Add(s.cfg.ConnectTimeout)))
 	stop := context.AfterFunc(ctx, func() { _ = leg.Conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if s.cfg.TLS != nil {
-		rec := relay.NewRecordConn(leg.Conn)
-		rec.Hold()
-		rec.OnSent(s.cfg.Begun)
-		defer func() { _ = rec.Release() }() // nothing is held any more once read has waited
-		tc := tls.Client(rec, s.cfg.TLS)
-		if err := tc.HandshakeContext(context.WithoutCancel(ctx)); err != nil {
-			return tlsError(err)
-		}
-		leg.Stream, leg.below = tc, tc
+	leg.records = relay.NewRecordConn(leg.Conn)
+	leg.records.Hold()
+	leg.records.OnSent(s.cfg.Begun)
+	tc := tls.Client(leg.records, s.cfg.TLS)
+	if err := tc.HandshakeContext(context.WithoutCancel(ctx)); err != nil {
+		return tlsError(err)
+	}
+	leg.Stream, leg.below = tc, tc
+	if !stop() {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// exchange sends opening and runs read on a leg that is secure.
+func (s *Session) exchange(ctx context.Context, leg *Leg, opening []byte, read func(*Leg) error) error {
+	_ = leg.Conn.SetDeadline(earlier(ctx, time.Now().Add(s.cfg.ConnectTimeout)))
+	stop := context.AfterFunc(ctx, func() { _ = leg.Conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if leg.records != nil {
+		defer func() { _ = leg.records.Release() }() // nothing is held any more once read has waited
 	}
 	if _, err := leg.below.Write(opening); err != nil {
 		return fmt.Errorf("sending the request to the concentrator: %w", err)
@@ -159,7 +174,10 @@ func (s *Session) checkMultipath(leg *Leg) error {
 		s.health.multipath()
 		return nil
 	}
-	s.report(leg.way, Stripped)
+	leg.plain = true
+	if !s.cfg.RequireMPTCP {
+		s.report(leg.way, Stripped) // else the race does
+	}
 	if s.cfg.FellBack != nil {
 		s.cfg.FellBack(leg.Path)
 	}

@@ -61,3 +61,17 @@ var resultNames = [...]string{"overtaken", "silent", "refused", "connected", "st
 
 // String returns the result in words.
 func (r Result) String() string { return resultNames[r] }
+
+var explanations = [...]string{
+	Overtaken:  "other ways to the concentrator answer sooner",
+	Silent:     "the concentrator does not answer over it",
+	Refused:    "connections to the concentrator are refused over it",
+	Stripped:   "MPTCP is stripped on the way",
+	Stalled:    "somebody answers TCP's handshake and nothing else (a captive portal?)",
+	ForeignKey: "somebody else's key is shown in place of the concentrator's (a captive portal?)",
+	Broken:     "somebody answers who is not the concentrator (a captive portal?)",
+	Fine:       "",
+}
+
+// Explain says to people what a result means for its path; empty if all is well.
+func (r Result) Explain() string { return explanations[r] }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"mpproxy/mptcpsock"
@@ -15,19 +15,25 @@ import (
 
 // A first subflow can start on any path, and the best-ranked one may be dead
 // although it is up. So the ways are raced, each a little later than the one
-// before it (RFC 8305 §5 for addresses, here for paths too).
+// before it (RFC 8305 §5 for addresses, here for paths too). What counts is not the TCP
+// handshake: a captive portal answers that, too. The first way on which somebody has
+// shown the concentrator's key wins.
 const (
 	raceDelay        = mptcpsock.DefaultRaceDelay
 	raceDelayMetered = time.Second // a metered path is worth waiting longer for the other
 	// raceDelayUnknown is for paths that nobody has measured yet: it may be the one
 	// with the least round trip.
 	raceDelayUnknown = 20 * time.Millisecond
+	// reserveWait is how long a leg without MPTCP waits for another way to bring one with
+	// it: what a new connection may lose at most.
+	reserveWait = time.Second
 )
 
 // attempt is one connect of a race.
 type attempt struct {
 	Candidate
-	to netip.AddrPort
+	to      netip.AddrPort
+	doubted bool // it led nowhere lately, or not with MPTCP
 }
 
 // plan orders the attempts: as the candidates are, those that are left alone last, and
@@ -43,8 +49,8 @@ func plan(cands []Candidate, addrs []netip.Addr, port uint16, leftAlone func(pat
 			if c.Source.IsValid() && c.Source.Is4() != a.Is4() {
 				continue
 			}
-			at := attempt{c, netip.AddrPortFrom(a, port)}
-			if leftAlone(c.Path, a) {
+			at := attempt{Candidate: c, to: netip.AddrPortFrom(a, port)}
+			if at.doubted = leftAlone(c.Path, a); at.doubted {
 				bad = append(bad, at)
 			} else {
 				good = append(good, at)
@@ -54,34 +60,40 @@ func plan(cands []Candidate, addrs []netip.Addr, port uint16, leftAlone func(pat
 	return append(good, bad...)
 }
 
-// outcome is an attempt and why it failed.
-type outcome struct {
-	attempt
-	err error
-}
-
-// connect reaches the concentrator over the first way that answers, of those
-// that the choice allows.
-func (s *Session) connect(ctx context.Context, choice proxy.Choice) (*mptcpsock.Conn, attempt, error) {
+// connect reaches the concentrator over the first way that leads to it, of those that
+// the choice for f allows. f is nil for a leg that will carry nothing.
+func (s *Session) connect(ctx context.Context, f *proxy.Flow) (*Leg, error) {
+	var choice proxy.Choice
+	if f != nil {
+		choice = f.How
+	}
 	cands, err := s.cfg.Paths.Order(choice)
 	if err != nil {
-		return nil, attempt{}, err
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ConnectTimeout)
 	defer cancel()
 	addrs, err := s.names.lookup(ctx)
 	if err != nil {
-		return nil, attempt{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	attempts := s.freeLocal(plan(cands, addrs, s.cfg.Port, s.cfg.Paths.LeftAlone))
 	if len(attempts) == 0 {
-		return nil, attempt{}, fmt.Errorf("%w: no path has an address of the family of %v", ErrUnreachable, addrs)
+		return nil, fmt.Errorf("%w: no path has an address of the family of %v", ErrUnreachable, addrs)
 	}
-	return s.race(ctx, attempts)
+	return s.race(ctx, f, attempts)
 }
 
 // report tells what was met on the way of an attempt.
-func (s *Session) report(a attempt, r Result) { s.cfg.Paths.Report(a.Path, a.to.Addr(), r) }
+func (s *Session) report(a attempt, r Result) {
+	switch r {
+	case Stalled, ForeignKey, Broken:
+		if !s.cfg.Paths.LeftAlone(a.Path, a.to.Addr()) { // else it has been said
+			s.log.Warn("a path does not lead to the concentrator: trying the others first", "path", a.Path, "address", a.to, "because", r.Explain())
+		}
+	}
+	s.cfg.Paths.Report(a.Path, a.to.Addr(), r)
+}
 
 // freeLocal lets attempts to an address of this host leave over any interface: the
 // kernel carries them over lo, and a socket that is bound to another device never
@@ -101,64 +113,137 @@ func (s *Session) freeLocal(attempts []attempt) []attempt {
 
 // race tries the attempts one after the other until one succeeds, and reports what
 // that has shown of each.
-func (s *Session) race(ctx context.Context, attempts []attempt) (*mptcpsock.Conn, attempt, error) {
-	conn, won, errs := mptcpsock.Race(ctx, len(attempts),
-		func(i int) time.Duration { return stagger(attempts[i]) },
-		func(ctx context.Context, i int) (*mptcpsock.Conn, error) {
-			a := attempts[i]
-			d := mptcpsock.Dialer{LocalAddr: a.Source, Interface: a.Interface, ReceiveBuffer: s.cfg.ReceiveBuffer}
-			return d.Dial(ctx, a.to)
-		})
-	failed := s.settle(ctx, attempts, won, errs)
+func (s *Session) race(ctx context.Context, f *proxy.Flow, attempts []attempt) (*Leg, error) {
+	r := race{session: s, flow: f, attempts: attempts, seen: make([]progress, len(attempts))}
+	leg, won, errs := mptcpsock.Race(ctx, len(attempts), r.delay, r.try)
+	failed := r.settle(ctx, won, errs)
 	switch {
 	case won >= 0:
-		return conn, attempts[won], nil
+		return leg.Leg, nil
 	case len(failed) == 0:
-		return nil, attempt{}, fmt.Errorf("%w: %w", ErrUnreachable, ctx.Err())
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, ctx.Err())
 	}
-	return nil, attempt{}, failed
+	return nil, failed
+}
+
+// race is what the attempts of one race have in common.
+type race struct {
+	session  *Session
+	flow     *proxy.Flow // nil: a leg that carries nothing
+	attempts []attempt
+	seen     []progress // of each attempt
+}
+
+// progress is how far an attempt has come.
+type progress struct {
+	// When it began and when its TCP handshake had succeeded, in nanoseconds since 1970;
+	// 0: not yet.
+	began, heard atomic.Int64
+	held         atomic.Bool // it has brought a leg without MPTCP, which waits
+}
+
+// contender is a leg in a race. It is closed when another one has won.
+type contender struct{ *Leg }
+
+func (c contender) Close() error {
+	c.abandon()
+	return nil
+}
+
+// delay is how long attempt i waits for the one before it, whose TLS takes a round trip
+// more than its TCP.
+func (r *race) delay(i int) time.Duration { return stagger(r.attempts[i]) + r.attempts[i-1].RTT }
+
+// try dials a way, and lets whoever answers show the concentrator's key. A leg without
+// MPTCP waits for a while where another way may bring one with it.
+func (r *race) try(ctx context.Context, i int) (contender, error) {
+	s, a := r.session, r.attempts[i]
+	r.seen[i].began.Store(time.Now().UnixNano())
+	d := mptcpsock.Dialer{LocalAddr: a.Source, Interface: a.Interface, ReceiveBuffer: s.cfg.ReceiveBuffer}
+	conn, err := d.Dial(ctx, a.to)
+	if err != nil {
+		return contender{}, err
+	}
+	r.seen[i].heard.Store(time.Now().UnixNano())
+	leg := &Leg{Stream: conn, below: conn, Conn: conn, Path: a.Path, way: a}
+	if r.flow != nil {
+		leg.observed = proxy.Observe(s.cfg.Observer, conn, r.flow)
+	}
+	if err := s.secure(ctx, leg); err != nil {
+		leg.abandon()
+		return contender{}, &chainError{withCause(ctx, err)}
+	}
+	if leg.plain && r.promising(i) {
+		r.seen[i].held.Store(true)
+		select {
+		case <-time.After(reserveWait):
+		case <-ctx.Done():
+			leg.abandon()
+			return contender{}, ctx.Err()
+		}
+	}
+	return contender{leg}, nil
+}
+
+// promising reports whether a way other than i is not known to be bad.
+func (r *race) promising(i int) bool {
+	for j, a := range r.attempts {
+		if j != i && !a.doubted && a.Path != r.attempts[i].Path {
+			return true
+		}
+	}
+	return false
 }
 
 // settle reports what a race has shown: the winner is good; a way that failed, or was
 // silent until the deadline or while a later one answered, is worse. A caller that gave
 // up says nothing about the silent ones. It returns the ways that were tried in vain.
-func (s *Session) settle(ctx context.Context, attempts []attempt, won int, errs []error) (failed unreachableError) {
+func (r *race) settle(ctx context.Context, won int, errs []error) (failed raceError) {
+	s := r.session
 	outOfTime := won < 0 && errors.Is(ctx.Err(), context.DeadlineExceeded)
 	if won >= 0 {
-		s.report(attempts[won], Connected)
+		s.report(r.attempts[won], Connected)
 	}
-	for i, a := range attempts {
-		switch err := errs[i]; {
+	for i, a := range r.attempts {
+		err := errs[i]
+		var chain *chainError
+		switch {
 		case i == won, errors.Is(err, mptcpsock.ErrNotTried):
+			continue
 		case errors.Is(err, mptcpsock.ErrNoAnswer):
-			if outOfTime {
+			if err = ctx.Err(); r.seen[i].heard.Load() != 0 {
+				err = &chainError{fmt.Errorf("nothing came behind TCP's handshake: %w", err)}
+			}
+			switch {
+			case r.seen[i].held.Load(): // what was met there has been reported
+			case r.mute(i) && (outOfTime || won >= 0):
+				s.report(a, Stalled)
+			case outOfTime:
 				s.report(a, Silent)
-			} else if i < won && !attempts[won].Unmeasured { // else it was given no time
+			case i < won && !r.attempts[won].Unmeasured: // else it was given no time
 				s.report(a, Overtaken)
 			}
-			failed = append(failed, outcome{a, ctx.Err()})
+		case mptcpsock.IsTemporary(err): // it is we who lack descriptors
+		case errors.As(err, &chain):
+			s.report(a, resultOf(chain.err))
 		default:
-			if !mptcpsock.IsTemporary(err) { // else it is we who lack descriptors
-				s.report(a, Refused)
-			}
-			failed = append(failed, outcome{a, err})
+			s.report(a, Refused)
 		}
+		failed = append(failed, outcome{a, err})
 	}
 	return failed
 }
 
-// unreachableError lists every way that was tried. It is ErrUnreachable.
-type unreachableError []outcome
-
-func (e unreachableError) Error() string {
-	tried := make([]string, len(e))
-	for i, o := range e {
-		tried[i] = fmt.Sprintf("%s over %s: %v", o.to, o.Path, o.err)
+// mute reports whether an attempt has met somebody who answers TCP's handshake and no
+// more: TLS's answer takes a round trip, and has had four, and the delay of a race.
+func (r *race) mute(i int) bool {
+	heard := r.seen[i].heard.Load()
+	if heard == 0 {
+		return false
 	}
-	return fmt.Sprintf("%v: %s", ErrUnreachable, strings.Join(tried, "; "))
+	silent := time.Duration(time.Now().UnixNano() - heard)
+	return silent >= max(raceDelay, 4*time.Duration(heard-r.seen[i].began.Load()))
 }
-
-func (e unreachableError) Unwrap() error { return ErrUnreachable }
 
 func stagger(a attempt) time.Duration {
 	switch {

@@ -101,18 +101,20 @@ func racer() (*Session, *told) {
 	return sessionTo(V4, func(c *Config) { c.Paths = p }), p
 }
 
-func tryOver(path string, to netip.AddrPort) attempt { return attempt{Candidate{Path: path}, to} }
+func tryOver(path string, to netip.AddrPort) attempt {
+	return attempt{Candidate: Candidate{Path: path}, to: to}
+}
 
 func (p *told) avoids(a attempt) bool { return p.LeftAlone(a.Path, a.to.Addr()) }
 
 func TestRaceSilentFirst(t *testing.T) {
 	u, p := racer()
 	dead, live := tryOver("dead", DeadPort(t, "127.0.0.1")), tryOver("live", listenMPTCP(t))
-	conn, way, err := u.race(Within(t), []attempt{dead, live})
+	leg, err := u.race(Within(t), nil, []attempt{dead, live})
 	Must(t, err)
-	defer conn.Close()
-	if way.Path != "live" || conn.RemoteAddrPort() != live.to {
-		t.Errorf("came over %s to %v", way.Path, conn.RemoteAddrPort())
+	defer leg.abandon()
+	if leg.Path != "live" || leg.Conn.RemoteAddrPort() != live.to {
+		t.Errorf("came over %s to %v", leg.Path, leg.Conn.RemoteAddrPort())
 	}
 	if diff := cmp.Diff([]string{"live connected", "dead overtaken"}, p.reports()); diff != "" || !p.avoids(dead) || p.avoids(live) {
 		t.Errorf("dead avoided: %v, live avoided: %v; reports (-want +got):\n%s", p.avoids(dead), p.avoids(live), diff)
@@ -124,18 +126,18 @@ func TestRaceRefusedFirst(t *testing.T) {
 	dead, live := tryOver("dead", UnusedPort(t)), tryOver("live", listenMPTCP(t))
 	p.Report(live.Path, live.to.Addr(), Refused) // success is forgiven
 	live.Metered = true
-	conn, way, err := u.race(Within(t), []attempt{dead, live, tryOver("never", DeadPort(t, "127.0.0.1"))})
+	leg, err := u.race(Within(t), nil, []attempt{dead, live, tryOver("never", DeadPort(t, "127.0.0.1"))})
 	Must(t, err)
-	defer conn.Close()
-	if way.Path != "live" || !p.avoids(dead) || p.avoids(live) {
-		t.Errorf("came over %s; reports: %v", way.Path, p.reports())
+	defer leg.abandon()
+	if leg.Path != "live" || !p.avoids(dead) || p.avoids(live) {
+		t.Errorf("came over %s; reports: %v", leg.Path, p.reports())
 	}
 }
 
 func TestRaceNobody(t *testing.T) {
 	u, _ := racer()
 	a, b := tryOver("a", UnusedPort(t)), tryOver("b", UnusedPort(t))
-	_, _, err := u.race(Within(t), []attempt{a, b})
+	_, err := u.race(Within(t), nil, []attempt{a, b})
 	if !errors.Is(err, ErrUnreachable) || proxy.OutcomeOf(err) != proxy.NetworkUnreachable {
 		t.Fatalf("got %v", err)
 	}
@@ -170,7 +172,7 @@ func TestRaceEnds(t *testing.T) {
 			u, p := racer()
 			first, second := tryOver("first", at), tryOver("second", at)
 			second.Metered = true
-			_, _, err := u.race(ctx, []attempt{first, second})
+			_, err := u.race(ctx, nil, []attempt{first, second})
 			if !errors.Is(err, ErrUnreachable) {
 				t.Errorf("got %v", err)
 			}
@@ -248,7 +250,7 @@ func TestNameCacheFails(t *testing.T) {
 func TestOwnAddressesUnbound(t *testing.T) {
 	u := New(Config{})
 	for to, want := range map[string]string{"127.0.0.1": "", "::1": "", "203.0.113.1": "dsl0"} {
-		a := attempt{Candidate{Interface: "dsl0"}, netip.AddrPortFrom(netip.MustParseAddr(to), 443)}
+		a := attempt{Candidate: Candidate{Interface: "dsl0"}, to: netip.AddrPortFrom(netip.MustParseAddr(to), 443)}
 		if got := u.freeLocal([]attempt{a})[0].Interface; got != want {
 			t.Errorf("to %s: bound to %q, want %q", to, got, want)
 		}

@@ -25,7 +25,7 @@ type Ranking struct {
 	anywhere func(mode string) bool
 
 	mu    sync.Mutex
-	avoid map[way]time.Time // until when it is tried last
+	avoid map[way]Verdict
 }
 
 // way is what may be dead: the path, or the address beyond it.
@@ -34,10 +34,21 @@ type way struct {
 	to   netip.Addr
 }
 
+// Verdict is why a way is tried after the others, and until when.
+type Verdict struct {
+	Result Result
+	Times  int       // that it was met in a row
+	Since  time.Time // the first of them
+	Last   time.Time // the latest
+	Until  time.Time
+}
+
 const (
 	// avoidTime is how long a way that did not lead to the concentrator is tried after
-	// the others.
+	// the others; twice as long each time that it does not again, avoidMost at most: the
+	// first flow after that time pays for the look, with the delay of a race.
 	avoidTime = 30 * time.Second
+	avoidMost = 10 * time.Minute
 	// overtakenTime is the same for a way that was tried before the one that answered,
 	// and has said nothing yet. A silent path would otherwise cost each new leg the delay.
 	overtakenTime = 10 * time.Second
@@ -47,7 +58,7 @@ const (
 // kernel's routing decides. anywhere says of a mode that it uses all paths, so that a
 // leg may begin on the one with the least round trip; nil: of none.
 func NewRanking(source Source, anywhere func(mode string) bool) *Ranking {
-	return &Ranking{source: source, anywhere: anywhere, avoid: make(map[way]time.Time)}
+	return &Ranking{source: source, anywhere: anywhere, avoid: make(map[way]Verdict)}
 }
 
 // Order implements Paths.
@@ -74,33 +85,60 @@ func (r *Ranking) Order(c proxy.Choice) ([]Candidate, error) {
 func (r *Ranking) LeftAlone(path string, to netip.Addr) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.avoid) > 0 && time.Now().Before(r.avoid[way{path, to}])
+	return len(r.avoid) > 0 && time.Now().Before(r.avoid[way{path, to}].Until)
 }
 
-// Report implements Paths. Of what follows a TCP handshake it keeps nothing.
-func (r *Ranking) Report(path string, to netip.Addr, result Result) {
-	switch result {
-	case Connected:
-		r.mu.Lock()
-		delete(r.avoid, way{path, to})
-		r.mu.Unlock()
-	case Overtaken:
-		r.avoidFor(way{path, to}, overtakenTime)
-	case Silent, Refused:
-		r.avoidFor(way{path, to}, avoidTime)
-	}
-}
-
-// avoidFor has a way tried last for a while. What is over is forgotten, so that the map
-// holds no more than one entry for each way in use lately.
-func (r *Ranking) avoidFor(w way, d time.Duration) {
+// Verdicts returns for each path that is tried after the others now why it is.
+func (r *Ranking) Verdicts() map[string]Verdict {
 	now := time.Now()
+	out := make(map[string]Verdict)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	maps.DeleteFunc(r.avoid, func(_ way, until time.Time) bool { return until.Before(now) })
-	if until := now.Add(d); until.After(r.avoid[w]) {
-		r.avoid[w] = until
+	for w, v := range r.avoid {
+		if now.Before(v.Until) && v.Until.After(out[w.path].Until) {
+			out[w.path] = v
+		}
 	}
+	return out
+}
+
+// Report implements Paths. TCP's handshake disproves what was met in place of one; what
+// was met behind it only the concentrator's answer does.
+func (r *Ranking) Report(path string, to netip.Addr, result Result) {
+	w, now := way{path, to}, time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old, known := r.avoid[w]
+	switch {
+	case result == Fine, result == Connected && known && old.Result < Connected:
+		delete(r.avoid, w)
+		return
+	case result == Connected:
+		return
+	}
+	v := Verdict{Result: result, Times: 1, Since: now, Last: now}
+	if known && old.Result == result {
+		v.Since, v.Times = old.Since, old.Times+1
+		if now.Before(old.Until) {
+			v.Times = old.Times // nothing was waited for in between
+		}
+	}
+	first := avoidTime
+	if result == Overtaken {
+		first = overtakenTime
+	}
+	v.Until = now.Add(min(first<<min(v.Times-1, 16), avoidMost))
+	if result == Overtaken && old.Until.After(v.Until) {
+		return // what is known is worse
+	}
+	r.forget(now)
+	r.avoid[w] = v
+}
+
+// forget drops what is as long over as it lasted, so that the map holds no more than an
+// entry for each way in use lately. r.mu is held.
+func (r *Ranking) forget(now time.Time) {
+	maps.DeleteFunc(r.avoid, func(_ way, v Verdict) bool { return now.Sub(v.Until) > v.Until.Sub(v.Last) })
 }
 
 // allowed returns the candidates that the choice allows, in the order of its

@@ -23,9 +23,10 @@ const staleTime = time.Second
 var errStale = errors.New("the leg is of no use any more")
 
 // Finished takes back a leg whose stream has ended; keep says that another one
-// can follow. Otherwise the relay has closed it.
+// can follow. Otherwise the relay has closed it. A leg without MPTCP carries one stream:
+// the next one may get more.
 func (s *Session) Finished(l *Leg, keep bool) {
-	if keep && !l.framed.Early() && l.framed.Next() == nil {
+	if keep && !l.plain && !l.framed.Early() && l.framed.Next() == nil {
 		s.idle.put(l)
 		return
 	}

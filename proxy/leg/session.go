@@ -172,7 +172,9 @@ func (s *Session) credentials(mode string) socks.Credentials {
 // answered notes that the concentrator has accepted the token on a new leg.
 func (s *Session) answered(l *Leg) {
 	l.answered = true
-	s.report(l.way, Fine)
+	if !l.plain {
+		s.report(l.way, Fine)
+	}
 	s.health.ok()
 }
 
