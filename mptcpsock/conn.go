@@ -96,6 +96,17 @@ func (c *Conn) Info() (uapi.Info, error) {
 	return info, nil
 }
 
+// Device returns the index of the interface that the initial subflow is bound to, 0
+// when it is bound to none or that cannot be read.
+func (c *Conn) Device() (index int) {
+	_ = c.control(func(fd int) {
+		if i, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX); err == nil {
+			index = i
+		}
+	})
+	return index
+}
+
 // LocalAddrPort returns the local end of the initial subflow.
 func (c *Conn) LocalAddrPort() netip.AddrPort { return unmapped(c.LocalAddr()) }
 

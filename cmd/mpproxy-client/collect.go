@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"mpproxy/config"
@@ -74,19 +75,20 @@ func (c *collector) Status(ctx context.Context) (status.Status, error) {
 	return s, nil
 }
 
-// pathNames names subflows' paths by their local address.
+// pathNames names subflows' paths by their local address, which several paths may
+// have.
 func pathNames(paths []netpath.Path) collect.PathOf {
-	names := make(map[netip.Addr]string)
-	for _, p := range paths {
-		for _, a := range p.Addrs {
-			names[a.Addr] = p.Name
-		}
-	}
 	return func(local, _ netip.AddrPort) string {
-		if name := names[local.Addr()]; name != "" {
-			return name
+		var names []string
+		for _, p := range paths {
+			if p.Has(local.Addr()) {
+				names = append(names, p.Name)
+			}
 		}
-		return "?" // the path has another address by now
+		if len(names) == 0 {
+			return "?" // the path has another address by now
+		}
+		return strings.Join(names, " or ")
 	}
 }
 

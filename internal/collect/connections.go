@@ -11,6 +11,7 @@
 package collect
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -59,7 +60,7 @@ func connection(c *serve.Connection, pathOf PathOf, steered map[uapi.Token]engin
 	}
 	for _, f := range established(c, out.Protocol) {
 		out.Subflows = append(out.Subflows, status.Subflow{
-			Path: pathOf(f.Local, f.Remote), Local: f.Local, Remote: f.Remote,
+			Path: cmp.Or(steering.PathOf(f.Local, f.Remote), pathOf(f.Local, f.Remote)), Local: f.Local, Remote: f.Remote,
 			RTTMillis: millis(f.TCP.RTT), RTOMillis: millis(f.TCP.RTO),
 			SentBytes: f.TCP.BytesSent, ReceivedBytes: f.TCP.BytesReceived, Retransmitted: f.TCP.BytesRetrans,
 			Backup: steering.IsBackup(f.Local, f.Remote),

@@ -9,6 +9,7 @@ import (
 
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/policy"
 	"mpproxy/pathctl/subflowbpf"
 )
 
@@ -95,6 +96,12 @@ func (e *Engine) EventGaps() uint64 { return e.lost.Load() }
 type ConnectionStatus struct {
 	Last   string // the last decision, in words; empty: none yet
 	backup map[subflowKey]bool
+	paths  map[subflowKey]string
+}
+
+// PathOf returns the path of a subflow, empty when it is not known.
+func (s ConnectionStatus) PathOf(local, remote netip.AddrPort) string {
+	return s.paths[keyOf(local, remote)]
 }
 
 // IsBackup reports whether a subflow is flagged backup by either end.
@@ -118,6 +125,12 @@ func (e *Engine) connections() map[uapi.Token]ConnectionStatus {
 		st := ConnectionStatus{Last: c.last, backup: make(map[subflowKey]bool)}
 		for _, f := range c.subflows {
 			st.backup[f.key()] = f.backup || f.peerBackup
+			if c.reg.Role == policy.Client && e.hasPath(f.path) {
+				if st.paths == nil {
+					st.paths = make(map[subflowKey]string)
+				}
+				st.paths[f.key()] = f.path
+			}
 		}
 		m[token] = st
 	}

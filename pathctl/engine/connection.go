@@ -62,6 +62,7 @@ type subflow struct {
 	local, remote netip.AddrPort // as the kernel has them: commands want them so
 	addrID        uapi.AddrID    // of the local end
 	remoteID      uapi.AddrID    // of the peer's end; 0 is that of the first subflow
+	device        int            // index of the interface that it is bound to; 0: not known
 	initial       bool
 	established   bool
 	backup        bool // our flag
@@ -135,7 +136,7 @@ func (c *connection) takeEnded(local, remote netip.AddrPort) (end ending, ok boo
 			delete(c.ended, k)
 			return e, !e.ours
 		}
-		f = c.adopt(local, remote)
+		f = c.adopt(local, remote, 0)
 	}
 	if f != nil {
 		c.forget(f)
@@ -164,11 +165,13 @@ func (c *connection) addSubflow(local, remote netip.AddrPort, path string, now t
 	return f
 }
 
-// pendingOn returns the subflow that is being opened from a local address, nil if
-// there is none: its port is not known before the kernel says it.
-func (c *connection) pendingOn(local netip.Addr) *subflow {
+// pendingOn returns the subflow that is being opened from a local address over a
+// device, nil if there is none: its port is not known before the kernel says it.
+// Device 0 is any.
+func (c *connection) pendingOn(local netip.Addr, device int) *subflow {
 	for _, f := range c.subflows {
-		if !f.established && f.local.Port() == 0 && f.local.Addr().Unmap() == local.Unmap() {
+		if !f.established && f.local.Port() == 0 && f.local.Addr().Unmap() == local.Unmap() &&
+			(device == 0 || f.device == 0 || f.device == device) {
 			return f
 		}
 	}
@@ -176,10 +179,10 @@ func (c *connection) pendingOn(local netip.Addr) *subflow {
 }
 
 // adopt gives a pending subflow the ends that the kernel chose.
-func (c *connection) adopt(local, remote netip.AddrPort) *subflow {
+func (c *connection) adopt(local, remote netip.AddrPort, device int) *subflow {
 	f := c.find(local, remote)
 	if f == nil {
-		if f = c.pendingOn(local.Addr()); f != nil {
+		if f = c.pendingOn(local.Addr(), device); f != nil {
 			f.local, f.remote = local, remote
 		}
 	}
@@ -196,7 +199,7 @@ func (c *connection) update(r Reading, pathOf func(c *connection, local, remote 
 		if s.TCP.State.Closing() {
 			continue
 		}
-		f := c.adopt(s.Local, s.Remote)
+		f := c.adopt(s.Local, s.Remote, 0)
 		if f == nil {
 			f = c.addSubflow(s.Local, s.Remote, pathOf(c, s.Local.Addr(), s.Remote.Addr()), now)
 		}

@@ -88,7 +88,7 @@ func TestConnectionAdoptKeepsWhatIsKnown(t *testing.T) {
 	if got != f || !f.backup || f.addrID != 7 || f.path != "lte0" || f.since != start {
 		t.Errorf("got %+v", got)
 	}
-	if other := c.adopt(ap("10.0.1.1:6"), ap("192.0.2.1:443")); other != nil {
+	if other := c.adopt(ap("10.0.1.1:6"), ap("192.0.2.1:443"), 0); other != nil {
 		t.Errorf("a subflow with a port was adopted again: %+v", other)
 	}
 	c.update(Reading{}, anyPath, start.Add(2))
@@ -105,7 +105,7 @@ func TestConnectionPendingOn(t *testing.T) {
 	for addr, want := range map[string]bool{
 		"10.0.0.1": true, "::ffff:10.0.0.1": true, "10.0.0.2": false, "10.0.0.3": false, "2001:db8::1": false,
 	} {
-		if f := c.pendingOn(netip.MustParseAddr(addr)); (f != nil) != want {
+		if f := c.pendingOn(netip.MustParseAddr(addr), 0); (f != nil) != want {
 			t.Errorf("%s: found %t, want %t", addr, f != nil, want)
 		}
 	}

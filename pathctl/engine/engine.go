@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -165,7 +166,10 @@ func (e *Engine) register(reg Registration) func(time.Time) {
 		c.hear(reg.Notify)
 		e.beginBounds(c)
 		for _, f := range c.subflows { // they may have begun before its role was known
-			f.path = e.pathOf(c, f.local.Addr(), f.remote.Addr())
+			if f.initial {
+				f.device = reg.Device
+			}
+			f.path = e.pathOn(c, f.local.Addr(), f.remote.Addr(), f.device)
 		}
 		e.lookSoon(c, now)
 	}
@@ -243,7 +247,7 @@ func (e *Engine) setPaths(paths []netpath.Path) func(time.Time) {
 func (e *Engine) namePaths() {
 	for _, c := range e.conns {
 		for _, f := range c.subflows {
-			if name := e.pathOf(c, f.local.Addr(), f.remote.Addr()); e.hasPath(name) {
+			if name := e.pathOn(c, f.local.Addr(), f.remote.Addr(), f.device); e.hasPath(name) {
 				f.path = name
 			}
 		}
@@ -316,7 +320,8 @@ func (c *connection) untouched() bool {
 // begin records a connection's first subflow. A concentrator announces its
 // other addresses to a client that may need them.
 func (e *Engine) begin(ctx context.Context, c *connection, ev mptcppm.Event, now time.Time) {
-	f := c.addSubflow(ev.Local, ev.Remote, e.pathOf(c, ev.Local.Addr(), ev.Remote.Addr()), now)
+	f := c.addSubflow(ev.Local, ev.Remote, e.pathOn(c, ev.Local.Addr(), ev.Remote.Addr(), c.reg.Device), now)
+	f.device = c.reg.Device                 // the event does not tell
 	f.local, f.remote = ev.Local, ev.Remote // a reading has them unmapped
 	f.initial, f.established = true, true
 	if ev.Kind != mptcppm.EventEstablished || !c.server {
@@ -333,10 +338,11 @@ func (e *Engine) begin(ctx context.Context, c *connection, ev mptcppm.Event, now
 }
 
 func (e *Engine) subflowUp(c *connection, ev mptcppm.Event, now time.Time) {
-	f := c.adopt(ev.Local, ev.Remote)
+	f := c.adopt(ev.Local, ev.Remote, ev.IfIndex)
 	if f == nil {
-		f = c.addSubflow(ev.Local, ev.Remote, e.pathOf(c, ev.Local.Addr(), ev.Remote.Addr()), now)
+		f = c.addSubflow(ev.Local, ev.Remote, e.pathOn(c, ev.Local.Addr(), ev.Remote.Addr(), ev.IfIndex), now)
 	}
+	f.device = cmp.Or(ev.IfIndex, f.device)
 	f.local, f.remote, f.addrID, f.remoteID = ev.Local, ev.Remote, ev.LocalID, ev.RemoteID
 	f.established, f.since = true, now
 	f.peerBackup = ev.Backup && !f.backup
@@ -496,20 +502,29 @@ func (c *connection) flowing() bool {
 	return false
 }
 
-// pathOf names the path of a subflow: by its local address on the client, by
-// its remote one on the concentrator.
+// pathOf is pathOn for a subflow of which no interface is known.
 func (e *Engine) pathOf(c *connection, local, remote netip.Addr) string {
+	return e.pathOn(c, local, remote, 0)
+}
+
+// pathOn names the path of a subflow: by its local address on the client, by its
+// remote one on the concentrator. Of several paths with one address, that of the
+// device is meant; 0 is an interface that is not known.
+func (e *Engine) pathOn(c *connection, local, remote netip.Addr, device int) string {
 	if c.reg.Role == policy.Concentrator {
 		return remote.Unmap().String()
 	}
+	found := ""
 	for _, p := range e.paths {
-		for _, a := range p.Addrs {
-			if a.Addr == local.Unmap() {
-				return p.Name
-			}
+		switch {
+		case !p.Has(local.Unmap()):
+		case device != 0 && p.Index == device:
+			return p.Name
+		case found == "":
+			found = p.Name
 		}
 	}
-	return local.Unmap().String() // an address that no path has any more
+	return cmp.Or(found, local.Unmap().String()) // else an address that no path has any more
 }
 
 // way returns the addresses of a subflow over p, if there are any: a local one

@@ -142,7 +142,7 @@ func TestEngineOwnDestroyIsNoFailure(t *testing.T) {
 	if got := b.stateOf("lte0").Retry(b.now); got != 0 {
 		t.Errorf("path left alone for %v", got)
 	}
-	if pending := c.pendingOn(second.Addr()); pending == nil {
+	if pending := c.pendingOn(second.Addr(), 0); pending == nil {
 		t.Errorf("the new subflow was forgotten: %v", c.ends())
 	}
 }

@@ -85,8 +85,8 @@ func (h Handle) Create(ctx context.Context, local, remote netip.AddrPort, ifInde
 			return nil
 		}
 		local = s.Local
-		f := c.addSubflow(s.Local, s.Remote, e.pathOf(c, s.Local.Addr(), s.Remote.Addr()), now)
-		f.backup, f.addrID = backup, ep.ID
+		f := c.addSubflow(s.Local, s.Remote, e.pathOn(c, s.Local.Addr(), s.Remote.Addr(), ifIndex), now)
+		f.backup, f.addrID, f.device = backup, ep.ID, ifIndex
 		return nil
 	})
 	return local, err

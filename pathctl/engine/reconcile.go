@@ -63,7 +63,7 @@ func (e *Engine) create(ctx context.Context, c *connection, w Step, now time.Tim
 	}
 	// Port 0 until the kernel says which one it chose.
 	f := c.addSubflow(netip.AddrPortFrom(local.Addr, 0), remote, p.Name, now)
-	f.backup, f.addrID = w.Backup, ep.ID
+	f.backup, f.addrID, f.device = w.Backup, ep.ID, p.Index
 	e.stateOf(p.Name).Trying(now)
 	e.decide(c, ActionCreate, p.Name, w.Reason, w.Why)
 }

@@ -19,6 +19,9 @@ type Registration struct {
 	// nothing.
 	Manual bool
 	Reader Reader
+	// Device is the index of the interface that its first subflow is bound to; 0: none
+	// that is known.
+	Device int
 	// Notify is told what happens to the connection; nil: nobody is. The engine's
 	// goroutine calls it, which waits until it returns.
 	Notify func(Notice)

@@ -25,6 +25,10 @@ func EndpointsFor(paths []netpath.Path) []mptcppm.Endpoint {
 			flags |= mptcppm.FlagBackup
 		}
 		for _, a := range p.Addrs {
+			// Of two paths with one address the kernel knows the better one only.
+			if slices.ContainsFunc(want, func(w mptcppm.Endpoint) bool { return w.Addr == a.Addr }) {
+				continue
+			}
 			want = append(want, mptcppm.Endpoint{Addr: a.Addr, Flags: flags, IfIndex: p.Index})
 		}
 	}
