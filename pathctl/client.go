@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"mpproxy/pathctl/coexist"
 	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/inkernel"
 	"mpproxy/pathctl/mptcppm"
@@ -69,7 +70,9 @@ func (c *Client) Run(ctx context.Context) error {
 	if s != nil {
 		g.Go(func() error { return s.engine.Run(ctx) })
 	}
-	g.Go(func() error { return c.watchOthers(ctx, s, c.strictPaths) })
+	g.Go(func() error {
+		return c.watchOthers(ctx, s, coexist.WatchConfig{Strict: c.strictPaths, Rules: c.monitor.Obstacles})
+	})
 	g.Go(func() error { return c.monitor.Run(ctx) })
 	g.Go(func() error { return suspend.Watch(ctx, c.woke(ctx)) })
 	g.Go(func() error { return c.act(ctx) })

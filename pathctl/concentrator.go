@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"mpproxy/pathctl/coexist"
 	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/inkernel"
 	"mpproxy/pathctl/mptcppm"
@@ -62,7 +63,7 @@ func (c *Concentrator) Run(ctx context.Context) error {
 	c.open()
 	s := c.steer(c.addresses())
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return c.watchOthers(ctx, s, nil) })
+	g.Go(func() error { return c.watchOthers(ctx, s, coexist.WatchConfig{}) })
 	if s == nil {
 		g.Go(func() error { return c.serve(ctx) })
 	} else {

@@ -176,10 +176,10 @@ func (c *controller) takeOver(announce []netip.Addr) (*steering, error) {
 	return s, nil
 }
 
-// watchOthers looks for others with a say about subflows until ctx is done. Strict is
-// as in coexist.WatchConfig.
-func (c *controller) watchOthers(ctx context.Context, s *steering, strict func() []string) error {
-	cfg := coexist.WatchConfig{Role: c.name, Steering: s != nil, Strict: strict}
+// watchOthers looks for others with a say about subflows until ctx is done. What only
+// the caller knows is in cfg.
+func (c *controller) watchOthers(ctx context.Context, s *steering, cfg coexist.WatchConfig) error {
+	cfg.Role, cfg.Steering = c.name, s != nil
 	cfg.Scanner.Ours = func(mptcppm.Endpoint) bool { return false }
 	if c.client != nil {
 		cfg.Scanner.Endpoints, cfg.Scanner.EventsGroup, cfg.Scanner.Ours = c.client.Endpoints, c.client.EventsGroup(), c.kernel.Owns

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"mpproxy/pathctl/mptcppm"
+	"mpproxy/pathctl/netpath"
 )
 
 // Kind is what a notice is about, in a word.
@@ -17,6 +18,8 @@ const (
 	KindDecider     Kind = "decider"      // another program may decide about subflows
 	KindPathManager Kind = "path-manager" // somebody has switched it since
 	KindRPFilter    Kind = "rp-filter"    // strict on an interface that is a path
+	KindRule        Kind = "rule"         // of another program, before ours, and past its tunnel
+	KindBarrier     Kind = "barrier"      // such a rule that stops everything
 )
 
 // Notice is one thing that a user should know, and what to do about it. Two are
@@ -40,6 +43,7 @@ type Facts struct {
 	Listeners         []Process          // others that listen to MPTCP's events
 	Programs          []Process          // that are known to register endpoints
 	Strict            []string           // interfaces of paths with rp_filter=1, where source routing keeps it harmless
+	Rules             []netpath.Obstacle // routing rules of others that come before ours
 }
 
 // Process is a program that runs.
@@ -77,6 +81,9 @@ func Notices(f Facts) []Notice {
 	if n, ok := f.endpoints(); ok {
 		ns = append(ns, n)
 	}
+	for _, o := range f.Rules {
+		ns = append(ns, rule(o))
+	}
 	for _, iface := range f.Strict {
 		ns = append(ns, Notice{
 			Kind:   KindRPFilter,
@@ -86,6 +93,26 @@ func Notices(f Facts) []Notice {
 		})
 	}
 	return ns
+}
+
+// rule says what a routing rule of another program does to the paths.
+func rule(o netpath.Obstacle) Notice {
+	what := fmt.Sprintf("a routing rule comes before mpproxy's own and catches what leaves from %s: %s", o.Paths, o.Rule)
+	if o.Owner != "" {
+		what += ", probably of " + o.Owner
+	}
+	if o.Kind == netpath.Stops {
+		return Notice{
+			Kind: KindBarrier, What: what,
+			Effect: "nothing leaves there: the rule leads to " + o.Into,
+			Advice: "stop that program or its kill switch, or have it except mpproxy's traffic; else mpproxy cannot use these paths",
+		}
+	}
+	return Notice{
+		Kind: KindRule, What: what,
+		Effect: "what no program has bound to an interface leaves over " + o.Into + "; mpproxy binds its sockets to their paths, and passes it by",
+		Advice: "nothing has to be done; applications that do not use mpproxy go by that rule",
+	}
 }
 
 // switched: somebody has given the path manager back to the kernel.

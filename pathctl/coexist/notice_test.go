@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mpproxy/pathctl/mptcppm"
+	"mpproxy/pathctl/netpath"
 )
 
 var (
@@ -84,6 +85,18 @@ func TestNotices(t *testing.T) {
 			Facts{Strict: []string{"wwan0", "usb0"}},
 			[]Kind{KindRPFilter, KindRPFilter},
 			[]string{"rp_filter=1 (strict) on wwan0", "no harm", "net.ipv4.conf.wwan0.rp_filter=2"},
+		},
+		{
+			"a rule into a tunnel",
+			Facts{Rules: []netpath.Obstacle{{Rule: "5270: from all lookup 52", Owner: "Tailscale", Into: "tun0", Paths: "dsl0, lte0"}}},
+			[]Kind{KindRule},
+			[]string{"5270: from all lookup 52", "of Tailscale", "from dsl0, lte0", "leaves over tun0", "passes it by", "nothing has to be done"},
+		},
+		{
+			"a rule that stops everything",
+			Facts{Rules: []netpath.Obstacle{{Kind: netpath.Stops, Rule: "90: from all unreachable", Into: "unreachable", Paths: "dsl0"}}},
+			[]Kind{KindBarrier},
+			[]string{"90: from all unreachable", "nothing leaves there", "kill switch"},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

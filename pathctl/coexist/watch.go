@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mpproxy/internal/hoststate"
+	"mpproxy/pathctl/netpath"
 )
 
 // watchEvery is how often it is looked for others that have a say about subflows:
@@ -24,6 +25,8 @@ type WatchConfig struct {
 	// Strict lists the interfaces whose strict reverse path filter does no harm; nil:
 	// none.
 	Strict func() []string
+	// Rules lists the routing rules of others that come before ours; nil: none.
+	Rules func() []netpath.Obstacle
 	// OtherDecides is told at each look whether another program makes subflows for
 	// everybody's connections; nil: nobody is told.
 	OtherDecides func(ctx context.Context, other bool)
@@ -68,6 +71,9 @@ func (w *Watch) look(ctx context.Context) {
 	if w.cfg.Strict != nil {
 		f.Strict = w.cfg.Strict()
 	}
+	if w.cfg.Rules != nil {
+		f.Rules = w.cfg.Rules()
+	}
 	f.Steering = w.cfg.Steering
 	f.Before = f.Userspace && w.before()
 	if w.cfg.OtherDecides != nil {
@@ -92,7 +98,7 @@ func (w *Watch) tell(now []Notice) {
 	for _, n := range now {
 		switch {
 		case slices.Contains(before, n):
-		case n.Kind == KindRPFilter:
+		case n.Kind == KindRPFilter || n.Kind == KindRule:
 			w.log.Info(n.What, "effect", n.Effect, "advice", n.Advice)
 		default:
 			w.log.Warn(n.What, "effect", n.Effect, "advice", n.Advice)

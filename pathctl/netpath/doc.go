@@ -8,8 +8,9 @@
 //	}, logger)
 //	err := m.Run(ctx) // until ctx ends; what it added to the kernel is gone when it returns
 //
-// A path is an interface that is up, has a usable global unicast address and a
-// default route of the same family in the main table. A snapshot is a pure
+// A path is an interface that is up together with the gateway of a default route in
+// the main table, and a usable global unicast address that belongs to that gateway.
+// A tunnel runs over another path and is one only where a selector names it. A snapshot is a pure
 // function of what the kernel dumped and of the selectors; a netlink
 // notification is only a hint to dump again, so that a lost or undecodable one
 // costs time and never truth.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -39,6 +40,7 @@ type Monitor struct {
 	paths   atomic.Pointer[[]Path]
 	routing atomic.Pointer[routingStatus]
 	signals atomic.Pointer[map[int]int]
+	foreign atomic.Pointer[[]Obstacle]
 }
 
 type routingStatus struct {
@@ -96,6 +98,15 @@ func (m *Monitor) Resync() { m.news.hint() }
 
 // Paths returns the latest snapshot, nothing before the first.
 func (m *Monitor) Paths() []Path { return clonePaths(*m.paths.Load()) }
+
+// Obstacles returns the rules of other programs that come before ours and catch what
+// leaves from the paths of the latest snapshot.
+func (m *Monitor) Obstacles() []Obstacle {
+	if p := m.foreign.Load(); p != nil {
+		return slices.Clone(*p)
+	}
+	return nil
+}
 
 // Signal returns how strong a path's Wi-Fi signal was a moment ago, in dBm; false
 // when it has none that can be read.

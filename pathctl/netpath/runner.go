@@ -128,6 +128,7 @@ func (r *runner) refresh(ctx context.Context) (again time.Duration, err error) {
 			r.log.Debug("a path that came up may need seconds until its gateway is found", "error", err)
 		}
 	}
+	r.m.foreign.Store(new(obstacles(sys, paths)))
 	r.publish(warn(paths, sys))
 	return again, nil
 }

@@ -1,0 +1,211 @@
+package netpath
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// An ObstacleKind says what a rule of another program does to traffic of the paths.
+type ObstacleKind uint8
+
+// The kinds of rules that come before ours.
+const (
+	// Diverts: its table has a default route over another interface. Sockets that
+	// are bound to their path's interface, as ours are, do not find that one.
+	Diverts ObstacleKind = iota
+	// Stops: it ends in a route that answers or drops everything, bound or not.
+	Stops
+)
+
+// An Obstacle is a rule of another program that catches what comes from a path's
+// address before our rules do.
+type Obstacle struct {
+	Kind  ObstacleKind
+	Rule  string // as `ip rule` shows it: "5270: from all lookup 52"
+	Owner string // who makes such rules, as far as the numbers tell; may be empty
+	Into  string // where it leads: an interface, or "unreachable"
+	Paths string // the names of the paths whose traffic it catches, the best first
+}
+
+// obstacles returns the rules that come before ours and catch what leaves from a path.
+func obstacles(sys system, paths []Path) (all []Obstacle) {
+	for _, r := range sys.rules {
+		if r.priority >= firstNumber || r.table == unix.RT_TABLE_LOCAL {
+			continue
+		}
+		var caught []string
+		var into string
+		var kind ObstacleKind
+		for _, p := range paths {
+			if p.State != Up || !r.catches(p) {
+				continue
+			}
+			if k, where := sys.leads(r, p.Index); where != "" {
+				caught, into, kind = append(caught, p.Name), where, k
+			}
+		}
+		if len(caught) > 0 {
+			o := Obstacle{kind, r.String(), r.owner(), into, strings.Join(caught, ", ")}
+			if !slices.Contains(all, o) { // as for the other family
+				all = append(all, o)
+			}
+		}
+	}
+	return all
+}
+
+// catches reports whether a rule is about what a socket sends that is bound to the
+// path's address and interface. Ours have no marks.
+func (r rule) catches(p Path) bool {
+	a, ok := p.Addr(r.family)
+	if !ok || r.narrow || r.dst.IsValid() && r.dst.Bits() > suppressLength {
+		return false
+	}
+	match := (!r.src.IsValid() || r.src.Contains(a.Addr)) && (r.iif == "" || r.iif == "lo") &&
+		(r.oif == "" || r.oif == p.Interface) && r.mark&r.mask == 0
+	return match != r.inverted
+}
+
+// leads says where a rule sends what is meant for the path over an interface: over
+// another interface, or nowhere. It is empty where the rule does no harm.
+func (sys system) leads(r rule, index int) (ObstacleKind, string) {
+	switch r.action {
+	case 0:
+	case unix.FR_ACT_BLACKHOLE:
+		return Stops, "blackhole"
+	case unix.FR_ACT_UNREACHABLE:
+		return Stops, "unreachable"
+	case unix.FR_ACT_PROHIBIT:
+		return Stops, "prohibit"
+	default:
+		return 0, ""
+	}
+	over := ""
+	for _, t := range sys.routes {
+		if t.family != r.family || t.table != r.table || t.table == unix.RT_TABLE_MAIN || int32(t.dst.Bits()) <= r.suppress || t.dst.Bits() > suppressLength {
+			continue
+		}
+		switch t.kind {
+		case unix.RTN_BLACKHOLE:
+			return Stops, "blackhole"
+		case unix.RTN_UNREACHABLE:
+			return Stops, "unreachable"
+		case unix.RTN_PROHIBIT:
+			return Stops, "prohibit"
+		case unix.RTN_UNICAST:
+			if t.oif == index {
+				return 0, "" // over the path itself
+			}
+			over = sys.linkName(t.oif)
+		}
+	}
+	return Diverts, over
+}
+
+func (sys system) linkName(index int) string {
+	i := slices.IndexFunc(sys.links, func(l link) bool { return l.index == index })
+	if i < 0 {
+		return fmt.Sprintf("interface %d", index)
+	}
+	return sys.links[i].name
+}
+
+// String is as `ip rule` shows it.
+func (r rule) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d:", r.priority)
+	if r.inverted {
+		b.WriteString(" not")
+	}
+	from := "all"
+	if r.src.IsValid() {
+		from = strings.TrimSuffix(strings.TrimSuffix(r.src.String(), "/32"), "/128")
+	}
+	b.WriteString(" from " + from)
+	if r.dst.IsValid() {
+		b.WriteString(" to " + r.dst.String())
+	}
+	if r.mark != 0 || r.mask != 0 {
+		fmt.Fprintf(&b, " fwmark %#x/%#x", r.mark, r.mask)
+	}
+	for _, i := range [][2]string{{"iif", r.iif}, {"oif", r.oif}} {
+		if i[1] != "" {
+			b.WriteString(" " + i[0] + " " + i[1])
+		}
+	}
+	switch r.action {
+	case 0:
+		fmt.Fprintf(&b, " lookup %d", r.table)
+	case unix.FR_ACT_BLACKHOLE:
+		b.WriteString(" blackhole")
+	case unix.FR_ACT_UNREACHABLE:
+		b.WriteString(" unreachable")
+	case unix.FR_ACT_PROHIBIT:
+		b.WriteString(" prohibit")
+	}
+	return b.String()
+}
+
+// owner names the program whose numbers these are, as they are documented: Tailscale
+// has table 52, strongSwan 220, wg-quick 51820, mwan3 rules 1000 to 3999.
+func (r rule) owner() string {
+	switch {
+	case r.table == 52 || r.priority >= 5200 && r.priority < 5300:
+		return "Tailscale"
+	case r.table == 220:
+		return "strongSwan"
+	case r.table == 51820:
+		return "wg-quick"
+	case r.priority >= 1000 && r.priority < 4000:
+		return "mwan3"
+	}
+	return ""
+}
+
+// rpFilterStrict is the value of net.ipv4.conf.*.rp_filter that drops packets
+// arriving on another interface than the one a reply would take (RFC 3704).
+const rpFilterStrict = 1
+
+// rpFilterOf returns the value in effect on an interface: the larger of its own
+// and that of "all" (Documentation/networking/ip-sysctl.rst).
+func rpFilterOf(sys system, index int) int32 {
+	return max(sys.rpFilter[rpFilterAll], sys.rpFilter[index])
+}
+
+// warn notes in each up path what may keep it from working.
+//
+// The strict filter looks up the reverse route with our address as its source
+// (__fib_validate_source, net/ipv4/fib_frontend.c), so with source routing in
+// place it finds the right interface and nothing is lost: measured on 6.18.
+// Without, answers on every path but that of the best default route are
+// dropped, also for sockets bound to the interface. Nothing is set
+// here: with source routing it would change nothing, and without the privilege
+// for source routing it cannot be done.
+func warn(paths []Path, sys system) []Path {
+	best := bestIPv4Interface(sys.routes)
+	for i := range paths {
+		p := &paths[i]
+		a, ok := p.Addr(IPv4)
+		p.StrictFilter = ok && p.Index != best && rpFilterOf(sys, p.Index) == rpFilterStrict
+		if p.StrictFilter && a.Table == 0 {
+			p.Warning = "the reverse path filter is strict (rp_filter=1) and drops answers on this path: it needs " +
+				"source routing, or sysctl net.ipv4.conf." + p.Interface + ".rp_filter=2"
+		}
+	}
+	return paths
+}
+
+// bestIPv4Interface returns the interface of the default route that the main
+// table uses, 0 when it has none.
+func bestIPv4Interface(routes []route) int {
+	var best route
+	for _, r := range routes {
+		if r.family == IPv4 && r.table == unix.RT_TABLE_MAIN && r.isDefault() && r.kind == unix.RTN_UNICAST && (best.oif == 0 || r.metric < best.metric) {
+			best = r
+		}
+	}
+	return best.oif
+}
