@@ -74,6 +74,8 @@ type Choice struct {
 var (
 	// ErrAuthenticationFailed: the user is not known, or the secret is wrong.
 	ErrAuthenticationFailed = errors.New("authentication failed")
+	// ErrUnverified: whoever knows the users cannot tell now. The peer may try again.
+	ErrUnverified = errors.New("cannot tell now who the peer is")
 	// ErrPeerLeft: the peer closed the connection before it asked for anything, at
 	// once or after it had shown who it is (leg.Session.Check does).
 	ErrPeerLeft = errors.New("peer left during the handshake")

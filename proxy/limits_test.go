@@ -56,7 +56,7 @@ func TestUserLimits(t *testing.T) {
 	dest := StartDestination(t, Hold)
 	conc, at := startConcentrator(t, func(c *egress.Config) {
 		c.MaxConnectionsPerUser = 1
-		c.UserLimit = func(user string) int { return map[string]int{"bob": 2}[user] }
+		c.UserLimit = func(_ context.Context, user string) (int, error) { return map[string]int{"bob": 2}[user], nil }
 	})
 	open := func(user string) error {
 		up := upstreamTo(at.Addr, func(c *leg.Config) {
@@ -288,9 +288,9 @@ type askedAuth struct {
 	asked chan<- struct{}
 }
 
-func (a askedAuth) Authenticate(user, password string) (proxy.Identity, error) {
+func (a askedAuth) Authenticate(ctx context.Context, user, password string) (proxy.Identity, error) {
 	a.asked <- struct{}{}
-	return a.Auth.Authenticate(user, password)
+	return a.Auth.Authenticate(ctx, user, password)
 }
 
 func TestIdleTimeoutReachesRelay(t *testing.T) {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"mpproxy/accounts/file"
+
 	"context"
 	"crypto/tls"
 	"os"
@@ -35,8 +37,8 @@ func (c runCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	read := stampOf(conf.Users) // before the file: a change in between is not missed
-	users, err := config.LoadUsers(conf.Users)
+	log := cli.Logger(os.Stderr, conf.Log)
+	store, err := file.Open(conf.Users, log)
 	if err != nil {
 		return err
 	}
@@ -48,15 +50,13 @@ func (c runCmd) Run() error {
 		}
 		tlsConfig = leg.ServerTLS(cert)
 	}
-	log := cli.Logger(os.Stderr, conf.Log)
-	cli.Warn(log, append(conf.Warnings, append(warnings, users.Warnings()...)...))
-	log.Info("starting", "version", buildinfo.Version(), "users", users.Len())
+	cli.Warn(log, append(conf.Warnings, append(warnings, store.Warnings()...)...))
+	log.Info("starting", "version", buildinfo.Version(), "users", store.Len())
 
 	maxConns, err := cli.MaxConnections(conf.Limits.MaxConnections)
 	if err != nil {
 		return err
 	}
-	auth := access.NewRemote(users, conf.Mode, conf.Modes)
 	recorder, err := c.Recorder("mpproxy-server", conf.PathManager, log)
 	if err != nil {
 		return err
@@ -72,14 +72,14 @@ func (c runCmd) Run() error {
 	}
 	controller := pathctl.NewConcentrator(steering, log)
 	concentrator := egress.New(egress.Config{
-		Listen: conf.Listen, TLS: tlsConfig, Auth: auth,
+		Listen: conf.Listen, TLS: tlsConfig, Auth: access.Remote{Store: store, Default: conf.Mode, Modes: conf.Modes},
 		Rules:                 egress.DestinationRules(conf.Destinations),
 		MaxConnections:        maxConns,
 		MaxConnectionsPerUser: conf.Limits.MaxConnectionsPerUser,
 		IdleLegs:              conf.Limits.IdleLegs,
-		UserLimit: func(name string) int {
-			u, _ := auth.Users().Lookup(name)
-			return u.MaxConnections
+		UserLimit: func(ctx context.Context, name string) (int, error) {
+			limits, err := store.Limits(ctx, name)
+			return limits.Connections, err
 		},
 		HandshakeTimeout: conf.Limits.HandshakeTimeout,
 		ConnectTimeout:   conf.Limits.ConnectTimeout,
@@ -89,7 +89,6 @@ func (c runCmd) Run() error {
 		Relay:            cli.RelayConfig(conf.Limits.Limits), Log: log,
 		Observer: steer.Observer{Controller: controller, Role: policy.Concentrator, Modes: conf.Modes},
 	})
-	watch := newUserWatch(conf.Users, read, auth, concentrator, log)
 	looks, err := report.AdminTasks(report.AdminConfig{
 		Program: status.Concentrator, Socket: conf.Admin.SocketPath(os.Getuid(), os.Getenv), HTTP: conf.Admin.HTTP,
 		Modes: conf.Modes, Source: &collector{conf, time.Now(), controller, concentrator}, Decisions: controller.Decisions, Log: log,
@@ -97,6 +96,6 @@ func (c runCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	tasks = append(append(tasks, controller, watch), append(looks, concentrator)...)
-	return daemon.Run(context.Background(), daemon.Config{Log: log, Reload: watch.reload}, tasks...)
+	tasks = append(append(tasks, controller, store, newCutOff(store, concentrator.Table(), log)), append(looks, concentrator)...)
+	return daemon.Run(context.Background(), daemon.Config{Log: log, Reload: store.Reload}, tasks...)
 }

@@ -4,10 +4,12 @@
 package access
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 
+	"mpproxy/accounts"
 	"mpproxy/config"
 	"mpproxy/pathctl/policy"
 	"mpproxy/proxy"
@@ -29,7 +31,7 @@ func (l Local) Open() bool { return len(l.Users) == 0 }
 
 // Authenticate accepts MODE, NAME+MODE and one of Names on an open listener,
 // NAME or NAME+MODE with the user's password otherwise. Errors wrap proxy.ErrAuthenticationFailed.
-func (l Local) Authenticate(user, password string) (proxy.Identity, error) {
+func (l Local) Authenticate(_ context.Context, user, password string) (proxy.Identity, error) {
 	if l.Open() {
 		name, mode := config.SplitUserMode(user)
 		if mode == "" && !slices.Contains(l.Names, name) {
@@ -50,39 +52,27 @@ func (l Local) Authenticate(user, password string) (proxy.Identity, error) {
 	return identity(name, mode, l.Default, l.Modes)
 }
 
-// Remote authenticates clients at the concentrator. The users can be replaced
-// while it is in use.
+// Remote authenticates clients at the concentrator.
 type Remote struct {
-	fallback string
-	modes    []policy.Spec
-	users    atomic.Pointer[config.Users]
+	Store   accounts.Store
+	Default string        // mode of those who ask for none
+	Modes   []policy.Spec // those that can be asked for
 }
-
-// NewRemote returns a Remote that knows users; fallback is the mode of those
-// who ask for none, and modes are those that can be asked for.
-func NewRemote(users config.Users, fallback string, modes []policy.Spec) *Remote {
-	r := &Remote{fallback: fallback, modes: modes}
-	r.Replace(users)
-	return r
-}
-
-// Replace makes users the ones that are known from now on.
-func (r *Remote) Replace(users config.Users) { r.users.Store(&users) }
-
-// Users returns the users that are known now.
-func (r *Remote) Users() config.Users { return *r.users.Load() }
 
 // Open is false: nobody passes without a token.
-func (r *Remote) Open() bool { return false }
+func (Remote) Open() bool { return false }
 
 // Authenticate accepts NAME or NAME+MODE with the user's token. Errors wrap
-// proxy.ErrAuthenticationFailed.
-func (r *Remote) Authenticate(user, token string) (proxy.Identity, error) {
+// proxy.ErrAuthenticationFailed, or proxy.ErrUnverified if the store cannot tell.
+func (r Remote) Authenticate(ctx context.Context, user, token string) (proxy.Identity, error) {
 	name, mode := config.SplitUserMode(user)
-	if !r.users.Load().Verify(name, token) {
+	switch _, err := r.Store.Verify(ctx, name, token); {
+	case errors.Is(err, accounts.ErrRefused):
 		return proxy.Identity{}, fmt.Errorf("%w: unknown user %q or wrong token", proxy.ErrAuthenticationFailed, name)
+	case err != nil:
+		return proxy.Identity{}, fmt.Errorf("%w: %w", proxy.ErrUnverified, err)
 	}
-	return identity(name, mode, r.fallback, r.modes)
+	return identity(name, mode, r.Default, r.Modes)
 }
 
 func identity(user, mode, fallback string, modes []policy.Spec) (proxy.Identity, error) {

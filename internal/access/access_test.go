@@ -1,15 +1,18 @@
 package access
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
+	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"mpproxy/accounts"
+	"mpproxy/accounts/file"
 	"mpproxy/config"
 	"mpproxy/pathctl/policy"
 	"mpproxy/proxy"
@@ -27,13 +30,13 @@ type attempt struct {
 }
 
 func try(t *testing.T, auth interface {
-	Authenticate(user, secret string) (proxy.Identity, error)
+	Authenticate(ctx context.Context, user, secret string) (proxy.Identity, error)
 }, attempts []attempt,
 ) {
 	t.Helper()
 	for _, a := range attempts {
 		t.Run(a.name, func(t *testing.T) {
-			got, err := auth.Authenticate(a.user, a.secret)
+			got, err := auth.Authenticate(t.Context(), a.user, a.secret)
 			if a.refused {
 				if !errors.Is(err, proxy.ErrAuthenticationFailed) {
 					t.Fatalf("Authenticate = %+v, %v; want ErrAuthenticationFailed", got, err)
@@ -104,7 +107,21 @@ func TestLocalWithUsers(t *testing.T) {
 	})
 }
 
-// users makes enabled users; each one's token is the name with "-token".
+// storeOf keeps users in a file; each one's token is the name with "-token".
+func storeOf(t *testing.T, us config.Users) accounts.Store {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "users.toml")
+	if err := config.SaveUsers(t.Context(), path, us); err != nil {
+		t.Fatal(err)
+	}
+	store, err := file.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// users makes enabled users.
 func users(t *testing.T, names ...string) config.Users {
 	t.Helper()
 	var us config.Users
@@ -121,7 +138,7 @@ func users(t *testing.T, names ...string) config.Users {
 }
 
 func TestRemote(t *testing.T) {
-	r := NewRemote(users(t, "alice", "bob"), "handover", modes)
+	r := Remote{Store: storeOf(t, users(t, "alice", "bob")), Default: "handover", Modes: modes}
 	if r.Open() {
 		t.Error("the concentrator is open")
 	}
@@ -143,39 +160,24 @@ func TestDisabledUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	try(t, NewRemote(us, "aggregate", modes), []attempt{{name: "right token", user: "alice", secret: "alice-token", refused: true}})
+	try(t, Remote{Store: storeOf(t, us), Default: "aggregate", Modes: modes}, []attempt{{name: "right token", user: "alice", secret: "alice-token", refused: true}})
 }
 
-func TestReplaceUsers(t *testing.T) {
-	r := NewRemote(users(t, "alice"), "aggregate", modes)
-	r.Replace(users(t, "bob"))
-	try(t, r, []attempt{
-		{name: "removed", user: "alice", secret: "alice-token", refused: true},
-		{name: "added", user: "bob", secret: "bob-token", want: proxy.Identity{User: "bob", Mode: "aggregate"}},
-	})
-	if r.Users().Len() != 1 {
-		t.Errorf("%d users are known, want 1", r.Users().Len())
-	}
+// awayStore cannot tell who anybody is.
+type awayStore struct{ accounts.Store }
+
+var errAway = errors.New("the store is away")
+
+func (awayStore) Verify(context.Context, string, string) (accounts.Account, error) {
+	return accounts.Account{}, errAway
 }
 
-// TestReplaceWhileInUse is for the race detector: no user who is in both lists
-// may be refused in between.
-func TestReplaceWhileInUse(t *testing.T) {
-	lists := []config.Users{users(t, "alice"), users(t, "bob", "alice")}
-	r := NewRemote(lists[0], "aggregate", modes)
-	var replacing sync.WaitGroup
-	replacing.Go(func() {
-		for i := range 200 {
-			r.Replace(lists[i%2])
-		}
-	})
-	for range 200 {
-		if _, err := r.Authenticate("alice", "alice-token"); err != nil {
-			t.Error(err)
-			break
-		}
+// TestStoreIsAway: a store that cannot tell refuses nobody, and lets nobody in.
+func TestStoreIsAway(t *testing.T) {
+	id, err := Remote{Store: awayStore{}, Default: "aggregate", Modes: modes}.Authenticate(t.Context(), "alice", "alice-token")
+	if !errors.Is(err, proxy.ErrUnverified) || !errors.Is(err, errAway) || errors.Is(err, proxy.ErrAuthenticationFailed) || id != (proxy.Identity{}) {
+		t.Errorf("%+v, %v", id, err)
 	}
-	replacing.Wait()
 }
 
 // hashOf is what a thief of the users file knows.

@@ -39,7 +39,7 @@ type Config struct {
 	IdleLegs int
 	// UserLimit returns a user's own limit, which goes before
 	// MaxConnectionsPerUser; 0 means none. May be nil.
-	UserLimit        func(user string) int
+	UserLimit        func(ctx context.Context, user string) (int, error)
 	HandshakeTimeout time.Duration // from accept to a complete request
 	ConnectTimeout   time.Duration // for the destination
 	AuthFailureDelay time.Duration // before a wrong token is answered
@@ -188,7 +188,7 @@ func (s *Concentrator) open(p *peer, full bool) (*serve.Connection, *net.TCPConn
 	if p.stream, err = s.secure(p.conn); err != nil {
 		return nil, nil, err
 	}
-	req, err := s.hands.Handshake(p.stream)
+	req, err := s.hands.Handshake(p.ctx, p.stream)
 	if err != nil {
 		_ = release(p.stream)
 		s.Table().Totals.CountHandshake(err)
@@ -264,7 +264,10 @@ func (s *Concentrator) reach(p *peer, c *serve.Connection, req *socks.Request, f
 	if full {
 		return nil, s.ErrFull()
 	}
-	limit := s.userLimit(c.User)
+	limit, err := s.userLimit(p.ctx, c.User)
+	if err != nil {
+		return nil, err
+	}
 	if !s.Table().Enter(c, limit) {
 		s.Table().Totals.Refused.Add(1)
 		return nil, &proxy.Failure{Outcome: proxy.NotAllowed, Err: fmt.Errorf("user %q has reached the limit of %d connections", c.User, limit)}
@@ -288,13 +291,13 @@ func (s *Concentrator) reach(p *peer, c *serve.Connection, req *socks.Request, f
 	return dest, nil
 }
 
-func (s *Concentrator) userLimit(user string) int {
+func (s *Concentrator) userLimit(ctx context.Context, user string) (int, error) {
 	if s.cfg.UserLimit != nil {
-		if own := s.cfg.UserLimit(user); own > 0 {
-			return own
+		if own, err := s.cfg.UserLimit(ctx, user); err != nil || own > 0 {
+			return own, err
 		}
 	}
-	return s.cfg.MaxConnectionsPerUser
+	return s.cfg.MaxConnectionsPerUser, nil
 }
 
 // answer forwards what the client sent ahead of time and answers it.

@@ -127,7 +127,7 @@ func (f *Front) open(ctx context.Context, cancel context.CancelCauseFunc, way in
 	_ = app.SetDeadline(time.Now().Add(f.cfg.HandshakeTimeout))
 	abort := context.AfterFunc(ctx, func() { _ = app.SetDeadline(time.Unix(1, 0)) })
 	defer abort()
-	flow, err := way.Flow(app)
+	flow, err := way.Flow(ctx, app)
 	if err != nil {
 		f.Table().Totals.CountHandshake(err)
 		return nil, nil, err

@@ -33,7 +33,7 @@ func (p PortForward) Listen(ctx context.Context) ([]*net.TCPListener, error) {
 
 // Flow knows what is asked for without reading anything. There is no answer: an
 // application that cannot be served sees its connection closed.
-func (p PortForward) Flow(*net.TCPConn) (*proxy.Flow, error) {
+func (p PortForward) Flow(context.Context, *net.TCPConn) (*proxy.Flow, error) {
 	return &proxy.Flow{To: p.To, Who: proxy.Identity{Mode: p.Mode}}, nil
 }
 
@@ -108,7 +108,7 @@ var _ socks.Authenticator = anybody{}
 
 func (anybody) Open() bool { return true }
 
-func (anybody) Authenticate(_, _ string) (proxy.Identity, error) {
+func (anybody) Authenticate(context.Context, string, string) (proxy.Identity, error) {
 	return proxy.Identity{Mode: "aggregate"}, nil
 }
 

@@ -23,14 +23,14 @@ type WayIn interface {
 	// Listen opens the listeners, or none. The front closes them.
 	Listen(ctx context.Context) ([]*net.TCPListener, error)
 	// Flow reads from an accepted connection what the application asks for. The
-	// front has set the deadline; conn stays open and is the front's. When Flow
+	// front has set the deadline, and ctx ends with the connection; conn stays open and is the front's. When Flow
 	// fails, the application has been told as far as the way in can tell it. The
 	// error wraps proxy.ErrPeerLeft when the application went, and
 	// proxy.ErrAuthenticationFailed when it may not use this way in.
 	//
 	// The flow's To and Who are filled in: Who.Mode is the mode of those who ask
 	// for none, unless the application names one.
-	Flow(conn *net.TCPConn) (*proxy.Flow, error)
+	Flow(ctx context.Context, conn *net.TCPConn) (*proxy.Flow, error)
 }
 
 // Listen opens a plain TCP listener at each address. An error says which one cannot

@@ -50,7 +50,7 @@ type Auth struct {
 func (a Auth) Open() bool { return a.Anybody }
 
 // Authenticate is socks.Authenticator's.
-func (a Auth) Authenticate(user, password string) (proxy.Identity, error) {
+func (a Auth) Authenticate(_ context.Context, user, password string) (proxy.Identity, error) {
 	name, mode, _ := strings.Cut(user, "+")
 	if mode == "" {
 		mode = "aggregate"

@@ -84,7 +84,7 @@ func (c *conversation) flush() error {
 // library drops the cause of some of its errors, so that of the last read goes
 // first.
 func (c *conversation) explain(err error) error {
-	for _, own := range []error{proxy.ErrAuthenticationFailed, ErrUnsupportedCommand, ErrProtocol} {
+	for _, own := range []error{proxy.ErrAuthenticationFailed, proxy.ErrUnverified, ErrUnsupportedCommand, ErrProtocol} {
 		if errors.Is(err, own) {
 			return err
 		}

@@ -20,7 +20,7 @@ func FuzzHandshake(f *testing.F) {
 		auth.Anybody = open
 		r := &pieceReader{b: in, n: int(piece)}
 		c := &scriptConn{in: r}
-		req, err := (&Server{Auth: auth}).Handshake(c)
+		req, err := (&Server{Auth: auth}).Handshake(t.Context(), c)
 		if c.reads > len(in)+2 {
 			t.Errorf("%d reads for %d bytes", c.reads, len(in))
 		}
@@ -34,7 +34,7 @@ func FuzzHandshake(f *testing.F) {
 			t.Errorf("request %+v", req)
 		}
 		// What was asked for, said again by the client's side, reads the same.
-		again, err := (&Server{Auth: Auth{Anybody: true}}).Handshake(&scriptConn{in: bytes.NewReader(Credentials{}.Flight(req.To))})
+		again, err := (&Server{Auth: Auth{Anybody: true}}).Handshake(t.Context(), &scriptConn{in: bytes.NewReader(Credentials{}.Flight(req.To))})
 		if err != nil || again.To != req.To {
 			t.Errorf("%v reads as %+v, %v", req.To, again, err)
 		}

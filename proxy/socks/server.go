@@ -2,6 +2,7 @@ package socks
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,14 +14,16 @@ import (
 )
 
 // Authenticator decides who may use a listener. Implementations are safe for
-// concurrent use and return quickly; slowing failures down is the caller's.
+// concurrent use; slowing failures down is the caller's.
 type Authenticator interface {
 	// Open reports whether a peer may go on without a user name.
 	Open() bool
 	// Authenticate returns the identity behind a user name (which may carry a
 	// mode, "alice+handover") and password. Open listeners are asked with
-	// two empty strings for a peer that offered no user name.
-	Authenticate(user, password string) (proxy.Identity, error)
+	// two empty strings for a peer that offered no user name. An error wraps
+	// proxy.ErrAuthenticationFailed, of which the peer is told, or
+	// proxy.ErrUnverified. ctx ends with the connection.
+	Authenticate(ctx context.Context, user, password string) (proxy.Identity, error)
 }
 
 // Request is what a peer asked for in a complete handshake.
@@ -59,10 +62,10 @@ type Server struct {
 
 // Handshake reads one request from conn, which keeps its deadlines and stays
 // open: the caller answers the request and owns conn again. A peer that is
-// refused has been told so when Handshake returns.
-func (s *Server) Handshake(conn net.Conn) (*Request, error) {
+// refused has been told so when Handshake returns. ctx is for whoever knows the users.
+func (s *Server) Handshake(ctx context.Context, conn net.Conn) (*Request, error) {
 	c := &conversation{conn: conn}
-	req, err := s.converse(c)
+	req, err := s.converse(ctx, c)
 	return finish(c, req, err)
 }
 
@@ -92,7 +95,7 @@ func finish(c *conversation, req *Request, err error) (*Request, error) {
 	return req, nil
 }
 
-func (s *Server) converse(c *conversation) (*Request, error) {
+func (s *Server) converse(ctx context.Context, c *conversation) (*Request, error) {
 	version, err := c.peek()
 	if err != nil {
 		return nil, err
@@ -106,7 +109,7 @@ func (s *Server) converse(c *conversation) (*Request, error) {
 		return nil, err
 	}
 	framed := s.Frames && bytes.IndexByte(methods, methodFramed) >= 0
-	id, err := s.authenticate(c, methods, framed)
+	id, err := s.authenticate(ctx, c, methods, framed)
 	if err != nil {
 		return nil, err
 	}
@@ -137,27 +140,31 @@ func guess(b byte) string {
 
 // authenticate prefers user names: curl offers both methods when it has a user
 // name, and the user name carries the mode.
-func (s *Server) authenticate(c *conversation, methods []byte, framed bool) (proxy.Identity, error) {
+func (s *Server) authenticate(ctx context.Context, c *conversation, methods []byte, framed bool) (proxy.Identity, error) {
 	switch {
 	case framed:
-		return s.checkPassword(c, methodFramed)
+		return s.checkPassword(ctx, c, methodFramed)
 	case bytes.IndexByte(methods, methodPassword) >= 0:
-		return s.checkPassword(c, methodPassword)
+		return s.checkPassword(ctx, c, methodPassword)
 	case s.Auth.Open() && bytes.IndexByte(methods, methodNone) >= 0:
 		c.hold(version5, methodNone)
-		return s.Auth.Authenticate("", "")
+		return s.Auth.Authenticate(ctx, "", "")
 	}
 	c.hold(version5, methodUnacceptable)
 	return proxy.Identity{}, fmt.Errorf("%w: the peer offers the methods %v and no user name", proxy.ErrAuthenticationFailed, methods)
 }
 
-func (s *Server) checkPassword(c *conversation, method byte) (proxy.Identity, error) {
+func (s *Server) checkPassword(ctx context.Context, c *conversation, method byte) (proxy.Identity, error) {
 	c.hold(version5, method)
 	user, password, err := parsePassword(c)
 	if err != nil {
 		return proxy.Identity{}, err
 	}
-	id, err := s.Auth.Authenticate(user, password)
+	id, err := s.Auth.Authenticate(ctx, user, password)
+	if errors.Is(err, proxy.ErrUnverified) {
+		c.held = nil // no answer: the secret may be right
+		return proxy.Identity{}, err
+	}
 	if err != nil {
 		if s.OnFailure != nil {
 			s.OnFailure()

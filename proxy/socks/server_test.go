@@ -161,7 +161,7 @@ func TestHandshake(t *testing.T) {
 			t.Run(tt.name+", "+name, func(t *testing.T) {
 				in := bytes.NewReader(tt.in)
 				c := &scriptConn{in: piece(in)}
-				got, err := (&Server{Auth: tt.auth}).Handshake(c)
+				got, err := (&Server{Auth: tt.auth}).Handshake(t.Context(), c)
 				if !errors.Is(err, tt.err) || (err == nil) != (tt.err == nil) {
 					t.Fatalf("got error %v, want %v", err, tt.err)
 				}
@@ -192,7 +192,7 @@ func TestHandshake(t *testing.T) {
 // read and, with the reply, one write.
 func TestHandshakeOneFlight(t *testing.T) {
 	c := &scriptConn{in: bytes.NewReader(Join(GreetUser("alice", "token"), ConnectAddr(V4)))}
-	req, err := (&Server{Auth: Alice}).Handshake(c)
+	req, err := (&Server{Auth: Alice}).Handshake(t.Context(), c)
 	Must(t, err)
 	Must(t, req.Answer(proxy.Succeeded, V6))
 	want := Join([]byte{5, 2, 1, 0, 5, 0, 0, 4}, V6.Addr().AsSlice(), []byte{8080 >> 8, 8080 & 255})
@@ -208,14 +208,14 @@ func TestHandshakeOneFlight(t *testing.T) {
 // for.
 func TestWrongVersionAtOnce(t *testing.T) {
 	c := &scriptConn{in: strings.NewReader("G"), err: errors.New("it would wait here")}
-	if _, err := (&Server{Auth: Alice}).Handshake(c); !errors.Is(err, ErrProtocol) || c.reads != 1 {
+	if _, err := (&Server{Auth: Alice}).Handshake(t.Context(), c); !errors.Is(err, ErrProtocol) || c.reads != 1 {
 		t.Errorf("after %d reads: %v", c.reads, err)
 	}
 }
 
 func TestOtherProtocolIsNamed(t *testing.T) {
 	for in, want := range map[string]string{"\x04\x01": "SOCKS4", "\x16\x03": "TLS", "CONNECT": "HTTP", "\x00": "byte 0"} {
-		_, err := (&Server{Auth: Alice}).Handshake(&scriptConn{in: strings.NewReader(in)})
+		_, err := (&Server{Auth: Alice}).Handshake(t.Context(), &scriptConn{in: strings.NewReader(in)})
 		if !errors.Is(err, ErrProtocol) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v does not name %s", in, err, want)
 		}
@@ -229,7 +229,7 @@ func TestFailureDelay(t *testing.T) {
 	}{{"token", 0}, {"wrong", 1}} {
 		calls, sent := 0, -1
 		c := &scriptConn{in: bytes.NewReader(Join(GreetUser("alice", tt.token), ConnectAddr(V4)))}
-		_, _ = (&Server{Auth: Alice, OnFailure: func() { calls++; sent = c.out.Len() }}).Handshake(c)
+		_, _ = (&Server{Auth: Alice, OnFailure: func() { calls++; sent = c.out.Len() }}).Handshake(t.Context(), c)
 		if calls != tt.want || sent > 0 {
 			t.Errorf("token %q: %d calls, want %d; %d bytes were sent before", tt.token, calls, tt.want, sent)
 		}
@@ -243,7 +243,7 @@ func TestHandshakeCut(t *testing.T) {
 	for _, cause := range []error{os.ErrDeadlineExceeded, errors.New("reset")} {
 		for n := range in {
 			c := &scriptConn{in: bytes.NewReader(in[:n]), err: cause}
-			if _, err := (&Server{Auth: Alice}).Handshake(c); !errors.Is(err, cause) {
+			if _, err := (&Server{Auth: Alice}).Handshake(t.Context(), c); !errors.Is(err, cause) {
 				t.Errorf("after %d bytes: %v does not tell %v", n, err, cause)
 			}
 		}
@@ -275,7 +275,7 @@ func TestFlight(t *testing.T) {
 			auth.Anybody = cred.User == ""
 			for _, frames := range []bool{false, true} {
 				c := &scriptConn{in: bytes.NewReader(cred.Flight(to))}
-				got, err := (&Server{Auth: auth, Frames: frames}).Handshake(c)
+				got, err := (&Server{Auth: auth, Frames: frames}).Handshake(t.Context(), c)
 				if err != nil || got.To != to || got.Early != nil || got.Framed != (frames && cred.Frames) {
 					t.Errorf("%v: got %+v, %v", to, got, err)
 				}

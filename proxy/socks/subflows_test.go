@@ -2,6 +2,7 @@ package socks
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -13,8 +14,8 @@ import (
 // namedMode is an Authenticator that notes whether a mode was named, as the programs' do.
 type namedMode struct{ Auth }
 
-func (a namedMode) Authenticate(user, password string) (id proxy.Identity, err error) {
-	id, err = a.Auth.Authenticate(user, password)
+func (a namedMode) Authenticate(ctx context.Context, user, password string) (id proxy.Identity, err error) {
+	id, err = a.Auth.Authenticate(ctx, user, password)
 	id.Asked = bytes.ContainsRune([]byte(user), '+')
 	return id, err
 }
@@ -44,7 +45,7 @@ func TestLeaveSubflows(t *testing.T) {
 		{"our client, alone", Credentials{User: "alice+lazy", Password: "token", LeaveSubflows: true}.Flight(To(V4)), true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			req, err := (&Server{Auth: namedMode{Alice}, Frames: true}).Handshake(&scriptConn{in: bytes.NewReader(tt.in)})
+			req, err := (&Server{Auth: namedMode{Alice}, Frames: true}).Handshake(t.Context(), &scriptConn{in: bytes.NewReader(tt.in)})
 			Must(t, err)
 			if req.LeaveSubflows() != tt.want || req.To != To(V4) {
 				t.Errorf("leave alone: %v, to %v", req.LeaveSubflows(), req.To)

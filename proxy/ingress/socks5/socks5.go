@@ -27,8 +27,8 @@ func (w WayIn) Listen(ctx context.Context) ([]*net.TCPListener, error) {
 }
 
 // Flow shakes hands with an application.
-func (w WayIn) Flow(conn *net.TCPConn) (*proxy.Flow, error) {
-	req, err := (&socks.Server{Auth: w.Auth}).Handshake(conn)
+func (w WayIn) Flow(ctx context.Context, conn *net.TCPConn) (*proxy.Flow, error) {
+	req, err := (&socks.Server{Auth: w.Auth}).Handshake(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
