@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"mpproxy/internal/hoststate"
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/mptcppm"
+	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/subflowbpf"
 )
 
@@ -120,17 +120,10 @@ func (s *steered) Snapshot(ctx context.Context) (engine.Snapshot, bool) {
 	return engine.Snapshot{}, false
 }
 
-// Troubled reports whether new connections should rather start on another path.
-func (s *steered) Troubled(path string) bool {
-	e := s.engine.Load()
-	return e != nil && e.Troubled(path)
-}
-
-// Latency is the round trip of a path that connections and probes measured lately; 0
-// means that it is not known.
-func (s *steered) Latency(path string) time.Duration {
+// PathState returns what is believed about a path; nothing where the kernel steers.
+func (s *steered) PathState(path string) pathstate.State {
 	if e := s.engine.Load(); e != nil {
-		return e.Latency(path)
+		return e.PathState(path)
 	}
-	return 0
+	return pathstate.State{}
 }

@@ -59,6 +59,7 @@ func (c *collector) Status(ctx context.Context) (status.Status, error) {
 		if v, met := verdicts[p.Name]; met && ps.Warning == "" {
 			ps.Warning = fmt.Sprintf("%s; connections begin elsewhere for %s", v.Result.Explain(), time.Until(v.Until).Round(time.Second))
 		}
+		collect.Believed(&ps, c.controller.PathState(p.Name), s.Taken)
 		ps.SignalDBm, _ = c.controller.Signal(p)
 		s.Paths = append(s.Paths, ps)
 	}
@@ -99,11 +100,12 @@ func (c *collector) Metrics(ctx context.Context) (metrics.Snapshot, error) {
 	if err != nil {
 		return metrics.Snapshot{}, err
 	}
-	s, health := collect.Metrics(ctx, c.front.Table(), c.controller, pathNames(paths))
+	s, states := collect.Metrics(ctx, c.front.Table(), c.controller, pathNames(paths))
+	now := time.Now()
 	for _, p := range paths {
-		n, h := counters[p.Name], health[p.Name]
+		n, believed := counters[p.Name], states[p.Name]
 		s.Paths = append(s.Paths, metrics.Path{
-			Name: p.Name, Up: p.State == netpath.Up, Troubled: h.Troubled, RTT: h.RTT,
+			Name: p.Name, Up: p.State == netpath.Up, Troubled: believed.Avoid(now), RTT: believed.RTT.Smoothed,
 			ReceivedBytes: n.RxBytes, SentBytes: n.TxBytes,
 		})
 	}

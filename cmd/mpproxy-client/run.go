@@ -2,6 +2,7 @@ package main
 
 import (
 	"mpproxy/proxy/rules"
+	"time"
 
 	"context"
 	"fmt"
@@ -216,12 +217,14 @@ type candidates struct{ controller *pathctl.Client }
 
 func (c candidates) Candidates() []leg.Candidate {
 	var out []leg.Candidate
+	now := time.Now()
 	for _, p := range c.controller.Paths() { // sorted by rank
 		if p.State != netpath.Up {
 			continue
 		}
+		s := c.controller.PathState(p.Name)
 		for _, cand := range candidatesOn(p) {
-			cand.Troubled, cand.RTT = c.controller.Troubled(p.Name), c.controller.Latency(p.Name)
+			cand.Troubled, cand.RTT = s.Avoid(now), s.RTT.Lately(now)
 			out = append(out, cand)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"mpproxy/internal/metrics"
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/engine"
+	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
 	"mpproxy/proxy/serve"
 )
@@ -37,7 +38,7 @@ func Bounds(modes []policy.Spec) metrics.Bounds {
 // Metrics returns what there is to count of a table and a controller; paths are
 // the caller's to add. Subflows are those that the controller knows; where the
 // kernel steers, the sockets are read, and paths named by pathOf.
-func Metrics(ctx context.Context, t *serve.Table, c Controller, pathOf PathOf) (metrics.Snapshot, map[string]engine.PathHealth) {
+func Metrics(ctx context.Context, t *serve.Table, c Controller, pathOf PathOf) (metrics.Snapshot, map[string]pathstate.State) {
 	traffic := t.Traffic()
 	s := metrics.Snapshot{
 		SentBytes: traffic.AToB, ReceivedBytes: traffic.BToA,

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 )
 
 // RenderOptions choose how much Render prints.
@@ -135,7 +136,26 @@ func (p *printer) paths(s Status) {
 		if path.Warning != "" {
 			p.printf("  %s: %s\n", path.Name, path.Warning)
 		}
+		if path.Trouble != nil {
+			p.printf("  %s: %s\n", path.Name, trouble(*path.Trouble, s.Taken))
+		}
 	}
+}
+
+// trouble says for how long a path is left alone, and why.
+func trouble(t Trouble, now time.Time) string {
+	what := "to be tried again"
+	switch {
+	case t.LeftAloneSeconds > 0:
+		what = fmt.Sprintf("left alone for %.1f s", t.LeftAloneSeconds)
+	case t.Unproven:
+		what = "left alone until it answers several probes in a row"
+	}
+	times := "once"
+	if t.Failures > 1 {
+		times = fmt.Sprintf("%d times", t.Failures)
+	}
+	return fmt.Sprintf("%s: %s (%s, %s, first %s ago)", what, t.Reason, t.Kind, times, age(now.Sub(t.Since)))
 }
 
 func (p *printer) missing(s Status) {

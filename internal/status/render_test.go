@@ -125,6 +125,17 @@ func samples() map[string]Status {
 		}},
 	}
 
+	troubled := base
+	troubled.Paths = []Path{base.Paths[0], base.Paths[1], base.Paths[1], base.Paths[1]}
+	for i, t := range []*Trouble{
+		nil,
+		{Kind: "timeout", Reason: "no progress for 310 ms on lte (limit 240 ms)", Failures: 3, Since: now.Add(-15 * time.Second), LeftAloneSeconds: 3.2},
+		{Kind: "poor", Reason: "loss 31 % ≥ 20 % on lte", Failures: 1, Since: now.Add(-4 * time.Second), Unproven: true},
+		{Kind: "join refused", Reason: "the subflow ended: connection refused", Failures: 2, Since: now.Add(-3 * time.Second)},
+	} {
+		troubled.Paths[i].Trouble, troubled.Paths[i].RTTMillis = t, 21.5
+	}
+
 	unreachable := base
 	unreachable.Server.State, unreachable.Server.Since = "unreachable", now.Add(-4*time.Second)
 	unreachable.Server.LastOK = time.Time{}
@@ -174,7 +185,7 @@ func samples() map[string]Status {
 		Subflows: []Subflow{{Path: "198.51.100.7", Local: ap("203.0.113.5:8443"), Remote: ap("198.51.100.7:40002"), RTTMillis: 52, RTOMillis: 252, SendRate: 1_000_000}},
 	}}
 
-	return map[string]Status{"concentrator": concentrator, "working": working, "unreachable": unreachable, "bare": bare, "fallen": fallen}
+	return map[string]Status{"troubled": troubled, "concentrator": concentrator, "working": working, "unreachable": unreachable, "bare": bare, "fallen": fallen}
 }
 
 func TestBytesAndRate(t *testing.T) {

@@ -75,6 +75,8 @@ type Path struct {
 	Reason    string   `json:"reason,omitempty"`
 	Warning   string   `json:"warning,omitempty"`
 	Addresses []string `json:"addresses"`
+	RTTMillis float64  `json:"rtt_ms,omitempty"` // of connections and probes lately; 0: not known
+	Trouble   *Trouble `json:"trouble,omitempty"`
 	// SignalDBm is the strength of a Wi-Fi signal, 0 when there is none; Weak:
 	// it is below min_signal, and the path ranks behind the others.
 	SignalDBm int  `json:"signal_dbm,omitempty"`
@@ -84,6 +86,18 @@ type Path struct {
 	SentBytes     uint64 `json:"sent_bytes"`
 	ReceiveRate   uint64 `json:"receive_bits_per_second"`
 	SendRate      uint64 `json:"send_bits_per_second"`
+}
+
+// Trouble is what keeps a path from being used, or did so until it may be tried again.
+type Trouble struct {
+	Kind     string    `json:"kind"`     // "timeout", "poor", "join refused" …
+	Reason   string    `json:"reason"`   // what was seen
+	Failures int       `json:"failures"` // in a row
+	Since    time.Time `json:"since"`    // the first of them
+	// LeftAloneSeconds is for how long nobody tries the path; 0: it may be tried.
+	LeftAloneSeconds float64 `json:"left_alone_seconds"`
+	// Unproven says that the path must answer several probes in a row first.
+	Unproven bool `json:"unproven"`
 }
 
 // Connection is one relayed connection.

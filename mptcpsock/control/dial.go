@@ -138,9 +138,13 @@ func (d *Dialer) sources(steered bool) (out []mptcpsock.Source) {
 	if len(out) > 0 || !steered || d.Interface != "" {
 		return out
 	}
+	avoids := func(path string) bool {
+		s := d.Controller.app.PathState(path)
+		return s.Avoid(time.Now())
+	}
 	paths := slices.Clone(d.Controller.Paths())
 	slices.SortStableFunc(paths, func(a, b netpath.Path) int {
-		return later(d.Controller.app.Troubled(a.Name)) - later(d.Controller.app.Troubled(b.Name))
+		return later(avoids(a.Name)) - later(avoids(b.Name))
 	})
 	for _, p := range paths {
 		if len(d.Steering.Paths) > 0 && !slices.Contains(d.Steering.Paths, p.Name) {

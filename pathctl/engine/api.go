@@ -75,19 +75,6 @@ func (e *Engine) Decisions(n uint64) ([]Decision, uint64, <-chan struct{}) {
 	return e.decisions.since(n)
 }
 
-// Troubled reports whether new connections should rather start on another path.
-func (e *Engine) Troubled(path string) bool {
-	s := e.PathState(path)
-	return s.Avoid(time.Now())
-}
-
-// Latency is the round trip of a path that connections and probes measured lately;
-// 0 means that it is not known.
-func (e *Engine) Latency(path string) time.Duration {
-	s := e.PathState(path)
-	return s.RTT.Lately(time.Now())
-}
-
 // EventGaps counts the times that events of the kernel were lost, each of which had
 // every connection read anew.
 func (e *Engine) EventGaps() uint64 { return e.lost.Load() }

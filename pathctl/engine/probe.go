@@ -145,6 +145,7 @@ func (e *Engine) probed(path string, rtt time.Duration, err error, now time.Time
 	if err != nil {
 		e.log.Debug("a probe was not answered", "path", path, "error", err)
 		s.ProbeMissed(now)
+		e.publish()
 		return
 	}
 	if s.ProbeAnswered(rtt, now) {

@@ -97,12 +97,14 @@ func TestSnapshot(t *testing.T) {
 	}
 	got.Looks, got.LookTime, got.Decisions = 0, 0, nil
 	want := Snapshot{
-		Subflows: map[SubflowKind]int{{"dsl0", false}: 1, {"lte0", true}: 1},
-		Paths: map[string]PathHealth{
-			"dsl0": {RTT: 30 * time.Millisecond}, "lte0": {Troubled: true},
-		},
+		Subflows:    map[SubflowKind]int{{"dsl0", false}: 1, {"lte0", true}: 1},
 		Connections: 1, Others: 1,
 	}
+	dsl, lte := got.Paths["dsl0"], got.Paths["lte0"]
+	if dsl.RTT.Smoothed != 30*time.Millisecond || dsl.Avoid(b.now) || lte.RTT.Smoothed != 0 || !lte.Avoid(b.now) || len(got.Paths) != 2 {
+		t.Errorf("paths: %+v", got.Paths)
+	}
+	got.Paths = nil
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

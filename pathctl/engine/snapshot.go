@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
 )
 
@@ -11,7 +12,7 @@ import (
 // steers.
 type Snapshot struct {
 	Subflows            map[SubflowKind]int // established, of the data path's connections
-	Paths               map[string]PathHealth
+	Paths               map[string]pathstate.State
 	Decisions           map[DecisionKind]uint64 // since the start
 	LostEvents          uint64                  // times that events of the kernel were lost
 	Looks               uint64                  // at connections
@@ -26,12 +27,6 @@ type SubflowKind struct {
 	Backup bool // flagged so by either end
 }
 
-// PathHealth is what connections have found out about a path.
-type PathHealth struct {
-	RTT      time.Duration // smoothed; 0 when unknown
-	Troubled bool          // subflows fail on it
-}
-
 // lookTimer adds up what looking costs.
 type lookTimer struct{ n, nanos atomic.Uint64 }
 
@@ -40,14 +35,14 @@ func (t *lookTimer) count(since time.Time) {
 	t.nanos.Add(uint64(time.Since(since)))
 }
 
-func (e *Engine) snapshot(now time.Time) Snapshot {
+func (e *Engine) snapshot(time.Time) Snapshot {
 	out := Snapshot{
-		Subflows: make(map[SubflowKind]int), Paths: make(map[string]PathHealth, len(e.paths)),
+		Subflows: make(map[SubflowKind]int), Paths: make(map[string]pathstate.State, len(e.paths)),
 		Decisions: e.decisions.count(), LostEvents: e.lost.Load(),
 		Looks: e.looks.n.Load(), LookTime: time.Duration(e.looks.nanos.Load()),
 	}
 	for _, p := range e.paths {
-		out.Paths[p.Name] = PathHealth{RTT: e.stateOf(p.Name).RTT.Smoothed, Troubled: e.stateOf(p.Name).Avoid(now)}
+		out.Paths[p.Name] = *e.stateOf(p.Name)
 	}
 	for _, c := range e.conns {
 		if !c.ours {

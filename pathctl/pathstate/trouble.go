@@ -6,6 +6,7 @@ import "time"
 // there was none.
 type Trouble struct {
 	Failures int       // in a row
+	Since    time.Time // when the first of them was seen
 	FailedAt time.Time // when the last of them was counted
 	Until    time.Time // the path is left alone until then
 	OverAt   time.Time // when evidence disproved it; zero: none has
@@ -41,7 +42,7 @@ func (s *State) Fail(k Kind, why string, since, now time.Time) {
 	}
 	switch {
 	case !t.OverAt.IsZero() && now.Sub(t.OverAt) >= steady, now.Sub(t.Until) >= forget:
-		t.Failures, t.FailedAt = 1, now
+		t.Failures, t.FailedAt, t.Since = 1, now, now
 	case since.Before(t.FailedAt) && now.Sub(t.FailedAt) < steady:
 		// the same failure, seen by another one
 	default:
@@ -89,15 +90,22 @@ func (s *State) Troubled(now time.Time) bool {
 	return false
 }
 
-// LeftAlone returns what the path is left alone for, and until when: the trouble that
-// lasts longest. ok is false when it may be used.
-func (s *State) LeftAlone(now time.Time) (k Kind, t Trouble, ok bool) {
+// Worst returns the trouble that nothing has disproved and that keeps the path unused
+// for longest; ok is false when there is none.
+func (s *State) Worst(now time.Time) (k Kind, t Trouble, ok bool) {
 	for i := range s.troubles {
-		if u := s.troubles[i]; now.Before(u.Until) && u.Until.After(t.Until) {
+		if u := s.troubles[i]; u.open(now) && u.Until.After(t.Until) {
 			k, t, ok = Kind(i), u, true
 		}
 	}
 	return k, t, ok
+}
+
+// LeftAlone returns what the path is left alone for, and until when; ok is false when
+// it may be used.
+func (s *State) LeftAlone(now time.Time) (k Kind, t Trouble, ok bool) {
+	k, t, ok = s.Worst(now)
+	return k, t, ok && now.Before(t.Until)
 }
 
 // Avoid reports whether new connections should rather begin on another path: while it

@@ -1,0 +1,21 @@
+package collect
+
+import (
+	"time"
+
+	"mpproxy/internal/status"
+	"mpproxy/pathctl/pathstate"
+)
+
+// Believed adds to a path's status what is believed about the path at now.
+func Believed(p *status.Path, s pathstate.State, now time.Time) {
+	p.RTTMillis = float64(s.RTT.Lately(now)) / float64(time.Millisecond)
+	k, t, ok := s.Worst(now)
+	if !ok {
+		return
+	}
+	p.Trouble = &status.Trouble{
+		Kind: k.String(), Reason: t.Reason, Failures: t.Failures, Since: t.Since,
+		LeftAloneSeconds: max(0, t.Until.Sub(now)).Seconds(), Unproven: !p.Metered && s.Unproven(now),
+	}
+}
