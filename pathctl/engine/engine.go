@@ -242,14 +242,13 @@ func (e *Engine) setPaths(paths []netpath.Path) func(time.Time) {
 	}
 }
 
-// namePaths finds the paths of subflows that began before their path was
-// known.
+// namePaths finds the paths of subflows anew: one may have begun before its path was
+// known, and one whose address is gone is on no path any more. So it occupies none, and
+// its path takes another subflow from its new address.
 func (e *Engine) namePaths() {
 	for _, c := range e.conns {
 		for _, f := range c.subflows {
-			if name := e.pathOn(c, f.local.Addr(), f.remote.Addr(), f.device); e.hasPath(name) {
-				f.path = name
-			}
+			f.path = e.pathOn(c, f.local.Addr(), f.remote.Addr(), f.device)
 		}
 	}
 }
