@@ -36,7 +36,6 @@ type runCmd struct {
 }
 
 func (c runCmd) Run() error {
-	daemon.SlowMonitor()
 	conf, err := c.merged()
 	if err != nil {
 		return err

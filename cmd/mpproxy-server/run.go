@@ -28,7 +28,6 @@ type runCmd struct {
 }
 
 func (c runCmd) Run() error {
-	daemon.SlowMonitor()
 	conf, err := config.LoadServer(c.Config)
 	if err != nil {
 		return err
