@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"mpproxy/proxy"
+	"mpproxy/proxy/hostaddr"
 	"mpproxy/proxy/ingress"
 	"mpproxy/proxy/leg"
 	"mpproxy/proxy/relay"
@@ -64,6 +65,7 @@ func (f *Front) String() string { return "front" }
 // a listener cannot be bound.
 func (f *Front) Run(ctx context.Context) error {
 	var loops []serve.Loop
+	var own hostaddr.Cache
 	for _, way := range f.cfg.WaysIn {
 		listeners, err := way.Listen(ctx)
 		if err != nil {
@@ -73,6 +75,9 @@ func (f *Front) Run(ctx context.Context) error {
 			handle := func(app *net.TCPConn, full bool, release func()) { f.handle(way, app, full, release) }
 			loops = append(loops, serve.Accept(f.Service, serve.AddrPort(l.Addr()), l, l.AcceptTCP, handle))
 			f.log.Info(way.String()+" is listening", "address", l.Addr())
+			if at := serve.AddrPort(l.Addr()).Addr(); !own.Has(at) {
+				f.log.Warn("no interface of this host has the address to listen on: nobody can connect before one has", "address", at)
+			}
 		}
 	}
 	defer f.cfg.Session.Close()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -41,4 +42,12 @@ func (o *Cache) Get() ([]netip.Addr, error) {
 	}
 	o.until = time.Now().Add(ttl)
 	return o.addrs, nil
+}
+
+// Has reports whether an address is the host's: one of an interface, of the loopback
+// network, or the one that stands for all. It is true as well where nobody can tell.
+func (o *Cache) Has(a netip.Addr) bool {
+	own, err := o.Get()
+	a = a.Unmap().WithZone("")
+	return err != nil || a.IsUnspecified() || a.IsLoopback() || slices.Contains(own, a)
 }

@@ -9,8 +9,13 @@ package ingress
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"mpproxy/proxy"
 	"mpproxy/proxy/serve"
@@ -34,11 +39,12 @@ type WayIn interface {
 }
 
 // Listen opens a plain TCP listener at each address. An error says which one cannot
-// be listened on, and what to do about it; none is open then.
+// be listened on, and what to do about it; none is open then. An address that the
+// host does not have yet is none that fails: it serves as soon as it exists.
 func Listen(ctx context.Context, addrs ...netip.AddrPort) (listeners []*net.TCPListener, err error) {
 	// Applications on the loopback speak plain TCP: no MPTCP here (Go would switch
 	// it on by default since 1.24). The relay sees to keep-alive.
-	lc := net.ListenConfig{KeepAlive: -1}
+	lc := net.ListenConfig{KeepAlive: -1, Control: freeBind}
 	lc.SetMultipathTCP(false)
 	for _, addr := range addrs {
 		network := "tcp6"
@@ -55,4 +61,18 @@ func Listen(ctx context.Context, addrs ...netip.AddrPort) (listeners []*net.TCPL
 		listeners = append(listeners, l.(*net.TCPListener))
 	}
 	return listeners, nil
+}
+
+// freeBind lets a listener have an address that no interface has (ip(7), IP_FREEBIND):
+// a LAN's interface may come up after the program. It needs no privilege.
+func freeBind(network, _ string, c syscall.RawConn) (err error) {
+	level, option := unix.SOL_IP, unix.IP_FREEBIND
+	if network == "tcp6" {
+		level, option = unix.SOL_IPV6, unix.IPV6_FREEBIND
+	}
+	set := func(fd uintptr) {
+		err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), level, option, 1))
+	}
+	controlErr := c.Control(set)
+	return errors.Join(controlErr, err)
 }

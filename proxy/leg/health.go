@@ -86,6 +86,8 @@ func judge(err error) (ServerState, string) {
 	switch {
 	case errors.Is(err, ErrNoPath):
 		return "", ""
+	case errors.Is(err, errNoFamily):
+		return ServerUnreachable, "bring up a path with addresses of that family, or use a link that names the server by a name with both A and AAAA records"
 	case errors.Is(err, ErrUnreachable):
 		return ServerUnreachable, "check that the server runs and that its port is open in every firewall on the way"
 	case errors.Is(err, ErrPinMismatch):

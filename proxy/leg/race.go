@@ -79,9 +79,19 @@ func (s *Session) connect(ctx context.Context, f *proxy.Flow) (*Leg, error) {
 	}
 	attempts := s.freeLocal(plan(cands, addrs, s.cfg.Port, s.cfg.Paths.LeftAlone))
 	if len(attempts) == 0 {
-		return nil, fmt.Errorf("%w: no path has an address of the family of %v", ErrUnreachable, addrs)
+		return nil, fmt.Errorf("%w: %w %s", ErrUnreachable, errNoFamily, families(addrs))
 	}
 	return s.race(ctx, f, attempts)
+}
+
+// families says which addresses a concentrator has: "IPv4, as the concentrator's
+// 203.0.113.1".
+func families(addrs []netip.Addr) string {
+	name := "IPv6"
+	if addrs[0].Is4() {
+		name = "IPv4"
+	}
+	return fmt.Sprintf("%s, as the concentrator's %v", name, addrs[0])
 }
 
 // report tells what was met on the way of an attempt.

@@ -19,6 +19,8 @@ import (
 var (
 	// ErrUnreachable: no path led to the concentrator.
 	ErrUnreachable error = &proxy.Failure{Outcome: proxy.NetworkUnreachable, Err: errors.New("the concentrator cannot be reached")}
+	// errNoFamily: the concentrator has only addresses of a family that no path has.
+	errNoFamily = errors.New("no path has an address of the family")
 	// ErrNoPath: none of the paths that a rule allows is up. It says nothing about
 	// the concentrator.
 	ErrNoPath error = &proxy.Failure{Outcome: proxy.NetworkUnreachable, Err: errors.New("none of the paths that are allowed is up")}

@@ -179,3 +179,41 @@ func TestOtherTable(t *testing.T) {
 		d.Finish(t)
 	}
 }
+
+// TestMissingFamily: over IPv6 alone a server whose link is an IPv4 address cannot be
+// reached, and the log says why.
+func TestMissingFamily(t *testing.T) {
+	t.Parallel()
+	r := scene.Start(t, rig.Config{
+		Links: scene.Families(scene.ClientLinks(), []bool{false, false}, []bool{true, true}), NoClient: true,
+	})
+	scene.RunWith(t, r, r.Link)
+	scene.Saw(t, r.ClientDaemon, "no path has an address of the family IPv4")
+	says(t, r.ClientDaemon.Output(), "bring up a path with addresses of that family")
+}
+
+// TestListenAddressComesLater: applications may be served on an address that no
+// interface has yet.
+func TestListenAddressComesLater(t *testing.T) {
+	t.Parallel()
+	r := scene.Start(t, rig.Config{
+		Links: scene.ClientLinks(), EditClient: scene.With("socks.allow_open = true", `socks.listen = ["192.0.2.199:1080"]`),
+	})
+	scene.Saw(t, r.ClientDaemon, "no interface of this host has the address to listen on")
+	err := r.Client.Do(t.Context(), func() error {
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			return err
+		}
+		addr, err := netlink.ParseAddr("192.0.2.199/32")
+		return errors.Join(err, netlink.AddrAdd(lo, addr))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := r.Client.Command(t.Context(), scene.Need(t, "curl"), "-sS", "--fail", "--proxy", "socks5h://192.0.2.199:1080",
+		"http://"+netns.DestinationName+"/bytes/1000").Output()
+	if err != nil || len(out) != 1000 {
+		t.Errorf("%d bytes: %v", len(out), err)
+	}
+}
