@@ -97,6 +97,19 @@ func (k *pool) close() {
 	closeLegs(out)
 }
 
+// takePath takes all legs out that began on a path.
+func (k *pool) takePath(path string) (out []*Leg) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.legs = slices.DeleteFunc(k.legs, func(l *Leg) bool {
+		if l.Path == path {
+			out = append(out, l)
+		}
+		return l.Path == path
+	})
+	return out
+}
+
 func (k *pool) len() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -19,8 +19,12 @@ import (
 // controller has moved it to a path that works by then, if there is one.
 const staleTime = time.Second
 
-// errStale: a kept leg led nowhere. It says nothing about the concentrator.
-var errStale = errors.New("the leg is of no use any more")
+// errStale: a kept leg led nowhere. It says nothing about the concentrator. errForgotten
+// is an errStale: what was sent on the leg was not even acknowledged.
+var (
+	errStale     = errors.New("the leg is of no use any more")
+	errForgotten = fmt.Errorf("%w: nobody acknowledges what is sent on it", errStale)
+)
 
 // Finished takes back a leg whose stream has ended; keep says that another one
 // can follow. Otherwise the relay has closed it. A leg without MPTCP carries one stream:
@@ -58,6 +62,11 @@ func (s *Session) reopen(ctx context.Context, deadline time.Time, key legKey, f 
 		}
 		s.log.Debug("a kept leg was of no use", "path", l.Path, "error", err)
 		failed = true
+		if errors.Is(err, errForgotten) {
+			// A NAT that has forgotten one has forgotten all that waited as long: each
+			// would cost another second.
+			closeLegs(s.idle.takePath(l.Path))
+		}
 	}
 	return nil, nil
 }
@@ -89,6 +98,9 @@ func (l *Leg) ask(ctx context.Context, deadline time.Time, to proxy.Destination)
 		return l.Conn.SetDeadline(time.Time{})
 	case errors.As(err, &refused), ctx.Err() != nil, errors.Is(err, os.ErrDeadlineExceeded) && !stale:
 		return err
+	}
+	if stale {
+		return fmt.Errorf("%w: %w", errForgotten, err)
 	}
 	return fmt.Errorf("%w: %w", errStale, err)
 }
