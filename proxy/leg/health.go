@@ -3,6 +3,7 @@ package leg
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -39,9 +40,10 @@ type Health struct {
 // health keeps a Health and logs its changes, not each failure: a concentrator
 // that is down would otherwise fill the log.
 type health struct {
-	log *slog.Logger
-	mu  sync.Mutex
-	h   Health
+	log   *slog.Logger
+	mu    sync.Mutex
+	h     Health
+	plain []string // where legs came up as plain TCP since the last that did not, and why
 }
 
 func (s *health) get() Health {
@@ -110,13 +112,14 @@ func Advice(err error) string {
 	return ""
 }
 
-// multipath and fellBack keep whether legs come up as MPTCP, and log when
-// that changes.
+// multipath and fellBack keep whether legs come up as MPTCP, and log when that changes.
+// A race tries several paths, so fellBack says it once for each path, and Health names
+// the first.
 func (s *health) multipath() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.h.Plain {
-		s.h.Plain, s.h.PlainAt = false, ""
+		s.h.Plain, s.h.PlainAt, s.plain = false, "", nil
 		s.log.Info("connections to the concentrator are MPTCP again")
 	}
 }
@@ -124,8 +127,9 @@ func (s *health) multipath() {
 func (s *health) fellBack(path, why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if at := path + ": " + why; !s.h.Plain || s.h.PlainAt != at {
-		s.h.Plain, s.h.PlainAt = true, at
+	if at := path + ": " + why; !slices.Contains(s.plain, at) {
+		s.plain = append(s.plain, at)
+		s.h.Plain, s.h.PlainAt = true, s.plain[0]
 		s.log.Warn("a connection to the concentrator is plain TCP: it uses one path only", "path", path, "reason", why)
 	}
 }
