@@ -27,7 +27,7 @@ import (
 // Config describes the server side.
 type Config struct {
 	Listen []netip.AddrPort
-	// TLS is the server configuration (see ServerTLS); nil means that the leg
+	// TLS is the server configuration (see leg.ServerTLS); nil means that the leg
 	// is not encrypted (security = "none").
 	TLS                   *tls.Config
 	Auth                  socks.Authenticator
@@ -115,10 +115,11 @@ func (s *Concentrator) handle(leg *mptcpsock.Conn, full bool, release func()) {
 	go s.carry(p, c, dest)
 }
 
-// carry relays the streams of a leg, one after the other. The first one has a
-// goroutine of its own, as relay.Run wants it; those that follow stay in it, though
-// their requests have grown its stack: another one for each would cost more. It returns
-// when the leg has ended, or when nothing moves: carryOn goes on then.
+// carry relays the streams of a leg, one after the other. It runs in a goroutine of its
+// own, as relay.Run asks for. The streams that follow stay in that goroutine: reading
+// their requests grows its stack, but a new goroutine for each stream would cost more.
+// carry returns when the leg has ended, or when the relay has parked the stream. In the
+// second case the relay calls carryOn later.
 func (s *Concentrator) carry(p *peer, c *serve.Connection, dest *net.TCPConn) {
 	for dest != nil {
 		s.Table().Add(c)
@@ -133,15 +134,14 @@ func (s *Concentrator) carry(p *peer, c *serve.Connection, dest *net.TCPConn) {
 	}
 }
 
-// carryOn goes on with a leg one of whose streams has ended in another goroutine than
-// carry's.
+// carryOn goes on where carry has stopped, after a stream that was parked has ended.
 func (s *Concentrator) carryOn(p *peer, c *serve.Connection, r relay.Result) {
 	c, dest := s.next(p, c, r)
 	s.carry(p, c, dest)
 }
 
-// next notes the end of a stream, and waits for the one that follows on its leg. There
-// is no dest when the leg has ended.
+// next notes the end of a stream and waits for the next one on its leg. It returns a nil
+// dest when the leg has ended.
 func (s *Concentrator) next(p *peer, last *serve.Connection, r relay.Result) (c *serve.Connection, dest *net.TCPConn) {
 	s.Table().Remove(last)
 	s.LogClosed(last, r)
@@ -202,7 +202,8 @@ func (s *Concentrator) open(p *peer, full bool) (*serve.Connection, *net.TCPConn
 	return s.serveRequest(p, req, full)
 }
 
-// bound gives a handshake its time; the returned function ends that.
+// bound sets the deadline of a handshake. The returned function must be called when the
+// handshake is over.
 func (s *Concentrator) bound(p *peer) func() {
 	_ = p.conn.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
 	stop := context.AfterFunc(p.ctx, func() { _ = p.conn.SetDeadline(time.Unix(1, 0)) })
@@ -219,8 +220,8 @@ func (s *Concentrator) serveRequest(p *peer, req *socks.Request, full bool) (*se
 	if err != nil {
 		_ = req.Answer(proxy.OutcomeOf(err), netip.AddrPort{})
 		_ = p.stream.CloseWrite()
-		// crypto/tls leaves a deadline behind that lets no write pass any more,
-		// and what is held here has the answer in it.
+		// CloseWrite of crypto/tls leaves a deadline behind that fails each write. The
+		// answer is still held, and release writes it.
 		_ = p.conn.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
 		_ = release(p.stream)
 		return c, nil, err
@@ -258,8 +259,8 @@ func release(stream relay.Stream) error {
 	return nil
 }
 
-// reach checks the limits and connects to the destination, for as long as the
-// client waits.
+// reach checks the limits and connects to the destination. It gives up when the client
+// leaves.
 func (s *Concentrator) reach(p *peer, c *serve.Connection, req *socks.Request, full bool) (*net.TCPConn, error) {
 	if full {
 		return nil, s.ErrFull()

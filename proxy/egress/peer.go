@@ -19,7 +19,7 @@ import (
 const restTime = time.Minute
 
 // peer is a client's leg at the concentrator. It carries one stream, or one after
-// the other where the client knows how.
+// another if the client has agreed to frames.
 type peer struct {
 	conn     *mptcpsock.Conn
 	stream   relay.Stream  // conn, or TLS on it
@@ -49,10 +49,9 @@ func (p *peer) carrier() relay.Stream {
 	return p.stream
 }
 
-// rest waits for the next request on a leg whose stream has ended. It holds no
-// place among the connections meanwhile, only one among those that rest. It
-// reports whether there is something to read; the table has c among those that
-// rest until wake.
+// rest waits for the next request on a leg whose stream c has ended. It reports whether
+// there is something to read. Meanwhile the leg counts among the IdleLegs and not among
+// the connections. The table finds it under c until Table.Wake.
 func (s *Concentrator) rest(p *peer, c *serve.Connection) bool {
 	done := s.Track()
 	p.release()

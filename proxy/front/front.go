@@ -106,9 +106,9 @@ func (f *Front) handle(way ingress.WayIn, app *net.TCPConn, full bool, release f
 		f.pump(ctx, c, app, l, release)
 		return
 	}
-	// A goroutine of its own: the handshake has grown this one's stack, and an idle
-	// connection should not hold it. One that follows another is likely to be as
-	// short, and a new goroutine would cost it more.
+	// The handshake has grown this goroutine's stack. An idle connection should not hold
+	// it, and gets a new goroutine. A connection on a used leg is likely to be short: for
+	// that, a new goroutine would cost more than the stack.
 	go f.pump(ctx, c, app, l, release)
 }
 

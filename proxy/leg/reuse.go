@@ -15,8 +15,8 @@ import (
 	"mpproxy/proxy/socks"
 )
 
-// staleTime is how long the request on a kept leg may stay unacknowledged: the
-// controller has moved it to a path that works by then, if there is one.
+// staleTime is how long the request on a kept leg may stay unacknowledged. By then the
+// controller has moved it to a path that works, if there is one.
 const staleTime = time.Second
 
 // errStale: a kept leg led nowhere. It says nothing about the concentrator. errForgotten
@@ -42,8 +42,9 @@ func (s *Session) Finished(l *Leg, keep bool) {
 func (s *Session) reopen(ctx context.Context, deadline time.Time, key legKey, f *proxy.Flow) (*Leg, error) {
 	failed := false
 	for l := s.idle.take(key); l != nil; l = s.idle.take(key) {
-		// Looking at each leg would cost all for the few that have been closed: only
-		// behind one that was, as all are when the concentrator starts anew.
+		// Few legs have been closed by the concentrator meanwhile, and looking at each
+		// costs a system call. After one that was closed the others are looked at: all
+		// are closed when the concentrator starts anew.
 		if !s.fit(l, f.How) || failed && !quiet(l.Conn) {
 			l.Close()
 			continue

@@ -11,16 +11,15 @@ import (
 	"mpproxy/proxy/relay"
 )
 
-// Lines about peers that do not behave come at the rate that peers like: a
-// scanner, or an application that tries again and again, must not fill the
-// log.
+// How often peers misbehave is up to them. A scanner, or an application that tries again
+// and again, must not fill the log.
 const (
 	noisePerSecond = 2
 	noiseBurst     = 20
 )
 
-// Each connection has its line when it ends, but where there are hundreds a second
-// nobody reads them, and writing them cost a tenth of a short one.
+// Each connection that ends has a line. Where hundreds end each second nobody reads them,
+// and writing the line cost a tenth of a short connection's time.
 const (
 	endsPerSecond = 20
 	endsBurst     = 500
@@ -69,8 +68,8 @@ func (s *Service) Noise(level slog.Level, msg string, attrs ...any) {
 	s.noise.line(level, msg, attrs...)
 }
 
-// LogClosed says in one line what became of a connection. It is said of many, so
-// nothing is left to fmt.
+// LogClosed says in one line what became of a connection. It is called often, and uses
+// typed attributes because they allocate less.
 func (s *Service) LogClosed(c *Connection, r relay.Result) {
 	lines := s.ends
 	if r.Err != nil {

@@ -9,18 +9,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrPeerGone is the cause of a dial that its application did not wait for.
+// ErrPeerGone ends a dial whose application has left.
 var ErrPeerGone = errors.New("the application closed the connection before it was open")
 
 // watchDelay is how long a dial may take before its peer is watched: most are
 // over by then, and watching costs a goroutine and a few system calls.
 const watchDelay = 50 * time.Millisecond
 
-// WatchPeer calls gone once if the peer resets conn, or closes it without having
-// sent anything: an end of data behind data, which spoke says was read already,
-// is a half-close, and the peer still waits for its answer. The returned
-// function ends the watch, waits for that, and leaves conn with some read
-// deadline, which the watch uses to be woken: set another one.
+// WatchPeer calls gone once if the peer resets conn, or closes it without having sent
+// anything. A peer that has sent something and then ends its data half-closes conn, and
+// still waits for its answer. spoke says that something from the peer was read before.
+//
+// stop ends the watch and returns when gone is not called any more. It leaves conn with a
+// read deadline in the past; the caller sets another one.
 func WatchPeer(conn *net.TCPConn, spoke bool, gone func()) (stop func()) {
 	w := &peerWatch{conn: conn, spoke: spoke, done: make(chan struct{})}
 	timer := time.AfterFunc(watchDelay, func() { w.run(gone) })
@@ -74,8 +75,8 @@ func (w *peerWatch) hasLeft(fd uintptr) bool {
 	return !w.spoke && n == 0 && err == nil
 }
 
-// Peek looks for a byte to read, which stays: EAGAIN without one, 0 at the end of
-// data.
+// Peek reports whether there is a byte to read, and leaves it there. n is 0 at the end of
+// data; err is EAGAIN when nothing has come.
 func Peek(fd int) (n int, err error) {
 	var b [1]byte
 	for err = unix.EINTR; err == unix.EINTR; {

@@ -17,7 +17,7 @@ import (
 )
 
 // Connection is one relayed connection. Its exported fields are set before it
-// enters the table and do not change; the counters run.
+// enters the table and do not change, the counters excepted.
 type Connection struct {
 	ID          uint64
 	Opened      time.Time
@@ -199,8 +199,8 @@ func (t *Table) Connections() []*Connection {
 	return all
 }
 
-// StopWhere ends every connection for which f holds, live or about to be, and the
-// legs of those that were, and returns how many.
+// StopWhere ends each connection for which f holds, and returns how many. It also ends
+// those whose destination is being reached, and legs whose last connection f holds for.
 func (t *Table) StopWhere(f func(*Connection) bool) int {
 	t.mu.Lock()
 	all := slices.AppendSeq(slices.Collect(maps.Values(t.live)), maps.Keys(t.opening))
