@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -13,6 +14,7 @@ import (
 	"mpproxy/pathctl/inkernel"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
 	"mpproxy/pathctl/suspend"
 )
@@ -34,6 +36,7 @@ type ClientConfig struct {
 type Client struct {
 	controller
 	snapshots
+	legs
 	monitor *netpath.Monitor
 }
 
@@ -57,6 +60,15 @@ func (c *Client) Counters(ctx context.Context) (map[string]netpath.Counters, err
 
 // Signal returns a path's Wi-Fi signal in dBm, if it has one that can be read.
 func (c *Client) Signal(p netpath.Path) (dBm int, ok bool) { return c.monitor.Signal(p) }
+
+// LegMet takes what a leg to an address of the concentrator met on a path; why says in
+// words what is bad about it.
+func (c *Client) LegMet(path string, to netip.Addr, r pathstate.Result, why string) {
+	c.legs.met(path, to, r, why)
+	if e := c.engine.Load(); e != nil {
+		e.LegMet(path, r)
+	}
+}
 
 // SourceRouting reports whether traffic from a path's address leaves over that
 // path, and why not.
@@ -85,7 +97,8 @@ func (c *Client) Run(ctx context.Context) error {
 func (c *Client) act(ctx context.Context) error {
 	tick := time.NewTicker(recheck)
 	defer tick.Stop()
-	c.follow(ctx, tick.C, func(paths []netpath.Path) {
+	c.snapshots.follow(ctx, tick.C, func(paths []netpath.Path) {
+		c.legs.follow(paths)
 		if e := c.engine.Load(); e != nil {
 			e.SetPaths(ctx, paths)
 		} else if want := inkernel.EndpointsFor(paths); len(want) > 0 {
@@ -100,6 +113,7 @@ func (c *Client) woke(ctx context.Context) func(time.Duration) {
 	return func(asleep time.Duration) {
 		c.log.Info("the machine has slept: reading paths and connections anew", "for", asleep)
 		c.monitor.Resync()
+		c.legs.forget()
 		if e := c.engine.Load(); e != nil {
 			e.Woke(ctx, asleep)
 		}

@@ -38,7 +38,7 @@ func TestFrontChooses(t *testing.T) {
 	_, at := startConcentrator(t, nil)
 	seen := make(chan string, 1)
 	up := upstreamTo(at.Addr, func(c *leg.Config) {
-		c.Paths = leg.NewRanking(fixedPaths{{Path: "wifi"}}, nil)
+		c.Paths = leg.NewRanking(fixedPaths{{Path: "wifi"}}, nil, nil)
 		c.Credentials = func(mode string) (string, string) {
 			select {
 			case seen <- mode:
@@ -85,7 +85,7 @@ func TestFrontChooses(t *testing.T) {
 
 // Upstream.Open must not ask the resolver or the network when no path is allowed.
 func TestOpenWithoutAllowedPath(t *testing.T) {
-	up := upstreamTo(V4, func(c *leg.Config) { c.Paths = leg.NewRanking(fixedPaths{{Path: "wifi"}}, nil) })
+	up := upstreamTo(V4, func(c *leg.Config) { c.Paths = leg.NewRanking(fixedPaths{{Path: "wifi"}}, nil, nil) })
 	_, err := up.OpenStream(context.Background(), &proxy.Flow{To: To(V4), How: proxy.Choice{Paths: []string{"lte"}, Rule: "rule 3"}})
 	if !errors.Is(err, leg.ErrNoPath) || err.Error() != leg.ErrNoPath.Error()+": rule 3 allows lte" {
 		t.Error(err)

@@ -259,7 +259,7 @@ func TestKeptLegOfAnotherPath(t *testing.T) {
 	dest := StartDestination(t, Echo)
 	_, at := startConcentrator(t, func(c *egress.Config) { c.IdleLegs = 4 })
 	ways := &changingPaths{ways: []leg.Candidate{{Path: "dsl"}, {Path: "lte"}}}
-	up := upstreamTo(at.Addr, func(c *leg.Config) { c.IdleLegs, c.Paths = 4, leg.NewRanking(ways, nil) })
+	up := upstreamTo(at.Addr, func(c *leg.Config) { c.IdleLegs, c.Paths = 4, leg.NewRanking(ways, nil, nil) })
 	s := &proxy.Flow{To: To(dest), How: proxy.Choice{Mode: "handover"}}
 	for i, step := range []struct {
 		ways   []leg.Candidate

@@ -25,13 +25,12 @@ type collector struct {
 	conf       config.Client
 	started    time.Time
 	controller *pathctl.Client
-	ways       *leg.Ranking
 	session    *leg.Session
 	front      *front.Front
 }
 
-func newCollector(conf config.Client, c *pathctl.Client, ways *leg.Ranking, s *leg.Session, f *front.Front) *collector {
-	return &collector{conf: conf, started: time.Now(), controller: c, ways: ways, session: s, front: f}
+func newCollector(conf config.Client, c *pathctl.Client, s *leg.Session, f *front.Front) *collector {
+	return &collector{conf: conf, started: time.Now(), controller: c, session: s, front: f}
 }
 
 // Status is what status shows.
@@ -53,13 +52,9 @@ func (c *collector) Status(ctx context.Context) (status.Status, error) {
 	for _, l := range c.conf.Socks.Listen {
 		s.Socks = append(s.Socks, l.String())
 	}
-	verdicts := c.ways.Verdicts()
 	for _, p := range paths {
 		ps := pathStatus(p, counters[p.Name])
-		if v, met := verdicts[p.Name]; met && ps.Warning == "" {
-			ps.Warning = fmt.Sprintf("%s; connections begin elsewhere for %s", v.Result.Explain(), time.Until(v.Until).Round(time.Second))
-		}
-		collect.Believed(&ps, c.controller.PathState(p.Name), s.Taken)
+		collect.Believed(&ps, c.controller.PathState(p.Name), c.controller.LegState(p.Name), s.Taken)
 		ps.SignalDBm, _ = c.controller.Signal(p)
 		s.Paths = append(s.Paths, ps)
 	}

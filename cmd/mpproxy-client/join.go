@@ -78,7 +78,7 @@ func check(link config.Link) error {
 	// What the client will use is what is checked. Where there is no path yet, the
 	// default route is.
 	if paths, err := netpath.Discover(ctx, netpath.Config{}, nil); err == nil {
-		up.Paths = leg.NewRanking(presentPaths(paths), nil)
+		up.Paths = leg.NewRanking(presentPaths(paths), nil, nil)
 	}
 	return leg.New(up).Check(ctx, "")
 }

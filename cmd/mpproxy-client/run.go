@@ -19,6 +19,7 @@ import (
 	"mpproxy/internal/steer"
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
 	"mpproxy/proxy/front"
 	"mpproxy/proxy/ingress"
@@ -73,11 +74,11 @@ func (c runCmd) Run() error {
 	up.Begun = controller.Begun
 	up.LeaveSubflows = func() bool { return !controller.Kernel().UserSpace }
 	up.Credentials = whileSteering(controller, conf.Link, up.Credentials)
-	ways := leg.NewRanking(candidates{controller}, func(mode string) bool {
+	up.Paths = leg.NewRanking(candidates{controller}, func(mode string) bool {
 		base := policy.Mode(baseOf(conf.Modes, mode))
 		return controller.Kernel().UserSpace && (base == policy.Aggregate || base == policy.Interactive)
-	})
-	up.Paths, up.IdleLegs = ways, conf.Limits.IdleLegs
+	}, memory{controller})
+	up.IdleLegs = conf.Limits.IdleLegs
 	session := leg.New(up)
 	f = front.New(front.Config{
 		WaysIn: []ingress.WayIn{
@@ -95,7 +96,7 @@ func (c runCmd) Run() error {
 	tasks = append(tasks, controller) // first to start and last to stop: connections that finish need their paths
 	looks, err := report.AdminTasks(report.AdminConfig{
 		Program: status.Client, Socket: conf.Admin.SocketPath(os.Getuid(), os.Getenv), HTTP: conf.Admin.HTTP,
-		Modes: conf.Modes, Source: newCollector(conf, controller, ways, session, f), Decisions: controller.Decisions, Log: log,
+		Modes: conf.Modes, Source: newCollector(conf, controller, session, f), Decisions: controller.Decisions, Log: log,
 	})
 	if err != nil {
 		return err
@@ -228,6 +229,17 @@ func (c candidates) Candidates() []leg.Candidate {
 		}
 	}
 	return out
+}
+
+// memory keeps what legs have met with what else is believed about the paths.
+type memory struct{ controller *pathctl.Client }
+
+func (m memory) LeftAlone(path string, to netip.Addr) bool {
+	return m.controller.LegLeftAlone(path, to)
+}
+
+func (m memory) Report(path string, to netip.Addr, r leg.Result) {
+	m.controller.LegMet(path, to, pathstate.Result(r), r.Explain())
 }
 
 // candidatesOn returns a path's addresses as places to begin, as far as the path

@@ -7,10 +7,14 @@ import (
 	"mpproxy/pathctl/pathstate"
 )
 
-// Believed adds to a path's status what is believed about the path at now.
-func Believed(p *status.Path, s pathstate.State, now time.Time) {
+// Believed adds to a path's status what is believed about the path at now. What legs that
+// began there have met comes first: it tells of the whole chain.
+func Believed(p *status.Path, s, legs pathstate.State, now time.Time) {
 	p.RTTMillis = float64(s.RTT.Lately(now)) / float64(time.Millisecond)
 	k, t, ok := s.Worst(now)
+	if lk, lt, met := legs.LeftAlone(now); met {
+		k, t, ok = lk, lt, true
+	}
 	if !ok {
 		return
 	}

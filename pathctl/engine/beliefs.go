@@ -60,6 +60,23 @@ func (e *Engine) recovered(c *connection, path string, is bool, why string, now 
 	e.lookAtAll(now)
 }
 
+// LegMet takes what a leg to the concentrator met on a path. Only what shows that the
+// path works concerns the subflows of others: what is bad may be the concentrator's
+// matter. It may be called from any goroutine, and does not block.
+func (e *Engine) LegMet(path string, r pathstate.Result) {
+	if r != pathstate.LegFine {
+		return
+	}
+	select {
+	case e.inbox <- func(now time.Time) {
+		recovered := e.stateOf(path).Met(r, "", now)
+		e.recovered(nil, path, recovered, "the concentrator has answered over it", now)
+	}:
+		e.wake()
+	default:
+	}
+}
+
 // observe takes what a reading shows of the paths: round trips, and that they work.
 func (e *Engine) observe(c *connection, now time.Time) {
 	if c.reg.Role == policy.Concentrator {

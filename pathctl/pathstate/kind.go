@@ -13,8 +13,10 @@ const (
 	Lossy                      // it works, but loses or delays too much
 	JoinRefused                // the peer, or a middlebox, answers MP_JOIN with a reset
 	JoinUnanswered             // nobody answers MP_JOIN: the path is dark, or swallows it
+	Overtaken                  // legs over other ways are answered sooner
+	Unreached                  // no leg gets an answer to its handshake
 	Stripped                   // a middlebox takes MPTCP out of the handshake
-	Captive                    // no leg gets through: closed, silent, or somebody else's key
+	Captive                    // the handshake is answered, but not by the concentrator
 	kinds
 )
 
@@ -46,6 +48,8 @@ const (
 	// alone disproves nothing: portals and middleboxes answer it as well. It ends the
 	// wait of a path that was silent, which then has to requalify (State.Unproven).
 	Requalified Evidence = iota
+	// Connected: the TCP handshake of a leg was answered.
+	Connected
 	// Established: a subflow joined.
 	Established
 	// Authenticated: the concentrator has answered a whole leg, over MPTCP.
@@ -80,10 +84,10 @@ var table = [kinds]struct {
 	// As Dark at first. Where handshakes are answered and joins are not, something
 	// swallows joins, and goes on.
 	JoinUnanswered: {"join unanswered", 2 * time.Second, 2 * time.Minute, 1 << Established, true},
-	// A firewall stays as it is for days: asking is cheap, and changes with the
-	// network that a laptop is in, which is a new path.
-	Stripped: {"MPTCP stripped", 10 * time.Second, 5 * time.Minute, 1 << Authenticated, false},
-	// People take a minute to log in to a portal. Each attempt costs them nothing:
-	// other paths carry the data meanwhile.
-	Captive: {"captive", 5 * time.Second, time.Minute, 1 << Authenticated, false},
+	// What legs meet. The first flow after that time pays for the look, with the delay of
+	// a race, and a firewall or portal stays as it is for long.
+	Overtaken: {"overtaken", 10 * time.Second, 10 * time.Minute, 1<<Connected | 1<<Authenticated, false},
+	Unreached: {"unreached", 30 * time.Second, 10 * time.Minute, 1<<Connected | 1<<Authenticated, false},
+	Stripped:  {"MPTCP stripped", 30 * time.Second, 10 * time.Minute, 1 << Authenticated, false},
+	Captive:   {"captive", 30 * time.Second, 10 * time.Minute, 1 << Authenticated, false},
 }

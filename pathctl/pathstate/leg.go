@@ -2,44 +2,51 @@ package pathstate
 
 import "time"
 
-// Result is how an attempt to reach the concentrator over a path ended, judged up to
-// its authenticated answer.
+// Result is what a leg to the concentrator met on a path, judged up to the
+// concentrator's authenticated answer.
 type Result uint8
 
-// The results.
+// The results, from the first step of a leg to the last.
 const (
-	Untried    Result = iota
-	Fine              // authenticated, over MPTCP
-	Silent            // nothing was answered in time
-	Refused           // the handshake of TCP was
-	ForeignKey        // somebody else's certificate
-	PlainTCP          // authenticated, but MPTCP was stripped on the way
-	SmallMTU          // the handshake passed, what is longer did not
-	Closed            // the connection ended before the answer
+	LegOvertaken  Result = iota // another way that was tried later answered first
+	LegSilent                   // nothing came until the deadline
+	LegRefused                  // the network or the host said no
+	LegConnected                // somebody answered; who, is not known yet
+	LegStripped                 // it came up as plain TCP
+	LegStalled                  // then nothing came until the deadline
+	LegForeignKey               // somebody answered with another key
+	LegBroken                   // TLS or SOCKS failed in another manner
+	LegFine                     // the concentrator has answered
 )
 
-var results = [...]string{"not tried", "fine", "silent", "refused", "another key", "MPTCP stripped", "small MTU", "closed"}
+var resultNames = [...]string{"overtaken", "silent", "refused", "connected", "stripped of MPTCP", "stalled", "foreign key", "broken", "fine"}
 
-// String returns a word or two that can be read in a sentence.
-func (r Result) String() string { return results[r] }
+// String returns the result in words.
+func (r Result) String() string { return resultNames[r] }
 
-// Leg is the last attempt to reach the concentrator over a path.
+// Leg is what the last leg over a path met.
 type Leg struct {
 	Result Result
-	At     time.Time
+	At     time.Time // zero: there was none
 }
 
-// Legged notes how a leg that was tried at since ended. It reports whether that ended
+// Met notes what a leg met, and in words why that is bad. It reports whether it ended
 // the last trouble that the path had.
-func (s *State) Legged(r Result, why string, since, now time.Time) (recovered bool) {
+func (s *State) Met(r Result, why string, now time.Time) (recovered bool) {
 	s.Leg = Leg{r, now}
 	switch r {
-	case Fine:
+	case LegFine:
 		return s.Learn(Authenticated, now)
-	case PlainTCP:
-		s.Fail(Stripped, why, since, now)
-	case Silent, Refused, ForeignKey, SmallMTU, Closed:
-		s.Fail(Captive, why, since, now)
+	case LegConnected:
+		return s.Learn(Connected, now)
+	case LegOvertaken:
+		s.Fail(Overtaken, why, now, now)
+	case LegSilent, LegRefused:
+		s.Fail(Unreached, why, now, now)
+	case LegStripped:
+		s.Fail(Stripped, why, now, now)
+	default:
+		s.Fail(Captive, why, now, now)
 	}
 	return false
 }

@@ -37,7 +37,7 @@ const (
 // counted, that is no news.
 func (s *State) Fail(k Kind, why string, since, now time.Time) {
 	t := &s.troubles[k]
-	if now.Before(t.Until) || k < Stripped && s.Waits(now) {
+	if now.Before(t.Until) || k < Overtaken && s.Waits(now) {
 		return
 	}
 	switch {

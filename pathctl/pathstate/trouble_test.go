@@ -38,8 +38,10 @@ func TestBackoffGrows(t *testing.T) {
 		{Lossy, seconds(3, 6, 12, 24, 48, 60, 60)},
 		{JoinRefused, seconds(1, 2, 4, 8, 16, 32, 64, 120, 120)},
 		{JoinUnanswered, seconds(2, 4, 8, 16, 32, 64, 120, 120)},
-		{Stripped, seconds(10, 20, 40, 80, 160, 300, 300)},
-		{Captive, seconds(5, 10, 20, 40, 60, 60)},
+		{Overtaken, seconds(10, 20, 40, 80, 160, 320, 600, 600)},
+		{Unreached, seconds(30, 60, 120, 240, 480, 600, 600)},
+		{Stripped, seconds(30, 60, 120, 240, 480, 600, 600)},
+		{Captive, seconds(30, 60, 120, 240, 480, 600, 600)},
 	} {
 		t.Run(tt.kind.String(), func(t *testing.T) {
 			var s State
@@ -87,7 +89,8 @@ func TestWhatDisproves(t *testing.T) {
 		{"a handshake", func(s *State, now time.Time) { s.ProbeAnswered(ms(20), now) }, []Kind{Unreachable, Dark, JoinUnanswered}},
 		{"a row of handshakes", func(s *State, now time.Time) { s.Requalified(RequalifyProbes, ms(20), now) }, []Kind{Unreachable, Dark, Lossy}},
 		{"a subflow", func(s *State, now time.Time) { s.Learn(Established, now) }, []Kind{Reset, Unreachable, Dark, JoinRefused, JoinUnanswered}},
-		{"a leg", func(s *State, now time.Time) { s.Legged(Fine, "", now, now) }, []Kind{Reset, Unreachable, Dark, Stripped, Captive}},
+		{"a leg", func(s *State, now time.Time) { s.Met(LegFine, "", now) }, []Kind{Reset, Unreachable, Dark, Overtaken, Unreached, Stripped, Captive}},
+		{"a leg's handshake", func(s *State, now time.Time) { s.Met(LegConnected, "", now) }, []Kind{Overtaken, Unreached}},
 	} {
 		var got []Kind
 		for _, k := range Kinds() {
@@ -132,7 +135,7 @@ func TestManyAtOnce(t *testing.T) {
 	var s State
 	s.fail(Dark, start)
 	for i := range 100 {
-		if got, want := s.fail(Kind(i%int(Stripped)), start.Add(ms(i))), 2*time.Second-ms(i); got != want {
+		if got, want := s.fail(Kind(i%int(Overtaken)), start.Add(ms(i))), 2*time.Second-ms(i); got != want {
 			t.Fatalf("failure %d: %v, want %v", i, got, want)
 		}
 	}
@@ -146,7 +149,7 @@ func TestManyAtOnce(t *testing.T) {
 func TestLegsAreHeardAlways(t *testing.T) {
 	var s State
 	s.fail(Dark, start)
-	s.Legged(ForeignKey, "another key", start, start.Add(ms(1)))
+	s.Met(LegForeignKey, "another key", start.Add(ms(1)))
 	s.ProbeAnswered(ms(20), start.Add(ms(50)))
 	k, trouble, ok := s.LeftAlone(start.Add(ms(100)))
 	if !ok || k != Captive || trouble.Reason != "another key" {
@@ -200,7 +203,7 @@ func TestTimeForgives(t *testing.T) {
 	if now = now.Add(forget); s.Troubled(now) {
 		t.Error("held against the path for ever")
 	}
-	if got, want := s.fail(Captive, now), 5*time.Second; got != want {
+	if got, want := s.fail(Captive, now), 30*time.Second; got != want {
 		t.Errorf("delay %v, want %v", got, want)
 	}
 }

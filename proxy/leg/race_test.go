@@ -97,8 +97,27 @@ func (p *told) reports() []string {
 }
 
 func racer() (*Session, *told) {
-	p := &told{Ranking: NewRanking(nil, nil)}
+	p := &told{Ranking: NewRanking(nil, nil, &lastMet{met: make(map[string]Result)})}
 	return sessionTo(V4, func(c *Config) { c.Paths = p }), p
+}
+
+// lastMet is a Memory that leaves a way alone when the last leg there met anything bad.
+type lastMet struct {
+	mu  sync.Mutex
+	met map[string]Result
+}
+
+func (m *lastMet) LeftAlone(path string, to netip.Addr) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, known := m.met[path+" "+to.String()]
+	return known && r != Connected && r != Fine
+}
+
+func (m *lastMet) Report(path string, to netip.Addr, r Result) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.met[path+" "+to.String()] = r
 }
 
 func tryOver(path string, to netip.AddrPort) attempt {

@@ -2,11 +2,9 @@ package leg
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"mpproxy/proxy"
@@ -18,48 +16,38 @@ type Source interface {
 	Candidates() []Candidate
 }
 
+// Memory is what legs have met on each way: a path, and an address of the concentrator
+// beyond it. Implementations are safe for concurrent use and do not block.
+type Memory interface {
+	// LeftAlone and Report are those of Paths.
+	LeftAlone(path string, to netip.Addr) bool
+	Report(path string, to netip.Addr, r Result)
+}
+
 // Ranking is Paths by rank: the user's order, the round trip where all paths are used
 // anyhow, and a memory of the ways that led nowhere lately. Create it with NewRanking.
 type Ranking struct {
+	Memory
 	source   Source
 	anywhere func(mode string) bool
-
-	mu    sync.Mutex
-	avoid map[way]Verdict
 }
-
-// way is what may be dead: the path, or the address beyond it.
-type way struct {
-	path string
-	to   netip.Addr
-}
-
-// Verdict is why a way is tried after the others, and until when.
-type Verdict struct {
-	Result Result
-	Times  int       // that it was met in a row
-	Since  time.Time // the first of them
-	Last   time.Time // the latest
-	Until  time.Time
-}
-
-const (
-	// avoidTime is how long a way that did not lead to the concentrator is tried after
-	// the others; twice as long each time that it does not again, avoidMost at most: the
-	// first flow after that time pays for the look, with the delay of a race.
-	avoidTime = 30 * time.Second
-	avoidMost = 10 * time.Minute
-	// overtakenTime is the same for a way that was tried before the one that answered,
-	// and has said nothing yet. A silent path would otherwise cost each new leg the delay.
-	overtakenTime = 10 * time.Second
-)
 
 // NewRanking returns a Ranking of what source tells; nil: there are no paths, and the
 // kernel's routing decides. anywhere says of a mode that it uses all paths, so that a
-// leg may begin on the one with the least round trip; nil: of none.
-func NewRanking(source Source, anywhere func(mode string) bool) *Ranking {
-	return &Ranking{source: source, anywhere: anywhere, avoid: make(map[way]Verdict)}
+// leg may begin on the one with the least round trip; nil: of none. m is the memory;
+// nil: there is none, as for a single leg.
+func NewRanking(source Source, anywhere func(mode string) bool, m Memory) *Ranking {
+	if m == nil {
+		m = none{}
+	}
+	return &Ranking{source: source, anywhere: anywhere, Memory: m}
 }
+
+// none remembers nothing.
+type none struct{}
+
+func (none) LeftAlone(string, netip.Addr) bool { return false }
+func (none) Report(string, netip.Addr, Result) {}
 
 // Order implements Paths.
 func (r *Ranking) Order(c proxy.Choice) ([]Candidate, error) {
@@ -79,66 +67,6 @@ func (r *Ranking) Order(c proxy.Choice) ([]Candidate, error) {
 		cands = quickest(cands)
 	}
 	return cands, nil
-}
-
-// LeftAlone implements Paths.
-func (r *Ranking) LeftAlone(path string, to netip.Addr) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.avoid) > 0 && time.Now().Before(r.avoid[way{path, to}].Until)
-}
-
-// Verdicts returns for each path that is tried after the others now why it is.
-func (r *Ranking) Verdicts() map[string]Verdict {
-	now := time.Now()
-	out := make(map[string]Verdict)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for w, v := range r.avoid {
-		if now.Before(v.Until) && v.Until.After(out[w.path].Until) {
-			out[w.path] = v
-		}
-	}
-	return out
-}
-
-// Report implements Paths. TCP's handshake disproves what was met in place of one; what
-// was met behind it only the concentrator's answer does.
-func (r *Ranking) Report(path string, to netip.Addr, result Result) {
-	w, now := way{path, to}, time.Now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	old, known := r.avoid[w]
-	switch {
-	case result == Fine, result == Connected && known && old.Result < Connected:
-		delete(r.avoid, w)
-		return
-	case result == Connected:
-		return
-	}
-	v := Verdict{Result: result, Times: 1, Since: now, Last: now}
-	if known && old.Result == result {
-		v.Since, v.Times = old.Since, old.Times+1
-		if now.Before(old.Until) {
-			v.Times = old.Times // nothing was waited for in between
-		}
-	}
-	first := avoidTime
-	if result == Overtaken {
-		first = overtakenTime
-	}
-	v.Until = now.Add(min(first<<min(v.Times-1, 16), avoidMost))
-	if result == Overtaken && old.Until.After(v.Until) {
-		return // what is known is worse
-	}
-	r.forget(now)
-	r.avoid[w] = v
-}
-
-// forget drops what is as long over as it lasted, so that the map holds no more than an
-// entry for each way in use lately. r.mu is held.
-func (r *Ranking) forget(now time.Time) {
-	maps.DeleteFunc(r.avoid, func(_ way, v Verdict) bool { return now.Sub(v.Until) > v.Until.Sub(v.Last) })
 }
 
 // allowed returns the candidates that the choice allows, in the order of its

@@ -2,9 +2,7 @@ package leg
 
 import (
 	"errors"
-	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	. "mpproxy/proxy/proxytest"
@@ -86,90 +84,11 @@ func TestAllowed(t *testing.T) {
 	}
 }
 
-// TestRankingBacksOff: what is met again and again is left alone for twice as long each
-// time, and only what tells more than a TCP handshake takes back what was met behind one.
-func TestRankingBacksOff(t *testing.T) {
-	for _, tt := range []struct {
-		met, disproof Result
-		clears        bool
-	}{
-		{Silent, Connected, true}, {Refused, Connected, true},
-		{Stalled, Connected, false}, {ForeignKey, Connected, false}, {Stripped, Connected, false},
-		{Stalled, Fine, true}, {Stripped, Fine, true}, {Broken, Fine, true},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			r, to := NewRanking(nil, nil), V4.Addr()
-			for _, wait := range []time.Duration{avoidTime, 2 * avoidTime, 4 * avoidTime} {
-				r.Report("wifi", to, tt.met)
-				r.Report("wifi", to, tt.met) // by a leg that began at the same time
-				time.Sleep(wait - 1)
-				if !r.LeftAlone("wifi", to) {
-					t.Errorf("%v: not left alone for %v", tt.met, wait)
-				}
-				time.Sleep(1)
-				if r.LeftAlone("wifi", to) {
-					t.Errorf("%v: left alone for more than %v", tt.met, wait)
-				}
-			}
-			for range 20 {
-				r.Report("wifi", to, tt.met)
-				time.Sleep(time.Until(r.Verdicts()["wifi"].Until))
-			}
-			r.Report("wifi", to, tt.met)
-			if v := r.Verdicts()["wifi"]; v.Result != tt.met || v.Until.Sub(v.Last) != avoidMost {
-				t.Errorf("%v: after many times %+v", tt.met, v)
-			}
-			if r.Report("wifi", to, tt.disproof); r.LeftAlone("wifi", to) == tt.clears {
-				t.Errorf("%v is taken back by %v: %v", tt.met, tt.disproof, !tt.clears)
-			}
-		})
-	}
-}
-
-// TestRankingRemembers: a way that led nowhere is left alone for a time that depends on
-// what was met, until it works; and nothing is kept beyond that.
-func TestRankingRemembers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, to := NewRanking(nil, nil), V4.Addr()
-		for result, d := range map[Result]time.Duration{
-			Overtaken: overtakenTime, Silent: avoidTime, Refused: avoidTime,
-			Connected: 0, Stripped: avoidTime, Stalled: avoidTime, ForeignKey: avoidTime, Broken: avoidTime, Fine: 0,
-		} {
-			r.Report("wifi", to, result)
-			if got := r.LeftAlone("wifi", to); got != (d > 0) || r.LeftAlone("lte", to) || r.LeftAlone("wifi", V6.Addr()) {
-				t.Errorf("%v: left alone %v", result, got)
-			}
-			time.Sleep(d)
-			if r.LeftAlone("wifi", to) {
-				t.Errorf("%v: left alone after %v", result, d)
-			}
-			r.Report("wifi", to, Fine)
-		}
-		r.Report("wifi", to, Silent)
-		r.Report("wifi", to, Overtaken) // does not shorten it
-		time.Sleep(overtakenTime)
-		if !r.LeftAlone("wifi", to) {
-			t.Error("a shorter time took the place of the longer one")
-		}
-		r.Report("wifi", to, Connected)
-		if r.LeftAlone("wifi", to) {
-			t.Error("success is not forgiven")
-		}
-		for i := range 100 {
-			r.Report(fmt.Sprint(i), to, Silent)
-			time.Sleep(time.Second + avoidTime)
-		}
-		if len(r.avoid) > 2 { // each is remembered for as long again as it was left alone
-			t.Errorf("%d entries", len(r.avoid))
-		}
-	})
-}
-
 // TestFit: where it is all the same on which path a leg begins, it is for a leg that is
 // used again, too; otherwise only the first path will do.
 func TestFit(t *testing.T) {
 	all := sourceOf{{Path: "dsl"}, {Path: "lte"}, {Path: "wifi", Troubled: true}}
-	r := NewRanking(all, func(mode string) bool { return mode == "aggregate" })
+	r := NewRanking(all, func(mode string) bool { return mode == "aggregate" }, nil)
 	for _, tt := range []struct {
 		choice proxy.Choice
 		want   []string

@@ -86,7 +86,7 @@ func New(cfg Config) *Session {
 		cfg.AnswerTimeout = 30 * time.Second
 	}
 	if cfg.Paths == nil {
-		cfg.Paths = NewRanking(nil, nil)
+		cfg.Paths = NewRanking(nil, nil, nil)
 	}
 	return &Session{
 		cfg: cfg, log: cfg.Log,
