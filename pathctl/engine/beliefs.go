@@ -115,7 +115,7 @@ func (e *Engine) pathsFor(c *connection, now time.Time) []policy.Path {
 		v := policy.Path{
 			Name: p.Name, Rank: p.Rank, Metered: p.Metered,
 			RTT: s.RTT.Smoothed, Silent: s.Handshakes.Silent(now), Answered: s.Handshakes.Answered(now),
-			Retry: s.Retry(now), Unproven: !p.Metered && s.Unproven(now),
+			Retry: max(s.Retry(now), c.refusals[p.Name].until.Sub(now)), Unproven: !p.Metered && s.Unproven(now),
 		}
 		if v.RTT > 0 {
 			v.RTTAge = now.Sub(s.RTT.At)

@@ -60,6 +60,29 @@ func TestTroubleOf(t *testing.T) {
 	}
 }
 
+// TestRefusedConnection: joins of a connection that the peer has ended are refused on a
+// path that others join. It waits longer each time, and nobody else does.
+func TestRefusedConnection(t *testing.T) {
+	b := newBench(t, policy.Client)
+	_, r := b.steered(t, policy.Aggregate)
+	r.reading = onFirst()
+	joins, port := 0, uint16(2000)
+	for until := b.now.Add(time.Minute); b.now.Before(until); {
+		b.pass(t, ms(100))
+		for range b.kernel.take() {
+			joins, port = joins+1, port+1
+			b.event(t, mptcppm.Event{Kind: mptcppm.EventSubflowClosed, Local: netip.AddrPortFrom(second.Addr(), port), Remote: server, Errno: syscall.ECONNREFUSED})
+			if left := b.stateOf("lte0").Retry(b.now); joins > 1 && left > 0 {
+				t.Fatalf("after %d joins of one connection all leave the path alone for %v", joins, left)
+			}
+		}
+		b.stateOf("lte0").Learn(pathstate.Established, b.now) // another connection
+	}
+	if joins < 4 || joins > 7 {
+		t.Errorf("%d joins in a minute, want 4 to 7", joins)
+	}
+}
+
 // TestRefusedJoinsBackOff: a middlebox answers every MP_JOIN with a reset, and plain
 // handshakes as if nothing were. The joins become few, on an idle connection as well.
 func TestRefusedJoinsBackOff(t *testing.T) {

@@ -26,6 +26,7 @@ type connection struct {
 	announced   map[uapi.AddrID]netip.AddrPort // by the peer; nil: nothing yet
 	subflows    []*subflow                     // as they began; no two have the same key
 	ended       map[subflowKey]ending          // nil: nothing yet
+	refusals    map[string]refusal             // of its joins, by path; nil: none yet
 	nextID      policy.SubflowID
 	memory      policy.Memory
 	taught      bool   // what other connections have learned

@@ -367,8 +367,12 @@ func (e *Engine) subflowDown(c *connection, ev mptcppm.Event, now time.Time) {
 	// Another program's peer says nothing about our path to the concentrator, nor
 	// does ours when it gave up one of several subflows there.
 	gaveUp := errno == nil && now.Sub(end.since) >= refusedWithin && c.worksOn(end.path)
+	kind := troubleOf(end, errno, now)
+	if kind == pathstate.JoinRefused && c.refusedAgain(end.path, e.stateOf(end.path).JoinedAt, now) {
+		return
+	}
 	if c.ours && !gaveUp {
-		e.pathFailed(end.path, troubleOf(end, errno, now), why, end.since, now)
+		e.pathFailed(end.path, kind, why, end.since, now)
 	}
 }
 

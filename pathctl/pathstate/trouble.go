@@ -61,6 +61,9 @@ func (s *State) Learn(e Evidence, now time.Time) (recovered bool) {
 	if e >= Established {
 		s.tryingUntil = time.Time{}
 	}
+	if e == Established {
+		s.JoinedAt = now
+	}
 	for k := range s.troubles {
 		if t := &s.troubles[k]; t.open(now) && Kind(k).DisprovedBy(e) {
 			t.OverAt, t.Until = now, now
