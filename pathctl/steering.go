@@ -71,14 +71,6 @@ func (s *steered) Register(ctx context.Context, reg engine.Registration) {
 	}
 }
 
-// Begun says that the first data was sent on a connection that was registered so that
-// it begins.
-func (s *steered) Begun() {
-	if e := s.engine.Load(); e != nil {
-		e.Begun()
-	}
-}
-
 // Describe says what a connection carries from now on.
 func (s *steered) Describe(ctx context.Context, token uapi.Token, d engine.Description) {
 	if e := s.engine.Load(); e != nil {

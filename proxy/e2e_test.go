@@ -216,7 +216,7 @@ func TestConcentratorStalls(t *testing.T) {
 	arrived := make(chan struct{}, 10)
 	at := StartDestination(t, func(c *net.TCPConn) { arrived <- struct{}{}; Hold(c) })
 	onBoth(t, func(t *testing.T, l setup) {
-		up := upstreamTo(at, func(c *leg.Config) { l.up(c); c.AnswerTimeout = 30 * time.Millisecond })
+		up := upstreamTo(at, func(c *leg.Config) { l.up(c); c.AnswerTimeout = 200 * time.Millisecond })
 		_, err := up.OpenStream(Within(t), &proxy.Flow{To: To(V4)})
 		Await(t, "arrival", arrived)
 		if proxy.OutcomeOf(err) != proxy.TTLExpired {

@@ -71,7 +71,6 @@ func (c runCmd) Run() error {
 	up.Log = log
 	up.FellBack = func(string) { f.Table().Totals.FellBack.Add(1) }
 	up.Observer = steer.Observer{Controller: controller, Role: policy.Client, Modes: conf.Modes}
-	up.Begun = controller.Begun
 	up.LeaveSubflows = func() bool { return !controller.Kernel().UserSpace }
 	up.Credentials = whileSteering(controller, conf.Link, up.Credentials)
 	up.Paths = leg.NewRanking(candidates{controller}, func(mode string) bool {

@@ -38,7 +38,7 @@ func (o Observer) Opened(token uapi.Token, leg *mptcpsock.Conn, f *proxy.Flow) {
 	defer cancel()
 	o.Controller.Register(ctx, engine.Registration{
 		Token: token, Role: o.Role, Mode: o.mode(f.How.Mode), Paths: f.How.Paths,
-		Description: describe(f), Reader: control.Reader(leg), Device: leg.Device(), Begins: o.Role == policy.Client,
+		Description: describe(f), Reader: control.Reader(leg), Device: leg.Device(),
 		Manual: f.Who.LeaveSubflows,
 	})
 }

@@ -28,17 +28,8 @@ func (e *Engine) Register(ctx context.Context, reg Registration) {
 	if e.watch != nil {
 		_ = e.watch.Add(source{reg}) // without it this connection's timeouts are noticed by looking
 	}
-	if reg.Begins {
-		e.leave(ctx, e.register(reg))
-		return
-	}
 	e.post(ctx, e.register(reg))
 }
-
-// Begun has the engine wait for the kernel to tell of a connection that begins. Whoever
-// sent its first data is about to wait for the answer, and the engine takes its place
-// at once; woken by the kernel alone, it often waits for its turn.
-func (e *Engine) Begun() { e.wake() }
 
 // Describe says what a connection carries from now on.
 func (e *Engine) Describe(ctx context.Context, token uapi.Token, d Description) {

@@ -25,7 +25,6 @@ func (e *Engine) stateOf(path string) *pathstate.State {
 // publish shows all goroutines what is believed about the paths, when that decides
 // something else than before.
 func (e *Engine) publish() {
-	e.first = nil
 	e.tell()
 }
 

@@ -96,8 +96,7 @@ type Engine struct {
 	queue queue
 	paths []netpath.Path
 	upAt  map[string]time.Time
-	awake time.Time  // the end of the last standstill
-	first *firstPlan // nil: none, or what is known of the paths has changed
+	awake time.Time // the end of the last standstill
 	// ids gives each local address an MPTCP address id that stays the same
 	// while the program runs.
 	ids map[netip.Addr]uapi.AddrID
@@ -408,7 +407,7 @@ func (e *Engine) examine(ctx context.Context, c *connection, now time.Time) {
 		// The event has told all that there is to know, and reading would only
 		// delay the second subflow (SMAPP section 4.5).
 		c.looked = true
-		e.carryOut(ctx, c, e.planFirst(c, now), now)
+		e.carryOut(ctx, c, e.consider(c, now), now)
 		e.boundFirst(c)
 		e.queue.sooner(c, now.Add(lookBusy))
 		return

@@ -35,7 +35,6 @@ func (e *Engine) learn(conn policy.Conn, before, memory policy.Memory, now time.
 		}
 		if len(e.lessons) < lessonsMost {
 			e.lessons[n.Path] = lesson{n, now.Add(n.Until - conn.Age)}
-			e.first = nil
 		}
 	}
 }

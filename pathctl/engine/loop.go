@@ -70,15 +70,6 @@ func (e *Engine) post(ctx context.Context, f func(now time.Time)) {
 	}
 }
 
-// leave is post for what has time until something else happens.
-func (e *Engine) leave(ctx context.Context, f func(now time.Time)) {
-	select {
-	case e.inbox <- f:
-	default:
-		e.post(ctx, f)
-	}
-}
-
 // wake ends the wait of the engine's goroutine.
 func (e *Engine) wake() { _ = e.events.SetDeadline(time.Unix(1, 0)) }
 

@@ -25,9 +25,6 @@ type Registration struct {
 	// Notify is told what happens to the connection; nil: nobody is. The engine's
 	// goroutine calls it, which waits until it returns.
 	Notify func(Notice)
-	// Begins says that its first data is about to be sent, of which Begun tells: there
-	// is nothing to do before.
-	Begins bool
 }
 
 // Description says to people what a connection carries. Nothing is decided by it,

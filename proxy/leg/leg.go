@@ -120,7 +120,6 @@ func (s *Session) secure(ctx context.Context, leg *Leg) error {
 	defer stop()
 	leg.records = relay.NewRecordConn(leg.Conn)
 	leg.records.Hold()
-	leg.records.OnSent(s.cfg.Begun)
 	tc := tls.Client(leg.records, s.cfg.TLS)
 	if err := tc.HandshakeContext(context.WithoutCancel(ctx)); err != nil {
 		return tlsError(err)
@@ -142,9 +141,6 @@ func (s *Session) exchange(ctx context.Context, leg *Leg, opening []byte, read f
 	}
 	if _, err := leg.below.Write(opening); err != nil {
 		return fmt.Errorf("sending the request to the concentrator: %w", err)
-	}
-	if s.cfg.TLS == nil && s.cfg.Begun != nil {
-		s.cfg.Begun()
 	}
 	if err := read(leg); err != nil {
 		return err

@@ -56,9 +56,6 @@ type Config struct {
 	FellBack func(path string)
 	// Observer is told of each leg as soon as it is connected; may be nil.
 	Observer proxy.Observer
-	// Begun is called when the first data of a leg was sent, with whose acknowledgement
-	// the kernel begins to take further subflows; may be nil.
-	Begun func()
 	// IdleLegs is how many legs are kept for another stream when theirs has
 	// ended, where the concentrator agrees; 0: none.
 	IdleLegs int

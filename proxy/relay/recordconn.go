@@ -43,8 +43,7 @@ type RecordConn struct {
 	aheadLevel int     // buffer level to read ahead with
 	dontWait   bool    // Read returns errNotReady instead of waiting
 	onInput    func(fd uintptr) bool
-	holding    bool   // writes wait until Read has to
-	onSent     func() // nil: nobody waits for it
+	holding    bool // writes wait until Read has to
 
 	w            recordWriter
 	keepDeadline atomic.Bool // SetWriteDeadline does nothing
@@ -84,10 +83,6 @@ func (c *RecordConn) Read(p []byte) (int, error) {
 		if c.holding {
 			if err := c.w.send(); err != nil {
 				return 0, err
-			}
-			if c.onSent != nil {
-				c.onSent()
-				c.onSent = nil
 			}
 		}
 		if err := c.readAhead(); err != nil {
@@ -186,9 +181,6 @@ func (c *RecordConn) Hold() {
 	c.holding = true
 	c.w.cork(level16K)
 }
-
-// OnSent has f called once, when Read has sent the first of what is held.
-func (c *RecordConn) OnSent(f func()) { c.onSent = f }
 
 // Release sends what is held and ends the holding.
 func (c *RecordConn) Release() error {

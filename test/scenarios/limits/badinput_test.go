@@ -187,7 +187,7 @@ func noGoroutineLeft(t *testing.T, p *netns.Process) {
 		t.Errorf("%s: the list has not even the listener:\n%s", p.Name(), dump)
 	}
 	for _, g := range goroutines {
-		if strings.Contains(g, "relay.(*Lot).watch(") {
+		if strings.Contains(g, "relay.(*Parking).watch(") {
 			continue // one for all connections, there or not
 		}
 		for _, of := range []string{").handle(", ".handshake(", "Front).pump(", "Concentrator).pump(", "proxy/relay.", "watchForEnd", "http.(*conn).serve"} {
