@@ -77,6 +77,10 @@ type Path struct {
 	Addresses []string `json:"addresses"`
 	RTTMillis float64  `json:"rtt_ms,omitempty"` // of connections and probes lately; 0: not known
 	Trouble   *Trouble `json:"trouble,omitempty"`
+	// BestReceive and BestSend are the most that one subflow of ours carried here
+	// within ten minutes; 0: not known.
+	BestReceive uint64 `json:"best_receive_bits_per_second,omitempty"`
+	BestSend    uint64 `json:"best_send_bits_per_second,omitempty"`
 	// SignalDBm is the strength of a Wi-Fi signal, 0 when there is none; Weak:
 	// it is below min_signal, and the path ranks behind the others.
 	SignalDBm int  `json:"signal_dbm,omitempty"`

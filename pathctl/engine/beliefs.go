@@ -76,7 +76,7 @@ func (e *Engine) LegMet(path string, r pathstate.Result) {
 	}
 }
 
-// observe takes what a reading shows of the paths: round trips, and that they work.
+// observe takes what a reading shows of the paths: round trips, rates, and that they work.
 func (e *Engine) observe(c *connection, now time.Time) {
 	if c.reg.Role == policy.Concentrator {
 		return
@@ -91,6 +91,8 @@ func (e *Engine) observe(c *connection, now time.Time) {
 			e.tellRTT(f.path, s)
 		}
 		s.Handshakes.Disprove(f.obs.Alive())
+		s.Up.Saw(f.obs.FoundRate(), now)
+		s.Down.Saw(f.obs.Arrival(), now)
 	}
 }
 

@@ -6,7 +6,6 @@ import "time"
 type State struct {
 	RTT        RTT
 	Up, Down   Rate // what it carried from here, and to here, at its best lately
-	Loss       Loss
 	Leg        Leg
 	Handshakes Handshakes
 	JoinedAt   time.Time // when a subflow was last established; zero: never
@@ -63,7 +62,8 @@ func (r *RTT) Lately(now time.Time) time.Duration {
 	return r.Smoothed
 }
 
-// Rate is the most that a path has carried lately, in bytes a second.
+// Rate is the most that one subflow has carried lately, in bytes a second: the path
+// carries as much at least.
 type Rate struct {
 	Bytes uint64 // 0: not known
 	At    time.Time
@@ -77,8 +77,10 @@ func (r *Rate) Saw(bytes uint64, now time.Time) {
 	}
 }
 
-// Loss is the share of segments that the path lost of late, 0 to 1.
-type Loss struct {
-	Share float64
-	At    time.Time // zero: not known
+// Lately returns the rate if it is not old, else 0.
+func (r *Rate) Lately(now time.Time) uint64 {
+	if now.Sub(r.At) > Lately {
+		return 0
+	}
+	return r.Bytes
 }

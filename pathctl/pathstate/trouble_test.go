@@ -256,3 +256,19 @@ func TestRTT(t *testing.T) {
 		t.Errorf("%v of late, though it is old", got)
 	}
 }
+
+func TestRate(t *testing.T) {
+	var r Rate
+	for _, bytes := range []uint64{0, 500, 900, 700} {
+		r.Saw(bytes, start)
+	}
+	if got := r.Lately(start.Add(Lately)); got != 900 {
+		t.Errorf("%d bytes a second, want the most", got)
+	}
+	if got := r.Lately(start.Add(Lately + 1)); got != 0 {
+		t.Errorf("%d bytes a second long ago", got)
+	}
+	if r.Saw(100, start.Add(Lately+1)); r.Bytes != 100 {
+		t.Errorf("%d bytes a second take the place of nothing newer", r.Bytes)
+	}
+}
