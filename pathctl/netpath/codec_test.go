@@ -93,7 +93,7 @@ func TestDecodeLinkOfTheFuture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	diff(t, "link", link{index: 7, name: "wwan0", flags: upFlags, master: 9, counters: Counters{1111, 2222}}, got)
+	diff(t, "link", link{index: 7, name: "wwan0", flags: upFlags, master: 9, mac: "\x01", counters: Counters{1111, 2222}}, got)
 }
 
 // TestBadMessageIsLeftOut: one undecodable message must not cost the others.

@@ -36,6 +36,8 @@ func decodeLink(b []byte) (link, error) {
 		switch ad.Type() {
 		case unix.IFLA_IFNAME:
 			l.name = ad.String()
+		case unix.IFLA_ADDRESS:
+			l.mac = string(ad.Bytes())
 		case unix.IFLA_MASTER:
 			l.master = int(ad.Uint32())
 		case unix.IFLA_LINKINFO:

@@ -30,6 +30,7 @@ type found struct {
 	path     Path
 	key      string // by which its name is remembered
 	want     string // its name, unless another path has it
+	mac      string // of its interface
 	selector int    // index, -1: none
 	metric   uint32
 	uplinks  []uplink
@@ -149,7 +150,7 @@ func (c choice) paths(first bool) (all []found) {
 // found returns a path without addresses. A further one is not the first of its
 // interface.
 func (c choice) found(w way, further, first bool) found {
-	f := found{selector: c.index, metric: math.MaxUint32, key: c.name, want: c.link.name, path: Path{
+	f := found{selector: c.index, metric: math.MaxUint32, key: c.name, want: c.link.name, mac: c.link.mac, path: Path{
 		Interface: c.link.name, Index: c.link.index, Metered: c.sel.Metered, Weak: c.sys.weak[c.link.index],
 		RxBytes: c.link.counters.RxBytes, TxBytes: c.link.counters.TxBytes,
 	}}

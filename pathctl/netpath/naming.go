@@ -16,9 +16,9 @@ type memory struct {
 	// interface when one of several that match a pattern goes away. A way is known
 	// by its interface, and by its gateway unless it is the first one there.
 	names map[string]string
-	// seen is what an interface was called when it became a path, by its index: it
-	// may be renamed.
-	seen map[int]string
+	// seen is what an interface was when it became a path, by its index: it may be
+	// renamed.
+	seen map[int]identity
 	// firsts are the gateways of the first way of each interface, so that it stays
 	// the first when another gets a better metric.
 	firsts map[firstKey]netip.Addr
@@ -26,6 +26,10 @@ type memory struct {
 	// connections may use it.
 	used map[usedAddr]string
 }
+
+// identity is the name of an interface and its hardware address: another interface may
+// get the index of one that is gone.
+type identity struct{ name, mac string }
 
 type firstKey struct {
 	iface  string
@@ -38,19 +42,19 @@ type usedAddr struct {
 }
 
 func newMemory() *memory {
-	return &memory{make(map[string]string), make(map[int]string), make(map[firstKey]netip.Addr), make(map[usedAddr]string)}
+	return &memory{make(map[string]string), make(map[int]identity), make(map[firstKey]netip.Addr), make(map[usedAddr]string)}
 }
 
 // forgetGone drops interfaces and addresses that exist no more. Names stay, for
 // interfaces that come back.
 func (m *memory) forgetGone(sys system) {
-	maps.DeleteFunc(m.seen, func(index int, _ string) bool {
-		return !slices.ContainsFunc(sys.links, func(l link) bool { return l.index == index })
+	maps.DeleteFunc(m.seen, func(index int, was identity) bool {
+		return !slices.ContainsFunc(sys.links, func(l link) bool { return l.index == index && (l.mac == was.mac || l.name == was.name) })
 	})
-	for index, name := range m.seen { // whose old name another interface bears now
-		if slices.ContainsFunc(sys.links, func(l link) bool { return l.index != index && l.name == name }) {
-			m.seen[index] = fmt.Sprintf("%s (%d)", name, index)
-			rename(m.names, name, m.seen[index])
+	for index, was := range m.seen { // whose old name another interface bears now
+		if slices.ContainsFunc(sys.links, func(l link) bool { return l.index != index && l.name == was.name }) {
+			m.seen[index] = identity{fmt.Sprintf("%s (%d)", was.name, index), was.mac}
+			rename(m.names, was.name, m.seen[index].name)
 		}
 	}
 	maps.DeleteFunc(m.used, func(u usedAddr, _ string) bool {
@@ -67,7 +71,7 @@ func rename(names map[string]string, from, to string) {
 }
 
 // nameOf returns what a link was called when it became a path, or is called now.
-func (m *memory) nameOf(l link) string { return cmp.Or(m.seen[l.index], l.name) }
+func (m *memory) nameOf(l link) string { return cmp.Or(m.seen[l.index].name, l.name) }
 
 // namesOf returns all names that selectors know a link by, the present one first.
 func (m *memory) namesOf(l link) []string {
@@ -126,8 +130,8 @@ func nameAll(all []found, mem *memory) {
 func (m *memory) remember(f found) {
 	maps.DeleteFunc(m.names, func(key, name string) bool { return name == f.path.Name && key != f.key })
 	m.names[f.key] = f.path.Name
-	if m.seen[f.path.Index] == "" {
-		m.seen[f.path.Index] = f.path.Interface
+	if m.seen[f.path.Index].name == "" {
+		m.seen[f.path.Index] = identity{f.path.Interface, f.mac}
 	}
 }
 

@@ -31,6 +31,7 @@ type link struct {
 	master   int    // bridge, bond or VRF that it is a port of, 0: none
 	kind     string // of a virtual one, as the kernel calls it: "tun", "wireguard", …
 	hardware uint16 // ARPHRD_*
+	mac      string // hardware address, as bytes; empty: it has none
 	counters Counters
 
 	alternatives []string // further names of it (ip link property, Linux 5.5)
