@@ -1,12 +1,12 @@
 package config
 
 import (
-	"mpproxy/proxy/rules"
-
 	"fmt"
 	"net/netip"
 	"path/filepath"
 	"time"
+
+	"mpproxy/proxy/rules"
 
 	"mpproxy/pathctl/policy"
 )

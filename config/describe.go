@@ -1,12 +1,12 @@
 package config
 
 import (
-	"mpproxy/proxy/rules"
-
 	"fmt"
 	"io"
 	"net/netip"
 	"strings"
+
+	"mpproxy/proxy/rules"
 
 	"mpproxy/pathctl/policy"
 )

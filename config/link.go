@@ -1,8 +1,6 @@
 package config
 
 import (
-	"mpproxy/proxy"
-
 	"encoding/base64"
 	"log/slog"
 	"net"
@@ -11,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"mpproxy/proxy"
 )
 
 // Security is how the leg between client and concentrator is protected.

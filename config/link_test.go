@@ -1,14 +1,14 @@
 package config
 
 import (
-	"mpproxy/proxy"
-
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
+
+	"mpproxy/proxy"
 
 	"github.com/google/go-cmp/cmp"
 )

@@ -1,15 +1,15 @@
 package config
 
 import (
-	"mpproxy/proxy"
-	"mpproxy/proxy/rules"
-
 	"fmt"
 	"net/netip"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
+
+	"mpproxy/proxy"
+	"mpproxy/proxy/rules"
 )
 
 // ports reads ports, 22, and ranges, "5060-5061".

@@ -1,12 +1,12 @@
 package config
 
 import (
-	"mpproxy/proxy/rules"
-
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"mpproxy/proxy/rules"
 )
 
 // rawRule is one [[rule]].

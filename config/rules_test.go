@@ -1,11 +1,11 @@
 package config
 
 import (
-	"mpproxy/proxy/rules"
-
 	"net/netip"
 	"strings"
 	"testing"
+
+	"mpproxy/proxy/rules"
 
 	"github.com/google/go-cmp/cmp"
 )

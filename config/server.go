@@ -1,13 +1,13 @@
 package config
 
 import (
-	"mpproxy/proxy"
-
 	"fmt"
 	"net/netip"
 	"path/filepath"
 	"slices"
 	"time"
+
+	"mpproxy/proxy"
 
 	"mpproxy/pathctl/policy"
 )

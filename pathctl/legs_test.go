@@ -24,10 +24,13 @@ func TestLegsBackOff(t *testing.T) {
 		met, disproof pathstate.Result
 		clears        bool
 	}{
-		{pathstate.LegSilent, pathstate.LegConnected, true}, {pathstate.LegRefused, pathstate.LegConnected, true},
-		{pathstate.LegStalled, pathstate.LegConnected, false}, {pathstate.LegForeignKey, pathstate.LegConnected, false},
+		{pathstate.LegSilent, pathstate.LegConnected, true},
+		{pathstate.LegRefused, pathstate.LegConnected, true},
+		{pathstate.LegStalled, pathstate.LegConnected, false},
+		{pathstate.LegForeignKey, pathstate.LegConnected, false},
 		{pathstate.LegStripped, pathstate.LegConnected, false},
-		{pathstate.LegStalled, pathstate.LegFine, true}, {pathstate.LegStripped, pathstate.LegFine, true},
+		{pathstate.LegStalled, pathstate.LegFine, true},
+		{pathstate.LegStripped, pathstate.LegFine, true},
 		{pathstate.LegBroken, pathstate.LegFine, true},
 	} {
 		synctest.Test(t, func(t *testing.T) {

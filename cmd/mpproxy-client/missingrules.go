@@ -1,11 +1,11 @@
 package main
 
 import (
-	"mpproxy/proxy/rules"
-
 	"fmt"
 	"slices"
 	"strings"
+
+	"mpproxy/proxy/rules"
 
 	"mpproxy/config"
 	"mpproxy/internal/collect"

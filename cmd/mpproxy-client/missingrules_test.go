@@ -1,9 +1,9 @@
 package main
 
 import (
-	"mpproxy/proxy/rules"
-
 	"testing"
+
+	"mpproxy/proxy/rules"
 
 	"github.com/google/go-cmp/cmp"
 

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"mpproxy/proxy/rules"
-	"time"
-
 	"context"
 	"fmt"
 	"net/netip"
 	"os"
+	"time"
+
+	"mpproxy/proxy/rules"
 
 	"mpproxy/config"
 	"mpproxy/internal/access"

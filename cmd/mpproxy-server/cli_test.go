@@ -1,12 +1,12 @@
 package main
 
 import (
-	"mpproxy/proxy"
-
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"mpproxy/proxy"
 
 	"github.com/google/go-cmp/cmp"
 

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"mpproxy/proxy"
-
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -15,6 +13,8 @@ import (
 	"math/big"
 	"net"
 	"time"
+
+	"mpproxy/proxy"
 
 	"mpproxy/config"
 )

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"mpproxy/accounts/file"
-
 	"context"
 	"crypto/tls"
 	"os"
 	"time"
+
+	"mpproxy/accounts/file"
 
 	"mpproxy/config"
 	"mpproxy/internal/access"

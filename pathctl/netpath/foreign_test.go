@@ -27,8 +27,12 @@ func TestObstacles(t *testing.T) {
 		{"behind ours", rule{priority: 32764, table: 52}, tunnel, nil},
 		{"of another address", rule{priority: 100, table: 52, src: netip.MustParsePrefix("198.51.100.0/24")}, tunnel, nil},
 		{"of marked traffic", rule{priority: 100, table: 52, mark: 1, mask: 0xff}, tunnel, nil},
-		{"of all but marked traffic", rule{priority: 100, table: 52, mark: 1, mask: 0xff, inverted: true}, tunnel,
-			[]Obstacle{{Diverts, "100: not from all fwmark 0x1/0xff lookup 52", "Tailscale", "tun0", "eth0"}}},
+		{
+			"of all but marked traffic",
+			rule{priority: 100, table: 52, mark: 1, mask: 0xff, inverted: true},
+			tunnel,
+			[]Obstacle{{Diverts, "100: not from all fwmark 0x1/0xff lookup 52", "Tailscale", "tun0", "eth0"}},
+		},
 		{"of forwarded traffic", rule{priority: 100, table: 52, iif: "lan0"}, tunnel, nil},
 		{"of some ports", rule{priority: 100, table: 52, narrow: true}, tunnel, nil},
 		{"of a destination", rule{priority: 100, table: 52, dst: netip.MustParsePrefix("10.0.0.0/8")}, tunnel, nil},
@@ -40,8 +44,12 @@ func TestObstacles(t *testing.T) {
 			r.kind, r.oif = unix.RTN_UNREACHABLE, 0
 			return r
 		}(), []Obstacle{{Stops, "100: from all lookup 52", "Tailscale", "unreachable", "eth0"}}},
-		{"a rule without a table", rule{priority: 2000, action: unix.FR_ACT_PROHIBIT, src: netip.MustParsePrefix("192.0.2.2/32")}, tunnel,
-			[]Obstacle{{Stops, "2000: from 192.0.2.2 prohibit", "mwan3", "prohibit", "eth0"}}},
+		{
+			"a rule without a table",
+			rule{priority: 2000, action: unix.FR_ACT_PROHIBIT, src: netip.MustParsePrefix("192.0.2.2/32")},
+			tunnel,
+			[]Obstacle{{Stops, "2000: from 192.0.2.2 prohibit", "mwan3", "prohibit", "eth0"}},
+		},
 		{"of the other family", rule{family: IPv6, priority: 100, table: 52}, tunnel, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

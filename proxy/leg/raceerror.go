@@ -48,8 +48,7 @@ func (e raceError) Unwrap() error {
 // chain is the first failure behind a TCP handshake, nil if there was none.
 func (e raceError) chain() error {
 	for _, o := range e {
-		var c *chainError
-		if errors.As(o.err, &c) {
+		if c, ok := errors.AsType[*chainError](o.err); ok {
 			return c
 		}
 	}

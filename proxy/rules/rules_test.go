@@ -1,11 +1,11 @@
 package rules
 
 import (
-	"mpproxy/proxy"
-
 	"net/netip"
 	"strings"
 	"testing"
+
+	"mpproxy/proxy"
 )
 
 func TestMatch(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"mpproxy/proxy"
@@ -16,7 +17,7 @@ type namedMode struct{ Auth }
 
 func (a namedMode) Authenticate(ctx context.Context, user, password string) (id proxy.Identity, err error) {
 	id, err = a.Auth.Authenticate(ctx, user, password)
-	id.Asked = bytes.ContainsRune([]byte(user), '+')
+	id.Asked = strings.ContainsRune(user, '+')
 	return id, err
 }
 
