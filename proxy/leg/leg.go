@@ -112,8 +112,8 @@ func withCause(ctx context.Context, err error) error {
 // secure sees whether a leg is MPTCP, and lets the other end show its key. What that
 // would send last waits for what exchange sends first, in one packet.
 func (s *Session) secure(ctx context.Context, leg *Leg) error {
-	if err := s.checkMultipath(leg); err != nil || s.cfg.TLS == nil {
-		return err
+	if s.cfg.TLS == nil {
+		return s.checkMultipath(leg)
 	}
 	_ = leg.Conn.SetDeadline(earlier(ctx, time.Now().Add(s.cfg.ConnectTimeout)))
 	stop := context.AfterFunc(ctx, func() { _ = leg.Conn.SetDeadline(time.Unix(1, 0)) })
@@ -128,7 +128,9 @@ func (s *Session) secure(ctx context.Context, leg *Leg) error {
 	if !stop() {
 		return context.Cause(ctx)
 	}
-	return nil
+	// A portal speaks no MPTCP either: only behind the concentrator's key it tells that
+	// something on the way strips it.
+	return s.checkMultipath(leg)
 }
 
 // exchange sends opening and runs read on a leg that is secure.
