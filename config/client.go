@@ -9,6 +9,7 @@ import (
 	"mpproxy/proxy/rules"
 
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 )
 
 // Client is the configuration of mpproxy-client.
@@ -49,7 +50,7 @@ func DefaultClient() Client {
 	limits.IdleLegs = 32                     // more than a browser opens to one site at a time
 	limits.DrainTimeout = 5 * time.Second
 	return Client{
-		Mode:        string(policy.Default),
+		Mode:        string(mode.Default),
 		PathManager: PathManagerUserSpace,
 		Modes:       policy.BuiltIn(),
 		Socks: Socks{

@@ -38,10 +38,10 @@ func (c check) numbers(spec *policy.Spec, raw rawMode, role policy.Role) {
 		c.setNumber(&spec.Params, legal[i], n)
 	}
 	// What is left are numbers that do not fit each other.
-	for _, err := range parts(spec.Params.Validate()) {
+	for _, err := range parts(spec.Params.Validate(spec.Base)) {
 		var pe *policy.ParamError
 		if !errors.As(err, &pe) || !slices.ContainsFunc(legal, func(p policy.Param) bool { return p.Key == pe.Key }) {
-			continue // about a number that this mode does not use
+			continue // about a number that this end does not use
 		}
 		at, given := marks[pe.Key]
 		if !given {

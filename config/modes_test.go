@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 )
 
 const someModes = `mode = "calls"
@@ -40,10 +41,12 @@ func TestModes(t *testing.T) {
 	for i := range want {
 		p := &want[i].Params
 		switch want[i].Base {
-		case policy.Handover:
+		case mode.Handover:
 			p.RTOThreshold, p.Hold = 700*time.Millisecond, time.Second
-		case policy.Streaming:
-			p.Block, p.Period, p.LossThreshold = 1_000_000, 2*time.Second, 0.25
+		case mode.Streaming:
+			set(t, p, "block", "1MB")
+			set(t, p, "period", "2s")
+			p.LossThreshold = 0.25
 		}
 	}
 	own := func(name string, base policy.Mode, change func(*policy.Params)) {
@@ -51,9 +54,12 @@ func TestModes(t *testing.T) {
 		change(&p)
 		want = append(want, policy.Spec{Name: name, Base: base, Params: p})
 	}
-	own("calls", policy.Interactive, func(p *policy.Params) { p.RTTRatio, p.MaxSubflows = 2, 3 })
-	own("patient", policy.Handover, func(p *policy.Params) { p.RTOThreshold, p.Hold = 2*time.Second, time.Second })
-	own("twin", policy.Lazy, func(p *policy.Params) { p.LazyBytes = 500_000 })
+	own("calls", mode.Interactive, func(p *policy.Params) {
+		set(t, p, "rtt_ratio", "2")
+		p.MaxSubflows = 3
+	})
+	own("patient", mode.Handover, func(p *policy.Params) { p.RTOThreshold, p.Hold = 2*time.Second, time.Second })
+	own("twin", mode.Lazy, func(p *policy.Params) { set(t, p, "lazy_bytes", "500KB") })
 	if diff := cmp.Diff(want, c.Modes); diff != "" {
 		t.Error(diff)
 	}
@@ -63,6 +69,13 @@ func TestModes(t *testing.T) {
 	again, err := ParseClient(c.encode(Link.URL, Secret.Reveal), "f.toml")
 	if diff := cmp.Diff(c, again, equal); diff != "" || err != nil {
 		t.Errorf("printed and parsed again: %v\n%s", err, diff)
+	}
+}
+
+func set(t *testing.T, p *policy.Params, key, text string) {
+	t.Helper()
+	if err := p.Set(key, text); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -85,7 +98,7 @@ func TestServerModes(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := ModeNamed(s.Modes, s.Mode)
-	if err != nil || got.Base != policy.Handover || got.Params.RTOThreshold != 2*time.Second {
+	if err != nil || got.Base != mode.Handover || got.Params.RTOThreshold != 2*time.Second {
 		t.Errorf("%+v, %v", got, err)
 	}
 	again, err := ParseServer(s.encode(), "f.toml")

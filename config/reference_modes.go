@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 )
 
 // referenceModes returns the part of a reference that has every number of every
@@ -26,17 +27,17 @@ func referenceModes(role policy.Role) string {
 // referenceMode writes the numbers of a mode; what each means is told where it
 // comes first.
 func referenceMode(b *strings.Builder, m policy.Mode, role policy.Role, explained map[string]bool) {
-	general, defaults := policy.DefaultParams(policy.Default), policy.DefaultParams(m)
+	general, defaults := policy.DefaultParams(mode.Default), policy.DefaultParams(m)
 	inGeneral := false
 	for _, p := range numbersOf(role, m) {
 		value, _ := defaults.Get(p.Key)
-		if usual, _ := general.Get(p.Key); p.Modes == nil && explained[p.Key] && value == usual {
+		if usual, _ := general.Get(p.Key); p.General && explained[p.Key] && value == usual {
 			continue
 		}
-		if inGeneral && p.Modes != nil {
+		if inGeneral && !p.General {
 			b.WriteString("\n")
 		}
-		inGeneral = p.Modes == nil
+		inGeneral = p.General
 		if !explained[p.Key] {
 			explained[p.Key] = true
 			text, isSentence := strings.CutSuffix(p.Doc, ".")

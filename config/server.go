@@ -10,6 +10,7 @@ import (
 	"mpproxy/proxy"
 
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 )
 
 // Server is the configuration of mpproxy-server. File names are absolute or
@@ -71,7 +72,7 @@ func DefaultServer() Server {
 		Key:         "server.key",
 		Users:       "users.toml",
 		TokenKey:    "token.key",
-		Mode:        string(policy.Default),
+		Mode:        string(mode.Default),
 		PathManager: PathManagerUserSpace,
 		Modes:       policy.BuiltIn(),
 		Limits: ServerLimits{

@@ -75,7 +75,7 @@ func (c runCmd) Run() error {
 	up.Credentials = whileSteering(controller, conf.Link, up.Credentials)
 	up.Paths = leg.NewRanking(candidates{controller}, func(mode string) bool {
 		base := policy.Mode(baseOf(conf.Modes, mode))
-		return controller.Kernel().UserSpace && (base == policy.Aggregate || base == policy.Interactive)
+		return controller.Kernel().UserSpace && base.Traits().BeginsAnywhere
 	}, memory{controller})
 	up.IdleLegs = conf.Limits.IdleLegs
 	session := leg.New(up)

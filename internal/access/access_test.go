@@ -15,11 +15,12 @@ import (
 	"mpproxy/accounts/file"
 	"mpproxy/config"
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 	"mpproxy/proxy"
 )
 
 // modes are the built-in ones and one of the user's own.
-var modes = append(policy.BuiltIn(), policy.Spec{Name: "calls", Base: policy.Interactive, Params: policy.DefaultParams(policy.Interactive)})
+var modes = append(policy.BuiltIn(), policy.Spec{Name: "calls", Base: mode.Interactive, Params: policy.DefaultParams(mode.Interactive)})
 
 // attempt is one try to get in.
 type attempt struct {

@@ -56,6 +56,7 @@ func TestRulesCanFail(t *testing.T) {
 		{"pathctl/estimate knows no kernel", p("pathctl/estimate", "mpproxy/mptcpsock/uapi", "mpproxy/pathctl/netpath"), "pathctl/estimate imports pathctl/netpath"},
 		{"the engine imports neither facade nor host state", p("pathctl/engine", "mpproxy/pathctl/policy", "mpproxy/pathctl"), "pathctl/engine imports pathctl"},
 		{"pathctl/policy is a leaf", p("pathctl/policy", "time", "mpproxy/config"), "pathctl/policy imports mpproxy/config"},
+		{"pathctl/policy/mode stands on policy alone", p("pathctl/policy/mode", "time", "mpproxy/pathctl/policy", "mpproxy/pathctl/pathstate"), "pathctl/policy/mode imports mpproxy/pathctl/pathstate"},
 		{"netlink belongs to pathctl/mptcppm and pathctl/netpath", p("pathctl", "github.com/mdlayher/netlink/nlenc"), "pathctl imports github.com/mdlayher/netlink/nlenc"},
 		{"go-socks5 belongs to proxy/socks", p("internal/access", "github.com/things-go/go-socks5/statute"), "internal/access imports github.com/things-go/go-socks5/statute"},
 		{"toml belongs to config", p("cmd/mpproxy-client", "github.com/BurntSushi/toml"), "cmd/mpproxy-client imports github.com/BurntSushi/toml"},

@@ -14,6 +14,7 @@ import (
 	"mpproxy/config"
 	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 	"mpproxy/pathctl/trace"
 )
 
@@ -51,7 +52,7 @@ func traceOf(t *testing.T, edit func(*engine.Look)) string {
 	}
 	l := engine.Look{
 		When: someDecision.When, Token: 1, Destination: "dest.example:80", Mode: "aggregate", Number: 1,
-		Conn:  policy.Conn{Mode: policy.Aggregate, Age: time.Second, Subflows: []policy.Subflow{{ID: 1, Path: "dsl0", Established: true}}},
+		Conn:  policy.Conn{Mode: mode.Aggregate, Age: time.Second, Subflows: []policy.Subflow{{ID: 1, Path: "dsl0", Established: true}}},
 		Paths: []policy.Path{{Name: "dsl0", Rank: 1, Up: true}, {Name: "lte0", Rank: 2, Up: true}},
 	}
 	var memory policy.Memory

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"mpproxy/mptcpsock"
 	"mpproxy/mptcpsock/uapi"
@@ -33,7 +34,11 @@ func (c *Conn) SetSubflows(ctx context.Context, n int) error {
 	case op.steered():
 		st := c.Steering()
 		st.Mode.Params.MaxSubflows = n
-		st.Mode.Params.SubflowCount = min(st.Mode.Params.SubflowCount, n)
+		if text, err := st.Mode.Params.Get("subflows"); err == nil {
+			if now, _ := strconv.Atoi(text); now > n {
+				_ = st.Mode.Params.Set("subflows", strconv.Itoa(n)) // out of range: Validate tells
+			}
+		}
 		return op.fail(op.steer(ctx, st))
 	}
 	return op.fail(op.resize(ctx, n))

@@ -36,7 +36,7 @@
 // The dialling end knows the paths; a listener may at least move what it sends
 // off a path that fails:
 //
-//	lc := control.ListenConfig{Controller: ctl, Steering: control.SteerBy(policy.Handover)}
+//	lc := control.ListenConfig{Controller: ctl, Steering: control.SteerBy(mode.Handover)}
 //
 // # What it does not do
 //

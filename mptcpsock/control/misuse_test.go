@@ -13,6 +13,7 @@ import (
 
 	"mpproxy/mptcpsock/subopt"
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 	"mpproxy/test/veth"
 )
 
@@ -34,7 +35,7 @@ func changingOps() []anOp {
 		{"AddAddrs", func(ctx context.Context, c *Conn) error { return c.AddAddrs(ctx, port0(here4[1])) }},
 		{"RemoveAddrs", func(ctx context.Context, c *Conn) error { return c.RemoveAddrs(ctx, port0(here4[0])) }},
 		{"SetSubflows", func(ctx context.Context, c *Conn) error { return c.SetSubflows(ctx, 2) }},
-		{"Steer", func(ctx context.Context, c *Conn) error { return c.Steer(ctx, SteerBy(policy.Aggregate)) }},
+		{"Steer", func(ctx context.Context, c *Conn) error { return c.Steer(ctx, SteerBy(mode.Aggregate)) }},
 		{"SetFateSharing", func(_ context.Context, c *Conn) error { return c.SetFateSharing(true) }},
 	}
 }
@@ -116,7 +117,7 @@ func TestDialWithoutController(t *testing.T) {
 	two := []netip.AddrPort{port0(here4[0]), port0(here4[1])}
 	for name, d := range map[string]Dialer{
 		"service": {Service: ServiceHandover}, "profile": {Profile: ProfileLatency},
-		"hints": {Hints: Hints{Amount: 1 << 30}}, "steering": {Steering: SteerBy(policy.Lazy)},
+		"hints": {Hints: Hints{Amount: 1 << 30}}, "steering": {Steering: SteerBy(mode.Lazy)},
 		"addresses": {LocalAddrs: two}, "fate sharing": {FateSharing: true},
 	} {
 		_, err := d.Dial(testContext(t), to)
@@ -130,7 +131,7 @@ func TestDialWithoutController(t *testing.T) {
 	}
 	_, err := (&ListenConfig{LocalAddrs: two}).Listen(testContext(t), to)
 	wantError(t, "listen", err, ErrNoController)
-	_, err = (&ListenConfig{Steering: SteerBy(policy.Handover)}).Listen(testContext(t), to)
+	_, err = (&ListenConfig{Steering: SteerBy(mode.Handover)}).Listen(testContext(t), to)
 	wantError(t, "listen, steered", err, ErrNoController)
 	_, err = (&ListenConfig{Controller: &Controller{}, Steering: Steering{Mode: policy.Spec{Base: "x"}}}).Listen(testContext(t), to)
 	wantError(t, "listen, no such mode", err, ErrInvalid)
@@ -177,7 +178,7 @@ func TestControlledMisuse(t *testing.T) {
 	})
 	w.both(t, func(t *testing.T, w *world, p pairOfConns, here, there []netip.Addr) {
 		ctx := testContext(t)
-		must(t, p.conn.Steer(ctx, SteerBy(policy.Single)))
+		must(t, p.conn.Steer(ctx, SteerBy(mode.Single)))
 		for _, op := range changingOps() {
 			switch op.name {
 			case "OpenSub", "CloseSub", "SetPriority", "Prefer":

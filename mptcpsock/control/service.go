@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 )
 
 // A ServiceType says in Apple's words what an application wants of several paths
@@ -36,8 +37,8 @@ var services = [...]struct {
 	mode policy.Mode
 }{
 	ServiceUnset: {"unset", ""}, ServiceNone: {"none", ""},
-	ServiceHandover: {"handover", policy.Handover}, ServiceInteractive: {"interactive", policy.Interactive},
-	ServiceAggregate: {"aggregate", policy.Aggregate},
+	ServiceHandover: {"handover", mode.Handover}, ServiceInteractive: {"interactive", mode.Interactive},
+	ServiceAggregate: {"aggregate", mode.Aggregate},
 }
 
 // String names the service.
@@ -72,8 +73,8 @@ var profiles = [...]struct {
 	name string
 	mode policy.Mode
 }{
-	ProfileUnset: {"unset", ""}, ProfileThroughput: {"throughput", policy.Aggregate},
-	ProfileLatency: {"latency", policy.Interactive}, ProfileReliability: {"reliability", policy.Handover},
+	ProfileUnset: {"unset", ""}, ProfileThroughput: {"throughput", mode.Aggregate},
+	ProfileLatency: {"latency", mode.Interactive}, ProfileReliability: {"reliability", mode.Handover},
 }
 
 // String names the profile.
@@ -110,7 +111,7 @@ type Hints struct {
 //   - only a time or a rate: lazy, which waits and sees; single when the time
 //     is short.
 func (h Hints) Mode() policy.Mode {
-	limits := policy.DefaultParams(policy.Lazy)
+	limits := mode.LazyDefaults
 	long := h.Duration >= limits.LazyTime
 	amount := h.Amount
 	if amount == 0 && h.Rate > 0 && h.Duration > 0 {
@@ -120,15 +121,15 @@ func (h Hints) Mode() policy.Mode {
 	case h == (Hints{}):
 		return ""
 	case h.Rate > 0 && h.Rate <= limits.LazyRate && (long || h.Duration == 0) && h.Amount < limits.LazyBytes:
-		return policy.Interactive
+		return mode.Interactive
 	case amount >= limits.LazyBytes:
-		return policy.Aggregate
+		return mode.Aggregate
 	case amount > 0 && long:
-		return policy.Handover
+		return mode.Handover
 	case amount > 0, h.Duration > 0 && !long:
-		return policy.Single
+		return mode.Single
 	}
-	return policy.Lazy
+	return mode.Lazy
 }
 
 // SteerBy is the way to steer that serves a mode with its usual numbers; the zero

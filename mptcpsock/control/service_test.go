@@ -10,6 +10,7 @@ import (
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 )
 
 func TestHints(t *testing.T) {
@@ -19,23 +20,23 @@ func TestHints(t *testing.T) {
 		want  policy.Mode
 	}{
 		{Hints{}, ""},
-		{Hints{Amount: 20_000}, policy.Single},
-		{Hints{Amount: 20_000, Duration: time.Hour}, policy.Handover},
-		{Hints{Amount: 500 * mb}, policy.Aggregate},
-		{Hints{Duration: time.Second}, policy.Single},
-		{Hints{Duration: time.Minute}, policy.Lazy},
-		{Hints{Rate: 8_000}, policy.Interactive},                              // speech
-		{Hints{Rate: 8_000, Duration: time.Hour}, policy.Interactive},         // a call
-		{Hints{Rate: 8_000, Amount: 500 * mb}, policy.Aggregate},              // the amount decides
-		{Hints{Rate: 1 * mb}, policy.Lazy},                                    // video of unknown length
-		{Hints{Rate: 1 * mb, Duration: time.Minute}, policy.Aggregate},        // 60 MB
-		{Hints{Rate: 8_000, Duration: 100 * time.Millisecond}, policy.Single}, // a message
-		{Hints{Rate: 1 << 63, Duration: 1000 * time.Hour}, policy.Aggregate},  // no overflow
-		{Hints{Amount: 999_999, Duration: 3 * time.Second}, policy.Handover},  // the limits of lazy
-		{Hints{Amount: 1 * mb, Duration: 3 * time.Second}, policy.Aggregate},  // of its bytes,
-		{Hints{Rate: 32_000, Duration: 3 * time.Second}, policy.Interactive},  // rate
-		{Hints{Rate: 32_001, Duration: 3 * time.Second}, policy.Handover},     // and time
-		{Hints{Rate: 32_000, Duration: 2999 * time.Millisecond}, policy.Single},
+		{Hints{Amount: 20_000}, mode.Single},
+		{Hints{Amount: 20_000, Duration: time.Hour}, mode.Handover},
+		{Hints{Amount: 500 * mb}, mode.Aggregate},
+		{Hints{Duration: time.Second}, mode.Single},
+		{Hints{Duration: time.Minute}, mode.Lazy},
+		{Hints{Rate: 8_000}, mode.Interactive},                              // speech
+		{Hints{Rate: 8_000, Duration: time.Hour}, mode.Interactive},         // a call
+		{Hints{Rate: 8_000, Amount: 500 * mb}, mode.Aggregate},              // the amount decides
+		{Hints{Rate: 1 * mb}, mode.Lazy},                                    // video of unknown length
+		{Hints{Rate: 1 * mb, Duration: time.Minute}, mode.Aggregate},        // 60 MB
+		{Hints{Rate: 8_000, Duration: 100 * time.Millisecond}, mode.Single}, // a message
+		{Hints{Rate: 1 << 63, Duration: 1000 * time.Hour}, mode.Aggregate},  // no overflow
+		{Hints{Amount: 999_999, Duration: 3 * time.Second}, mode.Handover},  // the limits of lazy
+		{Hints{Amount: 1 * mb, Duration: 3 * time.Second}, mode.Aggregate},  // of its bytes,
+		{Hints{Rate: 32_000, Duration: 3 * time.Second}, mode.Interactive},  // rate
+		{Hints{Rate: 32_001, Duration: 3 * time.Second}, mode.Handover},     // and time
+		{Hints{Rate: 32_000, Duration: 2999 * time.Millisecond}, mode.Single},
 	} {
 		if got := tt.hints.Mode(); got != tt.want {
 			t.Errorf("%+v: %q, want %q", tt.hints, got, tt.want)
@@ -45,22 +46,22 @@ func TestHints(t *testing.T) {
 
 // TestWishes: the most exact wish chooses the mode.
 func TestWishes(t *testing.T) {
-	lazy := SteerBy(policy.Lazy)
+	lazy := SteerBy(mode.Lazy)
 	for _, tt := range []struct {
 		d    Dialer
 		want policy.Mode
 	}{
 		{Dialer{}, ""},
 		{Dialer{Service: ServiceNone}, ""},
-		{Dialer{Service: ServiceHandover}, policy.Handover},
-		{Dialer{Service: ServiceInteractive}, policy.Interactive},
-		{Dialer{Service: ServiceAggregate}, policy.Aggregate},
-		{Dialer{Profile: ProfileThroughput}, policy.Aggregate},
-		{Dialer{Profile: ProfileLatency}, policy.Interactive},
-		{Dialer{Profile: ProfileReliability}, policy.Handover},
-		{Dialer{Hints: Hints{Amount: 1 << 30}, Profile: ProfileLatency}, policy.Interactive},
-		{Dialer{Profile: ProfileLatency, Service: ServiceAggregate}, policy.Aggregate},
-		{Dialer{Service: ServiceAggregate, Steering: lazy}, policy.Lazy},
+		{Dialer{Service: ServiceHandover}, mode.Handover},
+		{Dialer{Service: ServiceInteractive}, mode.Interactive},
+		{Dialer{Service: ServiceAggregate}, mode.Aggregate},
+		{Dialer{Profile: ProfileThroughput}, mode.Aggregate},
+		{Dialer{Profile: ProfileLatency}, mode.Interactive},
+		{Dialer{Profile: ProfileReliability}, mode.Handover},
+		{Dialer{Hints: Hints{Amount: 1 << 30}, Profile: ProfileLatency}, mode.Interactive},
+		{Dialer{Profile: ProfileLatency, Service: ServiceAggregate}, mode.Aggregate},
+		{Dialer{Service: ServiceAggregate, Steering: lazy}, mode.Lazy},
 	} {
 		st := tt.d.steering()
 		if st.Mode.Base != tt.want {
@@ -117,7 +118,7 @@ func TestServices(t *testing.T) {
 		{Dialer{Service: ServiceInteractive}, true},
 		{Dialer{Profile: ProfileThroughput}, false},
 		{Dialer{Hints: Hints{Amount: 1 << 30}}, false},
-		{Dialer{Steering: SteerBy(policy.Backup)}, true},
+		{Dialer{Steering: SteerBy(mode.Backup)}, true},
 	} {
 		for _, f := range families {
 			t.Run(string(tt.d.steering().Mode.Base)+" "+tt.d.Profile.String()+" "+f.name, func(t *testing.T) {
@@ -210,7 +211,7 @@ func TestAcceptedSteered(t *testing.T) {
 
 func acceptedSteered(t *testing.T, f family) {
 	w := newWorld(t)
-	p := w.accept(ListenConfig{Steering: SteerBy(policy.Aggregate), LocalAddrs: []netip.AddrPort{port0(f.here[1])}}, f.here[0])
+	p := w.accept(ListenConfig{Steering: SteerBy(mode.Aggregate), LocalAddrs: []netip.AddrPort{port0(f.here[1])}}, f.here[0])
 	joined := w.mine.await(t, "second subflow", func(e mptcppm.Event) bool { return e.Kind == mptcppm.EventSubflowEstablished })
 	if joined.Local.Addr().Unmap() != f.here[1] {
 		t.Fatalf("the peer joined %v, want the announced %v", joined, f.here[1])

@@ -10,6 +10,7 @@ import (
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/netpath"
 	"mpproxy/pathctl/policy"
+	_ "mpproxy/pathctl/policy/mode" // so that the modes are known
 	"mpproxy/pathctl/subflowbpf"
 )
 

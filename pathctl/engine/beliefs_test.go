@@ -11,6 +11,7 @@ import (
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 )
 
 func TestKindOf(t *testing.T) {
@@ -64,7 +65,7 @@ func TestTroubleOf(t *testing.T) {
 // path that others join. It waits longer each time, and nobody else does.
 func TestRefusedConnection(t *testing.T) {
 	b := newBench(t, policy.Client)
-	_, r := b.steered(t, policy.Aggregate)
+	_, r := b.steered(t, mode.Aggregate)
 	r.reading = onFirst()
 	joins, port := 0, uint16(2000)
 	for until := b.now.Add(time.Minute); b.now.Before(until); {
@@ -97,7 +98,7 @@ func TestRefusedJoinsBackOff(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, policy.Client)
-			_, r := b.steered(t, policy.Aggregate)
+			_, r := b.steered(t, mode.Aggregate)
 			r.reading = onFirst()
 			p := &answersTo{n: 1 << 30}
 			b.prober = p

@@ -17,6 +17,7 @@ import (
 	"mpproxy/pathctl/netpath"
 	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 	"mpproxy/pathctl/subflowbpf"
 )
 
@@ -24,7 +25,7 @@ import (
 // the kernel's events about it; nothing is created before both were there.
 func TestEngineRegistration(t *testing.T) {
 	register := func(t *testing.T, b *bench) {
-		b.register(registration(&fakeReader{reading: onFirst()}, policy.Aggregate))(b.now)
+		b.register(registration(&fakeReader{reading: onFirst()}, mode.Aggregate))(b.now)
 		b.pass(t, 0)
 	}
 	events := func(t *testing.T, b *bench) {
@@ -74,7 +75,7 @@ func (b *bench) withSecond(t *testing.T, c *connection, r *fakeReader) {
 func TestEnginePeerClosesSubflow(t *testing.T) {
 	for _, readingFirst := range []bool{false, true} {
 		b := newBench(t, policy.Client)
-		c, r := b.steered(t, policy.Aggregate)
+		c, r := b.steered(t, mode.Aggregate)
 		b.withSecond(t, c, r)
 		if readingFirst {
 			c.update(onFirst(), b.pathOf, b.now)
@@ -110,7 +111,7 @@ func TestEnginePeerClosesOneOfSeveral(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, policy.Client)
-			c, _ := b.steered(t, policy.Ndiffports)
+			c, _ := b.steered(t, mode.Ndiffports)
 			b.subflowUp(c, mptcppm.Event{Token: testToken, Local: second, Remote: server, LocalID: 160}, b.now)
 			b.subflowUp(c, mptcppm.Event{Token: testToken, Local: ap("10.0.1.1:2001"), Remote: server, LocalID: 160}, b.now)
 			if tt.busy {
@@ -131,7 +132,7 @@ func TestEnginePeerClosesOneOfSeveral(t *testing.T) {
 // is held neither against its path nor against the one that takes its place.
 func TestEngineOwnDestroyIsNoFailure(t *testing.T) {
 	b := newBench(t, policy.Client)
-	c, r := b.steered(t, policy.Aggregate)
+	c, r := b.steered(t, mode.Aggregate)
 	b.withSecond(t, c, r)
 	f := c.find(second, server)
 	b.reconcile(t.Context(), c, policy.Plan{
@@ -159,7 +160,7 @@ func TestEngineJoinWithoutAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, policy.Client)
-			c, r := b.steered(t, policy.Aggregate)
+			c, r := b.steered(t, mode.Aggregate)
 			b.pass(t, 0)
 			wantDid(t, b.kernel, createSecond)
 			r.reading = onFirst(tt.shown...)
@@ -187,7 +188,7 @@ func TestEngineForgets(t *testing.T) {
 	for name, end := range map[string]func(*testing.T, *bench){"closed": closed, "unregistered": unregister} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, policy.Client)
-			b.steered(t, policy.Aggregate)
+			b.steered(t, mode.Aggregate)
 			b.pass(t, 0)
 			end(t, b)
 			// Subflows outlive the connection that the program has closed.
@@ -214,7 +215,7 @@ func TestEngineReadFails(t *testing.T) {
 		{fmt.Errorf("reading a connection: %w", syscall.EOPNOTSUPP), true},
 	} {
 		b := newBench(t, policy.Client)
-		c, r := b.steered(t, policy.Aggregate)
+		c, r := b.steered(t, mode.Aggregate)
 		c.looked = true // the first look does without reading
 		r.err = tt.err
 		b.pass(t, lookIdle)
@@ -227,7 +228,7 @@ func TestEngineReadFails(t *testing.T) {
 
 func TestEngineEventsLost(t *testing.T) {
 	b := newBench(t, policy.Client)
-	c, r := b.steered(t, policy.Single)
+	c, r := b.steered(t, mode.Single)
 	b.pass(t, time.Minute)
 	reads := r.reads
 	b.now = b.now.Add(-1) // before the next look, if one is due now
@@ -245,7 +246,7 @@ func TestEngineEventsLost(t *testing.T) {
 // TestEngineTimeoutIsLookedAt: a timeout brings the next look forward.
 func TestEngineTimeoutIsLookedAt(t *testing.T) {
 	b := newBench(t, policy.Client)
-	c, r := b.steered(t, policy.Single)
+	c, r := b.steered(t, mode.Single)
 	b.pass(t, time.Minute)
 	r.reading.Subflows[0].TCP.Unacked = 4
 	for kind, want := range map[subflowbpf.Kind]time.Duration{subflowbpf.Timeout: 0, subflowbpf.Retransmit: lookUrgent} {
@@ -267,7 +268,7 @@ func TestEngineTimeoutIsLookedAt(t *testing.T) {
 func TestEnginePathsChange(t *testing.T) {
 	b := newBench(t, policy.Client)
 	b.setPaths(nil)(b.now)
-	c, _ := b.steered(t, policy.Aggregate)
+	c, _ := b.steered(t, mode.Aggregate)
 	f := c.byID(1)
 	if f.path != "10.0.0.1" {
 		t.Fatalf("path %q", f.path)
@@ -317,7 +318,7 @@ func TestConcentratorAnnounces(t *testing.T) {
 			want = []string{"announce 5: 2001:db8::1 id 193"}
 		}
 		wantDid(t, b.kernel, want...)
-		b.register(registration(&fakeReader{reading: onFirst()}, policy.Aggregate))(b.now)
+		b.register(registration(&fakeReader{reading: onFirst()}, mode.Aggregate))(b.now)
 		b.pass(t, time.Second)
 		wantDid(t, b.kernel)
 		if len(b.states) != 0 {
@@ -334,7 +335,7 @@ func TestEngineEnds(t *testing.T) {
 	b := newBench(t, policy.Client)
 	done := make(chan error, 1)
 	go runEngine(ctx, b.Engine, done)
-	b.post(ctx, b.register(registration(&fakeReader{reading: onFirst()}, policy.Aggregate)))
+	b.post(ctx, b.register(registration(&fakeReader{reading: onFirst()}, mode.Aggregate)))
 	m := b.Connections(ctx)
 	want := ConnectionStatus{backup: map[subflowKey]bool{}}
 	got := m[testToken]

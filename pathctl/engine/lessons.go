@@ -46,7 +46,7 @@ const lessonsTaught = 8
 // teach gives a connection that is looked at for the first time what is known of
 // its paths.
 func (e *Engine) teach(c *connection, conn policy.Conn, now time.Time) {
-	if conn.Mode != policy.Aggregate && conn.Mode != policy.Lazy {
+	if !conn.Mode.Traits().SetsAside {
 		return
 	}
 	for _, l := range e.lessons {

@@ -9,6 +9,7 @@ import (
 
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 )
 
 // scripted is a kernel in which these things have happened, and then nothing.
@@ -51,7 +52,7 @@ func TestLoopCountsGaps(t *testing.T) {
 	b := newBench(t, policy.Client)
 	b.begun(t)
 	r := &fakeReader{reading: onFirst()}
-	b.register(registration(r, policy.Single))(b.now)
+	b.register(registration(r, mode.Single))(b.now)
 	b.queue.schedule(b.conns[testToken], time.Now().Add(time.Hour))
 	b.conns[testToken].looked = true
 	gap := &mptcppm.OpError{Op: "receive event", Kind: mptcppm.ErrEventsLost, Err: errors.New("no buffer space")}
@@ -75,7 +76,7 @@ func TestLoopWakes(t *testing.T) {
 	b := newBench(t, policy.Client)
 	b.begun(t)
 	r := &countedReader{fakeReader: fakeReader{reading: onFirst()}, read: make(chan struct{}, 99)}
-	b.register(registration(r, policy.Single))(b.now)
+	b.register(registration(r, mode.Single))(b.now)
 	b.conns[testToken].looked = true
 	b.queue.schedule(b.conns[testToken], time.Now().Add(20*time.Millisecond))
 	starting(t, b.Engine)

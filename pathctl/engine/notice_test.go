@@ -13,6 +13,7 @@ import (
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 )
 
 var byValue = cmpopts.EquateComparable(netip.AddrPort{})
@@ -23,7 +24,7 @@ func (b *bench) heard(t *testing.T) (*fakeReader, *[]Notice) {
 	t.Helper()
 	b.begun(t)
 	r := &fakeReader{reading: onFirst()}
-	reg := registration(r, policy.Aggregate)
+	reg := registration(r, mode.Aggregate)
 	reg.Manual = true
 	var told []Notice
 	reg.Notify = func(n Notice) { told = append(told, n) }

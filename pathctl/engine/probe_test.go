@@ -10,6 +10,7 @@ import (
 
 	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 )
 
 // askedFor is a prober that tells what it was asked for.
@@ -25,7 +26,7 @@ func (a askedFor) probe(_ context.Context, iface string, local netip.Addr, remot
 
 func TestProbeOfADoubtedPath(t *testing.T) {
 	b := newBench(t, policy.Client)
-	c, _ := b.steered(t, policy.Handover)
+	c, _ := b.steered(t, mode.Handover)
 	p := askedFor{asked: make(chan string, 9)}
 	b.prober = p
 	for range 2 { // the second within probeGap
@@ -57,7 +58,7 @@ func TestProbeEndsABackOff(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, policy.Client)
-			c, _ := b.steered(t, policy.Handover)
+			c, _ := b.steered(t, mode.Handover)
 			p := askedFor{asked: make(chan string, 9), err: tt.err}
 			b.prober = p
 			h := b.stateOf("lte0")

@@ -114,7 +114,7 @@ func (e *Engine) boundFirst(c *connection) {
 }
 
 // several says that our controller keeps several subflows on a path.
-func (c *connection) several() bool { return !c.reg.Manual && c.reg.Mode.Base.Several() }
+func (c *connection) several() bool { return !c.reg.Manual && c.reg.Mode.Base.Traits().Several }
 
 // need is for how long a subflow must have data under way to fill its path: a round
 // trip without the standing queue, which it needs not, and half of one for

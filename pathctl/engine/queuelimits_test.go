@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 )
 
 // boundable is a fakeReader whose connection can be bounded, or fails to.
@@ -40,7 +41,7 @@ func TestUnsentOfWideBuffers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, policy.Client)
 			b.wide = true
-			c, r := b.steered(t, policy.Aggregate)
+			c, r := b.steered(t, mode.Aggregate)
 			end := &boundable{fakeReader: r}
 			reg := c.reg
 			reg.Reader = end
@@ -84,7 +85,7 @@ func TestUnsentIsBounded(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, policy.Client)
-			c, r := b.steered(t, policy.Aggregate)
+			c, r := b.steered(t, mode.Aggregate)
 			b.withSecond(t, c, r)
 			end := &boundable{fakeReader: r, err: tt.err}
 			c.reg.Reader = end

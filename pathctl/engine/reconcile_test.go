@@ -13,6 +13,7 @@ import (
 	"mpproxy/pathctl/netpath"
 	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 )
 
 const (
@@ -30,7 +31,7 @@ func wantDid(t *testing.T, k *fakeKernel, want ...string) {
 
 func TestReconcileCreatesBeforeItDrops(t *testing.T) {
 	b := newBench(t, policy.Client)
-	c, _ := b.steered(t, policy.Aggregate)
+	c, _ := b.steered(t, mode.Aggregate)
 	b.reconcile(t.Context(), c, policy.Plan{
 		Drop:   []policy.Drop{{ID: 1, Path: "dsl0", Cause: policy.Unneeded}},
 		Create: []policy.Create{{Path: "lte0", Backup: true}},
@@ -52,7 +53,7 @@ func TestReconcileCreatesBeforeItDrops(t *testing.T) {
 // be taken back while the kernel knows it.
 func TestTakeBackOfALaterSubflow(t *testing.T) {
 	b := newBench(t, policy.Client)
-	c, _ := b.steered(t, policy.Aggregate)
+	c, _ := b.steered(t, mode.Aggregate)
 	b.subflowUp(c, mptcppm.Event{Token: testToken, Local: second, Remote: server, LocalID: 160}, b.now)
 	b.reconcile(t.Context(), c, policy.Plan{Drop: []policy.Drop{{ID: 2, Path: "lte0", Cause: policy.PathDown}}}, b.now)
 	wantDid(t, b.kernel, "remove 5: 160", "destroy 5: 10.0.1.1:2000 192.0.2.1:443")
@@ -61,7 +62,7 @@ func TestTakeBackOfALaterSubflow(t *testing.T) {
 // TestTakeBackOfOneOfSeveral: the peer would destroy all that share the id.
 func TestTakeBackOfOneOfSeveral(t *testing.T) {
 	b := newBench(t, policy.Client)
-	c, _ := b.steered(t, policy.Ndiffports)
+	c, _ := b.steered(t, mode.Ndiffports)
 	b.subflowUp(c, mptcppm.Event{Token: testToken, Local: second, Remote: server, LocalID: 160}, b.now)
 	b.subflowUp(c, mptcppm.Event{Token: testToken, Local: ap("10.0.1.1:2001"), Remote: server, LocalID: 160}, b.now)
 	b.reconcile(t.Context(), c, policy.Plan{Drop: []policy.Drop{{ID: 2, Path: "lte0", Cause: policy.Failed}}}, b.now)
@@ -80,7 +81,7 @@ func TestReconcileFailedCreateBacksOff(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, policy.Client)
-			c, _ := b.steered(t, policy.Aggregate)
+			c, _ := b.steered(t, mode.Aggregate)
 			b.kernel.errs["create"] = tt.err
 			b.reconcile(t.Context(), c, policy.Plan{Create: []policy.Create{{Path: "lte0"}}}, b.now)
 			if r := b.stateOf("lte0").Retry(b.now); r != tt.want {
@@ -95,7 +96,7 @@ func TestReconcileFailedCreateBacksOff(t *testing.T) {
 
 func TestReconcileCreateNeedsAWay(t *testing.T) {
 	b := newBench(t, policy.Client)
-	c, _ := b.steered(t, policy.Aggregate)
+	c, _ := b.steered(t, mode.Aggregate)
 	b.paths[1].Addrs = []netpath.Addr{{Addr: netip.MustParseAddr("2001:db8::1")}}
 	b.reconcile(t.Context(), c, policy.Plan{Create: []policy.Create{{Path: "lte0"}, {Path: "no such path"}}}, b.now)
 	wantDid(t, b.kernel)
@@ -118,7 +119,7 @@ func TestReconcilePriority(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, policy.Client)
-			c, _ := b.steered(t, policy.Aggregate)
+			c, _ := b.steered(t, mode.Aggregate)
 			f := c.byID(1)
 			f.backup, f.established = tt.is, tt.established
 			b.kernel.errs["priority"] = tt.err
@@ -162,7 +163,7 @@ func TestReconcileDrop(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, policy.Client)
-			c, _ := b.steered(t, policy.Aggregate)
+			c, _ := b.steered(t, mode.Aggregate)
 			if f := c.byID(1); tt.edit != nil {
 				tt.edit(f)
 			}
@@ -184,7 +185,7 @@ func TestReconcileDrop(t *testing.T) {
 func TestReconcileOtherForm(t *testing.T) {
 	for _, known := range []string{plainFirst, mappedFirst} {
 		b := newBench(t, policy.Client)
-		c, _ := b.steered(t, policy.Aggregate)
+		c, _ := b.steered(t, mode.Aggregate)
 		f := c.byID(1)
 		for form, err := range map[string]error{plainFirst: mptcppm.ErrNotFound, mappedFirst: mptcppm.ErrNotFound} {
 			if form != known {
@@ -247,7 +248,7 @@ func TestPeerTakesAddressBack(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, policy.Concentrator)
-			c, _ := b.steered(t, policy.Aggregate)
+			c, _ := b.steered(t, mode.Aggregate)
 			if tt.joined {
 				b.event(t, mptcppm.Event{Kind: mptcppm.EventSubflowEstablished, Local: second, Remote: server, RemoteID: 161})
 			}

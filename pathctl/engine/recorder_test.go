@@ -12,6 +12,7 @@ import (
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 )
 
 // notebook remembers everything.
@@ -29,7 +30,7 @@ func TestRecorder(t *testing.T) {
 	b := newBench(t, policy.Client)
 	var notes notebook
 	b.recorder = &notes
-	c, r := b.steered(t, policy.Aggregate)
+	c, r := b.steered(t, mode.Aggregate)
 	b.withSecond(t, c, r)
 	b.event(t, mptcppm.Event{Kind: mptcppm.EventSubflowClosed, Local: second, Remote: server, Errno: 110})
 	b.pass(t, lookIdle)
@@ -67,7 +68,7 @@ func TestRecorder(t *testing.T) {
 
 func TestOutcomes(t *testing.T) {
 	b := newBench(t, policy.Client)
-	c, _ := b.steered(t, policy.Aggregate)
+	c, _ := b.steered(t, mode.Aggregate)
 	b.kernel.errs["create"] = mptcppm.ErrInvalid
 	got := b.reconcile(t.Context(), c, policy.Plan{
 		Create: []policy.Create{{Path: "lte0", Why: "a"}, {Path: "no such path"}},
@@ -83,7 +84,7 @@ func TestOutcomes(t *testing.T) {
 
 func TestSnapshot(t *testing.T) {
 	b := newBench(t, policy.Client)
-	c, r := b.steered(t, policy.Aggregate)
+	c, r := b.steered(t, mode.Aggregate)
 	b.withSecond(t, c, r)
 	b.stateOf("dsl0").RTT.Sample(30*time.Millisecond, b.now)
 	f := c.byID(2)

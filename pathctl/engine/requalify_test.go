@@ -10,6 +10,7 @@ import (
 
 	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 )
 
 // answersTo is a prober whose first n probes are answered.
@@ -39,7 +40,7 @@ func TestRequalification(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, policy.Client)
-			c, _ := b.steered(t, policy.Handover)
+			c, _ := b.steered(t, mode.Handover)
 			p := &answersTo{n: tt.answered}
 			b.prober = p
 			h := b.stateOf("lte0")
@@ -70,7 +71,7 @@ func TestRequalification(t *testing.T) {
 // TestRequalificationOfAnotherTime: its outcome says nothing of a path that begins anew.
 func TestRequalificationOfAnotherTime(t *testing.T) {
 	b := newBench(t, policy.Client)
-	c, _ := b.steered(t, policy.Handover)
+	c, _ := b.steered(t, mode.Handover)
 	b.prober = &answersTo{}
 	b.stateOf("lte0").Fail(pathstate.Lossy, "test", b.now, b.now)
 	b.now = b.now.Add(firstWait(pathstate.Lossy))
@@ -87,7 +88,7 @@ func TestRequalificationOfAnotherTime(t *testing.T) {
 // itself before it is joined.
 func TestRequalificationAfterSilence(t *testing.T) {
 	b := newBench(t, policy.Client)
-	c, _ := b.steered(t, policy.Handover)
+	c, _ := b.steered(t, mode.Handover)
 	p := &answersTo{n: pathstate.RequalifyProbes}
 	b.prober = p
 	h := b.stateOf("lte0")

@@ -6,13 +6,14 @@ import (
 
 	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 )
 
 // TestWokeClearsBackOffs: what was held against paths and subflows is forgotten,
 // and every connection is looked at.
 func TestWokeClearsBackOffs(t *testing.T) {
 	b := newBench(t, policy.Client)
-	c, reader := b.steered(t, policy.Aggregate)
+	c, reader := b.steered(t, mode.Aggregate)
 	b.pass(t, 0)
 	b.pathFailed("lte0", pathstate.Dark, "test", b.now, b.now)
 	c.memory.Notes = []policy.Note{{Path: "lte0", Until: time.Hour}}

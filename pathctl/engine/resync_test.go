@@ -6,6 +6,7 @@ import (
 
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 )
 
 // TestEventsOfTheBeginningAreLost: a connection gets its second subflow although
@@ -25,7 +26,7 @@ func TestEventsOfTheBeginningAreLost(t *testing.T) {
 				b.event(t, mptcppm.Event{Kind: mptcppm.EventCreated, Local: mapped10, Remote: far10})
 			}
 			r := &fakeReader{reading: onFirst()}
-			b.register(registration(r, policy.Aggregate))(b.now)
+			b.register(registration(r, mode.Aggregate))(b.now)
 			b.pass(t, time.Second)
 			wantDid(t, b.kernel) // the peer has not said anything yet
 			r.reading.Subflows[0].TCP.BytesReceived = 1

@@ -10,6 +10,7 @@ import (
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 )
 
 func endpoint(id uapi.AddrID, addr string, flags mptcppm.Flags) mptcppm.Endpoint {
@@ -93,7 +94,7 @@ func TestStrangerDoesNotHarmPaths(t *testing.T) {
 func TestRegisteredIsNoStranger(t *testing.T) {
 	b := newBench(t, policy.Client)
 	b.kernel.endpoints = []mptcppm.Endpoint{endpoint(2, "10.0.7.1", mptcppm.FlagSubflow)}
-	b.steered(t, policy.Aggregate)
+	b.steered(t, mode.Aggregate)
 	b.pass(t, time.Second)
 	wantDid(t, b.kernel, createSecond)
 }

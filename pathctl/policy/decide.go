@@ -17,67 +17,51 @@ func Decide(c Conn, paths []Path, m Memory) (Plan, Memory) {
 	if c.Params == (Params{}) {
 		c.Params = DefaultParams(c.Mode)
 	}
-	var subs [inline]sub
+	var subs [inline]Sub
 	var ways [inline]Path
-	v := view{c: &c, p: &c.Params, m: m}
-	v.paths = v.sorted(ways[:0], paths)
-	v.subs = v.placed(subs[:0])
+	m, _ = m.Of(c.Mode)
+	v := View{Conn: &c, Params: &c.Params, Memory: m, mode: c.Mode.definition()}
+	v.Paths = v.sorted(ways[:0], paths)
+	v.Subs = v.placed(subs[:0])
 	v.examine(c.Role == Client && len(paths) > 0)
-	for i := range v.subs {
+	for i := range v.Subs {
 		v.dropFaulty(i)
 	}
 	switch {
 	case c.Role == Concentrator:
-		concentrator(&v)
+		v.concentrator()
 	case len(paths) == 0:
 		// Nothing is known of the host yet: leave everything as it is.
 	default:
 		v.client()
 	}
 	v.keepOne()
-	v.unwatch(func(w Watch) bool {
-		return !slices.ContainsFunc(v.subs, func(s sub) bool { return s.ID == w.ID && s.verdict != dropped })
+	v.Unwatch(func(w Watch) bool {
+		return !slices.ContainsFunc(v.Subs, func(s Sub) bool { return s.ID == w.ID && s.verdict != dropped })
 	})
-	return v.plan(), v.m
+	return v.plan(), v.Memory
 }
 
-func (v *view) client() {
-	if !v.c.Mode.Several() {
+func (v *View) client() {
+	if !v.mode.Several {
 		v.dropTwins()
 	}
-	switch v.c.Mode {
-	case Handover:
-		handover(v)
-	case Interactive:
-		interactive(v)
-	case Lazy:
-		lazy(v)
-	case Streaming:
-		streaming(v)
-	case Refresh:
-		refresh(v)
-	case Backup:
-		backup(v)
-	case Ndiffports:
-		ndiffports(v)
-	case Single:
-		single(v)
+	v.mode.want(v)
+	if v.mode.Alone {
 		return // it does without a second path
-	default:
-		aggregate(v)
 	}
 	v.doubt()
-	v.rescue()
+	v.Rescue()
 }
 
 // plan turns the verdicts into a plan. Undecided subflows stay as they are.
-func (v *view) plan() Plan {
+func (v *View) plan() Plan {
 	plan := Plan{Create: v.create, Probe: v.probe, Look: v.look}
-	if len(v.subs) > 0 {
-		plan.Keep = make([]Keep, 0, len(v.subs))
+	if len(v.Subs) > 0 {
+		plan.Keep = make([]Keep, 0, len(v.Subs))
 	}
-	for i := range v.subs {
-		switch s := &v.subs[i]; s.verdict {
+	for i := range v.Subs {
+		switch s := &v.Subs[i]; s.verdict {
 		case dropped:
 			plan.Drop = append(plan.Drop, Drop{s.ID, s.Path, s.cause, s.why})
 		case kept:

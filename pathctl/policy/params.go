@@ -7,12 +7,19 @@ import (
 	"time"
 )
 
-// Params are the numbers of a mode. paramTable holds for each its key in the
-// configuration, its unit, range and meaning, and DefaultParams its default
-// with the reason. All modes share one type: a number that means nothing to a
-// mode is not used by it.
+// Params are the numbers of a mode: those that every mode has, and its own. Each
+// has a key in the configuration, a unit, a range and a meaning (Param), and a
+// default with its reason. Two Params can be compared.
 type Params struct {
-	// When a subflow has failed: all modes, both roles.
+	Common
+	// Own has the type that the mode has registered for its numbers.
+	Own any
+}
+
+// Common are the numbers that every mode has, but for ReturnAfter and Linger, which
+// mean something only to modes with the trait OnePath.
+type Common struct {
+	// When a subflow has failed: both roles.
 	StallTimeout  time.Duration
 	StallRTTs     float64
 	StallBurst    int
@@ -26,153 +33,67 @@ type Params struct {
 	JoinTimeout   time.Duration
 	JoinPatience  time.Duration
 
-	// What is held against a path that failed: all modes.
+	// What is held against a path that failed.
 	Hold, HoldMax, Forgive time.Duration
 
 	MaxSubflows int
 
-	// handover, backup, interactive, ndiffports, refresh.
 	ReturnAfter, Linger time.Duration
-
-	// aggregate's guard, also of lazy.
-	GuardLoss, GuardShare, GuardBloat, GuardStarved, GuardFarShare float64
-	GuardQueue, GuardTime, GuardMemory, GuardFar                   time.Duration
-
-	// interactive.
-	RTTRatio, RTTUrgent         float64
-	RTTMargin, RTTHold, RTTStay time.Duration
-	MeteredPenalty              time.Duration
-
-	// lazy.
-	LazyBytes, LazyRate uint64
-	LazyTime            time.Duration
-
-	// streaming.
-	Block              uint64
-	Period, BlockCheck time.Duration
-
-	// refresh, ndiffports.
-	SubflowCount                              int
-	RefreshInterval, RefreshMax, RefreshTrial time.Duration
-	RefreshEarly                              int
-	RefreshGain                               float64
 }
 
-// DefaultParams returns the numbers of a built-in mode.
-func DefaultParams(mode Mode) Params {
-	p := Params{
-		// Below the kernel's lowest retransmission timeout of 200 ms on top of
-		// the round trip (TCP_RTO_MIN), so that we move before it backs off. It
-		// is a floor for quiet paths: where round trips vary their variation
-		// rules, as with stall_rtts.
-		StallTimeout: 150 * time.Millisecond,
-		// One round trip for the answer and one to spare. Three, the time after
-		// which a tail loss probe (2 RTT, RFC 8985 §7.2) is unanswered, would
-		// wait longer than the kernel's own timer on a full 60 KB queue at
-		// 5 Mbit/s. RTTVar is added four times, as RFC 6298 §2 does.
-		StallRTTs: 2,
-		// Five segments in flight are not all lost by chance: 10⁻¹⁰ at 1 %.
-		StallBurst: 5,
-		// A thin flow has one or two segments in flight. Three transmissions
-		// without an answer happen once in 10⁶ at 1 % loss; two would be once
-		// in ten minutes of an echo each 100 ms.
-		StallProof: 3,
-		// Above the first timeout of a path of 200 ms, far below the 1 s of
-		// SMAPP §4.2, which had to be reached by doubling.
-		RTOThreshold: 500 * time.Millisecond,
-		// A short queue overflows now and then (bbr: 3 to 9 % in all, 40 % at
-		// times), and hardly in four quarters of a second in a row. Two thirds
-		// of the 30 % that must not be borne.
-		LossThreshold: 0.20,
-		// Beyond the second in which it is measured.
-		LossTime: 200 * time.Millisecond,
-		// Moving from one bad path to another that is as bad gains nothing.
-		LossAdvantage: 3,
-		// A path answers within its round trip; 150 ms serves LTE.
-		ProbeTimeout: 150 * time.Millisecond,
-		// 128 kbit/s: below it pauses are the application's.
-		DoubtRate: 16_000,
-		// The SYN is sent at 0, 1 and 3 s (RFC 6298 §2). The next one, at 7 s,
-		// would come too late to be back within 10 s of a path's healing.
-		JoinTimeout: 4 * time.Second,
-		// The first SYN has had its chance when the second leaves.
-		JoinPatience: time.Second,
+// defaultCommon is what the numbers of every mode are unless it adjusts them.
+var defaultCommon = Common{
+	// Below the kernel's lowest retransmission timeout of 200 ms on top of
+	// the round trip (TCP_RTO_MIN), so that we move before it backs off. It
+	// is a floor for quiet paths: where round trips vary their variation
+	// rules, as with stall_rtts.
+	StallTimeout: 150 * time.Millisecond,
+	// One round trip for the answer and one to spare. Three, the time after
+	// which a tail loss probe (2 RTT, RFC 8985 §7.2) is unanswered, would
+	// wait longer than the kernel's own timer on a full 60 KB queue at
+	// 5 Mbit/s. RTTVar is added four times, as RFC 6298 §2 does.
+	StallRTTs: 2,
+	// Five segments in flight are not all lost by chance: 10⁻¹⁰ at 1 %.
+	StallBurst: 5,
+	// A thin flow has one or two segments in flight. Three transmissions
+	// without an answer happen once in 10⁶ at 1 % loss; two would be once
+	// in ten minutes of an echo each 100 ms.
+	StallProof: 3,
+	// Above the first timeout of a path of 200 ms, far below the 1 s of
+	// SMAPP §4.2, which had to be reached by doubling.
+	RTOThreshold: 500 * time.Millisecond,
+	// A short queue overflows now and then (bbr: 3 to 9 % in all, 40 % at
+	// times), and hardly in four quarters of a second in a row. Two thirds
+	// of the 30 % that must not be borne.
+	LossThreshold: 0.20,
+	// Beyond the second in which it is measured.
+	LossTime: 200 * time.Millisecond,
+	// Moving from one bad path to another that is as bad gains nothing.
+	LossAdvantage: 3,
+	// A path answers within its round trip; 150 ms serves LTE.
+	ProbeTimeout: 150 * time.Millisecond,
+	// 128 kbit/s: below it pauses are the application's.
+	DoubtRate: 16_000,
+	// The SYN is sent at 0, 1 and 3 s (RFC 6298 §2). The next one, at 7 s,
+	// would come too late to be back within 10 s of a path's healing.
+	JoinTimeout: 4 * time.Second,
+	// The first SYN has had its chance when the second leaves.
+	JoinPatience: time.Second,
 
-		// Back within 10 s when the loss was short, 16, 32 … s when it was not.
-		Hold:    8 * time.Second,
-		HoldMax: 5 * time.Minute,
-		Forgive: time.Minute,
+	// Back within 10 s when the loss was short, 16, 32 … s when it was not.
+	Hold:    8 * time.Second,
+	HoldMax: 5 * time.Minute,
+	Forgive: time.Minute,
 
-		// MPTCP_SUBFLOWS_MAX of the kernel's own path manager (net/mptcp/pm.c);
-		// the one in user space has no limit.
-		MaxSubflows: 8,
+	// MPTCP_SUBFLOWS_MAX of the kernel's own path manager (net/mptcp/pm.c);
+	// the one in user space has no limit.
+	MaxSubflows: 8,
 
-		// Long enough to see a radio come and go, short enough to be back
-		// within 10 s together with the join's back-off.
-		ReturnAfter: 3 * time.Second,
-		// What is in flight on the metered path arrives; then it is silent.
-		Linger: time.Second,
-
-		// Three times what must be borne.
-		GuardLoss: 0.03,
-		// Setting a path aside costs its share: 6 % at most on suspicion.
-		GuardShare: 0.06,
-		// Buffers of three extra round trips and 200 ms: not a queue that TCP
-		// needs to fill the link.
-		GuardBloat: 4,
-		GuardQueue: 200 * time.Millisecond,
-		// A fifth below its own best without loss or queue is not noise.
-		GuardStarved: 0.8,
-		// What a far path of a ninth of the rate adds in five seconds, the wait for
-		// its last burst of 64 KB takes away.
-		GuardFarShare: 0.15,
-		GuardFar:      100 * time.Millisecond,
-		GuardTime:     2 * time.Second,
-		GuardMemory:   10 * time.Second,
-
-		// Paths of 20 and 60 ms are told apart with ±30 ms jitter smoothed;
-		// paths of 45 and 50 ms are the same.
-		RTTRatio:  1.25,
-		RTTMargin: 5 * time.Millisecond,
-		// Together with smoothing within the second that a filling queue allows.
-		RTTHold:        300 * time.Millisecond,
-		RTTUrgent:      2,
-		RTTStay:        2 * time.Second,
-		MeteredPenalty: 100 * time.Millisecond,
-
-		// A page's parts stay on one path (200 KB), a download (20 MB) does not.
-		LazyBytes: 1_000_000,
-		LazyTime:  3 * time.Second,
-		// Above audio (128 kbit/s), below video.
-		LazyRate: 32_000,
-
-		// SMAPP §4.3.
-		Block:      64 << 10,
-		Period:     time.Second,
-		BlockCheck: 500 * time.Millisecond,
-
-		SubflowCount:    2,
-		RefreshInterval: 2500 * time.Millisecond, // SMAPP §4.4
-		// A transfer of a minute is past its search by then.
-		RefreshMax: 30 * time.Second,
-		// Five subflows, ten more and five more: of four ways one is still missed
-		// once in 80 connections.
-		RefreshEarly: 2,
-		// bbr has found its rate: five round trips of 100 ms.
-		RefreshTrial: 500 * time.Millisecond,
-		// The seventh way of six is more than that, noise is less.
-		RefreshGain: 0.05,
-	}
-	switch mode {
-	case Backup:
-		p.MaxSubflows = 2 // "the second path"
-	case Streaming:
-		p.RTOThreshold = time.Second // SMAPP §4.3
-	case Refresh:
-		p.SubflowCount = 5 // SMAPP §4.4
-		p.MaxSubflows = 20 // five in use, and rounds of ten and five before any must be destroyed
-	}
-	return p
+	// Long enough to see a radio come and go, short enough to be back
+	// within 10 s together with the join's back-off.
+	ReturnAfter: 3 * time.Second,
+	// What is in flight on the metered path arrives; then it is silent.
+	Linger: time.Second,
 }
 
 // ErrParams is what every complaint about a number Is.
@@ -192,30 +113,26 @@ func (e *ParamError) Error() string {
 // Is reports whether target is ErrParams.
 func (e *ParamError) Is(target error) bool { return target == ErrParams }
 
-// Validate checks every number against its range and those that depend on each
-// other. The error joins one *ParamError for each mistake.
-func (p Params) Validate() error {
+// fitting is a condition that holds or not.
+type fitting struct {
+	ok         bool
+	key, legal string
+}
+
+// Validate checks every number of a mode against its range, and those that depend on
+// each other. The error joins one *ParamError for each mistake.
+func (p Params) Validate(m Mode) error {
+	d := m.definition()
 	var errs []error
-	for i := range paramTable {
-		if err := paramTable[i].check(&p); err != nil {
+	for i := range d.params {
+		if err := d.params[i].check(&p); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	for _, d := range []struct {
-		ok         bool
-		key, legal string
-	}{
-		{p.BlockCheck < p.Period, "block_check", "less than period"},
-		{p.GuardLoss <= p.LossThreshold, "guard_loss", "at most loss_threshold"},
-		{p.Hold <= p.HoldMax, "hold", "at most hold_max"},
-		{p.SubflowCount <= p.MaxSubflows, "subflows", "at most max_subflows"},
-		{p.RefreshInterval <= p.RefreshMax, "refresh_interval", "at most refresh_max"},
-		{p.RTTRatio <= p.RTTUrgent, "rtt_ratio", "at most rtt_urgent"},
-		{p.JoinPatience <= p.JoinTimeout, "join_patience", "at most join_timeout"},
-	} {
-		if !d.ok {
-			text, _ := p.Get(d.key)
-			errs = append(errs, &ParamError{d.key, text, d.legal})
+	for _, f := range d.fits(&p) {
+		if !f.ok {
+			text, _ := p.Get(f.key)
+			errs = append(errs, &ParamError{f.key, text, f.legal})
 		}
 	}
 	return errors.Join(errs...)
@@ -232,7 +149,7 @@ type Spec struct {
 // BuiltIn returns the specs of all built-in modes, the default first.
 func BuiltIn() []Spec {
 	var specs []Spec
-	for _, m := range modes {
+	for _, m := range Modes() {
 		specs = append(specs, Spec{string(m), m, DefaultParams(m)})
 	}
 	return specs
@@ -253,7 +170,7 @@ func (s Spec) Validate() error {
 	} else if m, err := ParseMode(s.Name); err == nil && m != s.Base {
 		errs = append(errs, fmt.Errorf("mode %q is built in: it cannot have the base %q; choose another name", s.Name, s.Base))
 	}
-	if err := s.Params.Validate(); err != nil {
+	if err := s.Params.Validate(s.Base); err != nil {
 		errs = append(errs, fmt.Errorf("mode %q: %w", s.Name, err))
 	}
 	return errors.Join(errs...)

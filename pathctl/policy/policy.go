@@ -8,15 +8,19 @@
 //	askAgainIn(plan.Look)
 //
 // Values go in and values come out: a recorded sequence of Conn and []Path
-// replays to the same plans. There is one file for each mode, match.go chooses
-// the mode of a connection by rules, and params.go names every number.
+// replays to the same plans. Package mode has one file for each mode and
+// registers it; mode.go says what a mode is, numbers.go names the numbers that all
+// have.
 //
 // It imports the standard library only, has no clock (Conn.Age is the time) and
 // does not know the kernel: what a plan asks for is done, and repeated when it
-// fails, by package pathctl.
+// fails, by package engine.
 package policy
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Role says which end of the connections this controller is.
 type Role uint8
@@ -220,6 +224,17 @@ func (c Cause) String() string {
 // MarshalText makes traces readable.
 func (c Cause) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
+// UnmarshalText reads what MarshalText has written.
+func (c *Cause) UnmarshalText(text []byte) error {
+	for k := Failed; k <= Replaced; k++ {
+		if k.String() == string(text) {
+			*c = k
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown cause %q", text)
+}
+
 // Create is a subflow that should come into being. In modes with several
 // subflows on a path it is listed once for each.
 type Create struct {
@@ -228,6 +243,6 @@ type Create struct {
 	Why    string
 }
 
-// minLook bounds how often a policy asks to be called: below it the caller
+// MinLook bounds how often a policy asks to be called: below it the caller
 // would do nothing else.
-const minLook = 10 * time.Millisecond
+const MinLook = 10 * time.Millisecond

@@ -3,31 +3,31 @@ package policy
 // rescue opens the next path when no subflow can carry data. What does not work
 // stays until the new one is established (make before break): a path that comes
 // back by itself is then not lost.
-func (v *view) rescue() {
-	if v.readyBut(nowhere) || len(v.create) > 0 {
+func (v *View) Rescue() {
+	if v.ReadyBut(Nowhere) || len(v.create) > 0 {
 		return
 	}
-	for k := range v.paths {
-		if v.paths[k].Up && v.pendingOn(k, v.p.JoinPatience) {
-			v.lookIn(v.p.JoinPatience)
+	for k := range v.Paths {
+		if v.Paths[k].Up && v.pendingOn(k, v.Params.JoinPatience) {
+			v.LookIn(v.Params.JoinPatience)
 			return
 		}
 	}
-	if k := v.nextPath(); k != nowhere {
-		v.create = append(v.create, Create{v.paths[k].Name, false, v.trouble()})
+	if k := v.NextPath(); k != Nowhere {
+		v.create = append(v.create, Create{v.Paths[k].Name, false, v.trouble()})
 	}
 }
 
 // nextPath returns the preferred path that a subflow can be created on, one on
-// probation or unproven last, or nowhere.
-func (v *view) nextPath() int {
-	last := nowhere
-	for k := range v.paths {
+// probation or unproven last, or Nowhere.
+func (v *View) NextPath() int {
+	last := Nowhere
+	for k := range v.Paths {
 		switch {
-		case !v.creatable(k):
-		case v.probation(v.paths[k].Name) == 0 && !v.paths[k].Unproven:
+		case !v.Creatable(k):
+		case v.Probation(v.Paths[k].Name) == 0 && !v.Paths[k].Unproven:
 			return k
-		case last == nowhere:
+		case last == Nowhere:
 			last = k
 		}
 	}
@@ -35,10 +35,10 @@ func (v *view) nextPath() int {
 }
 
 // trouble says why nothing carries data.
-func (v *view) trouble() string {
-	for i := range v.subs {
-		if s := &v.subs[i]; s.Established && s.fault.kind != healthy {
-			return s.fault.describe(s.label())
+func (v *View) trouble() string {
+	for i := range v.Subs {
+		if s := &v.Subs[i]; s.Established && s.fault.kind != healthy {
+			return s.fault.describe(s.Label())
 		}
 	}
 	return "no subflow is established"
@@ -46,21 +46,21 @@ func (v *view) trouble() string {
 
 // keepOne undoes the drop of the best established subflow when a mode left
 // none.
-func (v *view) keepOne() {
-	best := nowhere
-	for i := range v.subs {
-		s := &v.subs[i]
+func (v *View) keepOne() {
+	best := Nowhere
+	for i := range v.Subs {
+		s := &v.Subs[i]
 		if !s.Established {
 			continue
 		}
 		if s.verdict != dropped {
 			return
 		}
-		if best == nowhere || s.fault.kind < v.subs[best].fault.kind {
+		if best == Nowhere || s.fault.kind < v.Subs[best].fault.kind {
 			best = i
 		}
 	}
-	if best != nowhere {
-		v.subs[best].verdict = undecided
+	if best != Nowhere {
+		v.Subs[best].verdict = undecided
 	}
 }

@@ -8,23 +8,23 @@ import "time"
 // moment when most have failed, and the next ones when one was dropped a moment
 // ago. One that is parked stays until its timer has expired twice: it has only to
 // finish what it began.
-func (v *view) spared(s *sub) bool {
-	if !v.c.Mode.Several() || s.fault.kind != isStalled && s.fault.kind != isTimedOut {
+func (v *View) spared(s *Sub) bool {
+	if !v.mode.Several || s.fault.kind != isStalled && s.fault.kind != isTimedOut {
 		return false
 	}
-	now, grace := v.c.Age, v.p.StallTimeout
+	now, grace := v.Conn.Age, v.Params.StallTimeout
 	switch {
-	case v.c.Mode == Refresh && v.parked(s) && s.Timeouts < 2:
+	case v.mode.Parks && v.parked(s) && s.Timeouts < 2:
 		return true
-	case v.mostFail(s.Path) && (v.m.Stood == 0 || now-v.m.Stood >= forgetStood):
-		v.m.Stood = now
+	case v.mostFail(s.Path) && (v.Memory.Stood == 0 || now-v.Memory.Stood >= forgetStood):
+		v.Memory.Stood = now
 	}
-	since := max(v.m.Stood, v.m.Lost)
-	if since > 0 && now-since < grace && v.m.Lost != now {
-		v.lookIn(since + grace - now)
+	since := max(v.Memory.Stood, v.Memory.Lost)
+	if since > 0 && now-since < grace && v.Memory.Lost != now {
+		v.LookIn(since + grace - now)
 		return true
 	}
-	v.m.Lost = now
+	v.Memory.Lost = now
 	return false
 }
 
@@ -33,10 +33,10 @@ const forgetStood = 2 * time.Second
 
 // mostFail reports whether more than half of the subflows in use on a path have
 // failed.
-func (v *view) mostFail(path string) bool {
+func (v *View) mostFail(path string) bool {
 	fail, use := 0, 0
-	for i := range v.subs {
-		if s := &v.subs[i]; s.Path == path && s.Established && !v.parked(s) {
+	for i := range v.Subs {
+		if s := &v.Subs[i]; s.Path == path && s.Established && !v.parked(s) {
 			use++
 			if s.fault.kind == isStalled || s.fault.kind == isTimedOut {
 				fail++
@@ -47,8 +47,8 @@ func (v *view) mostFail(path string) bool {
 }
 
 // parked reports whether the client holds a subflow as backup.
-func (v *view) parked(s *sub) bool {
-	if v.c.Role == Concentrator {
+func (v *View) parked(s *Sub) bool {
+	if v.Conn.Role == Concentrator {
 		return s.PeerBackup
 	}
 	return s.Backup

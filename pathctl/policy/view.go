@@ -7,23 +7,25 @@ import (
 	"time"
 )
 
-// view is one decision while it is made: the inputs, sorted and examined, and
-// what was decided so far.
-type view struct {
-	c      *Conn
-	p      *Params
-	subs   []sub  // in the order of c.Subflows
-	paths  []Path // those allowed, the preferred one first
-	m      Memory
+// View is one decision while it is made: the inputs, sorted and examined, and
+// what was decided so far. Modes decide with its methods.
+type View struct {
+	Conn   *Conn
+	Params *Params // of the connection's mode
+	Subs   []Sub   // in the order of Conn.Subflows
+	Paths  []Path  // those allowed, the preferred one first
+	Memory Memory
+
+	mode   *definition
 	create []Create
 	probe  []string
 	look   time.Duration
 }
 
-// sub is a subflow with what was found and decided about it.
-type sub struct {
+// Sub is a subflow with what was found and decided about it.
+type Sub struct {
 	*Subflow
-	path    int // index in view.paths; nowhere
+	On      int // index of its path in View.Paths, or Nowhere
 	fault   fault
 	verdict verdict
 	backup  bool // when kept
@@ -31,8 +33,8 @@ type sub struct {
 	why     string
 }
 
-// nowhere is the index of a path that is not known.
-const nowhere = -1
+// Nowhere is the index of a path that is not known.
+const Nowhere = -1
 
 type verdict uint8
 
@@ -44,9 +46,9 @@ const (
 
 // sorted appends the paths that are allowed to buf, the preferred one first.
 // Neither it nor placed keeps buf, so that Decide can have it on its stack.
-func (v *view) sorted(buf, paths []Path) []Path {
+func (v *View) sorted(buf, paths []Path) []Path {
 	for _, p := range paths {
-		if v.allowed(p.Name) && indexOf(buf, p.Name) == nowhere {
+		if v.allowed(p.Name) && indexOf(buf, p.Name) == Nowhere {
 			buf = append(buf, p)
 		}
 	}
@@ -59,22 +61,22 @@ func (v *view) sorted(buf, paths []Path) []Path {
 }
 
 // placed appends the subflows to buf, each with its path.
-func (v *view) placed(buf []sub) []sub {
-	for i := range v.c.Subflows {
-		buf = append(buf, sub{Subflow: &v.c.Subflows[i], path: v.pathOf(v.c.Subflows[i].Path)})
+func (v *View) placed(buf []Sub) []Sub {
+	for i := range v.Conn.Subflows {
+		buf = append(buf, Sub{Subflow: &v.Conn.Subflows[i], On: v.pathOf(v.Conn.Subflows[i].Path)})
 	}
 	return buf
 }
 
-func (v *view) allowed(path string) bool {
-	return path != "" && (len(v.c.Prefer) == 0 || slices.Contains(v.c.Prefer, path))
+func (v *View) allowed(path string) bool {
+	return path != "" && (len(v.Conn.Prefer) == 0 || slices.Contains(v.Conn.Prefer, path))
 }
 
 // preferred reports whether a comes before b: by the rule's order, else by
 // rank, of equal ones the unmetered one, and then by name, to have an order.
-func (v *view) preferred(a, b *Path) bool {
-	if len(v.c.Prefer) > 0 {
-		return slices.Index(v.c.Prefer, a.Name) < slices.Index(v.c.Prefer, b.Name)
+func (v *View) preferred(a, b *Path) bool {
+	if len(v.Conn.Prefer) > 0 {
+		return slices.Index(v.Conn.Prefer, a.Name) < slices.Index(v.Conn.Prefer, b.Name)
 	}
 	if a.Rank != b.Rank {
 		return a.Rank < b.Rank
@@ -85,7 +87,7 @@ func (v *view) preferred(a, b *Path) bool {
 	return strings.Compare(a.Name, b.Name) < 0
 }
 
-func (v *view) pathOf(name string) int { return indexOf(v.paths, name) }
+func (v *View) pathOf(name string) int { return indexOf(v.Paths, name) }
 
 func indexOf(paths []Path, name string) int {
 	for i := range paths {
@@ -93,33 +95,44 @@ func indexOf(paths []Path, name string) int {
 			return i
 		}
 	}
-	return nowhere
+	return Nowhere
 }
 
-// ready reports whether a subflow can carry data.
-func (s *sub) ready() bool {
+// Ready reports whether a subflow can carry data.
+func (s *Sub) Ready() bool {
 	return s.Established && s.fault.kind == healthy && s.verdict != dropped
 }
 
-// inUse reports whether the scheduler gives it data while others work.
-func (s *sub) inUse() bool { return s.ready() && !s.Backup && !s.PeerBackup }
+// InUse reports whether the scheduler gives it data while others work.
+func (s *Sub) InUse() bool { return s.Ready() && !s.Backup && !s.PeerBackup }
 
-// readyBut reports whether a subflow other than number i is ready; -1 asks for
+// Dropped reports whether it was decided that the subflow goes.
+func (s *Sub) Dropped() bool { return s.verdict == dropped }
+
+// Failed reports whether the subflow goes for having failed.
+func (s *Sub) Failed() bool { return s.Dropped() && s.cause == Failed }
+
+// Flows reports whether any subflow carried data in the last window.
+func (v *View) Flows() bool {
+	return slices.ContainsFunc(v.Subs, func(s Sub) bool { return s.Busy })
+}
+
+// ReadyBut reports whether a subflow other than number i is ready; -1 asks for
 // any.
-func (v *view) readyBut(i int) bool {
-	for j := range v.subs {
-		if j != i && v.subs[j].ready() {
+func (v *View) ReadyBut(i int) bool {
+	for j := range v.Subs {
+		if j != i && v.Subs[j].Ready() {
 			return true
 		}
 	}
 	return false
 }
 
-// on returns the best subflow on a path, ready or not, or nowhere.
-func (v *view) on(path int) int {
-	best := nowhere
-	for i := range v.subs {
-		if s := &v.subs[i]; s.path == path && s.verdict != dropped && (best == nowhere || s.betterThan(&v.subs[best])) {
+// bestOn returns the best subflow on a path, ready or not, or Nowhere.
+func (v *View) bestOn(path int) int {
+	best := Nowhere
+	for i := range v.Subs {
+		if s := &v.Subs[i]; s.On == path && s.verdict != dropped && (best == Nowhere || s.betterThan(&v.Subs[best])) {
 			best = i
 		}
 	}
@@ -127,9 +140,9 @@ func (v *view) on(path int) int {
 }
 
 // betterThan says which of two subflows on one path stays.
-func (s *sub) betterThan(o *sub) bool {
-	if s.ready() != o.ready() {
-		return s.ready()
+func (s *Sub) betterThan(o *Sub) bool {
+	if s.Ready() != o.Ready() {
+		return s.Ready()
 	}
 	if s.Established != o.Established {
 		return s.Established
@@ -146,121 +159,131 @@ func (s *sub) betterThan(o *sub) bool {
 	return s.Initial && !o.Initial
 }
 
-// readyOn returns the best ready subflow on a path, or nowhere.
-func (v *view) readyOn(path int) int {
-	if path == nowhere {
-		return nowhere
+// ReadyOn returns the best ready subflow on a path, or Nowhere.
+func (v *View) ReadyOn(path int) int {
+	if path == Nowhere {
+		return Nowhere
 	}
-	if i := v.on(path); i != nowhere && v.subs[i].ready() {
+	if i := v.bestOn(path); i != Nowhere && v.Subs[i].Ready() {
 		return i
 	}
-	return nowhere
+	return Nowhere
 }
 
 // occupied reports whether a path has a subflow, had one until this decision,
 // or is about to get one.
-func (v *view) occupied(path int) bool {
-	return slices.ContainsFunc(v.subs, func(s sub) bool { return s.path == path }) ||
-		slices.ContainsFunc(v.create, func(c Create) bool { return c.Path == v.paths[path].Name })
+func (v *View) occupied(path int) bool {
+	return slices.ContainsFunc(v.Subs, func(s Sub) bool { return s.On == path }) ||
+		slices.ContainsFunc(v.create, func(c Create) bool { return c.Path == v.Paths[path].Name })
 }
 
-// open reports whether a subflow may be created on a path at all.
-func (v *view) open(path int) bool {
-	p := &v.paths[path]
-	return v.c.Role == Client && !v.c.CannotJoin && p.Up && p.Retry <= 0
+// CanOpen reports whether a subflow may be created on a path at all.
+func (v *View) CanOpen(path int) bool {
+	p := &v.Paths[path]
+	return v.Conn.Role == Client && !v.Conn.CannotJoin && p.Up && p.Retry <= 0
 }
 
-// creatable reports whether a path may get its first subflow now.
-func (v *view) creatable(path int) bool { return v.open(path) && !v.occupied(path) }
+// Creatable reports whether a path may get its first subflow now.
+func (v *View) Creatable(path int) bool { return v.CanOpen(path) && !v.occupied(path) }
 
-// room is how many subflows may still be created. Failed ones do not count:
+// Room is how many subflows may still be created. Failed ones do not count:
 // they are about to go.
-func (v *view) room() int {
-	n := v.p.MaxSubflows - len(v.create)
-	for i := range v.subs {
-		if s := &v.subs[i]; s.verdict != dropped && s.fault.kind == healthy {
+func (v *View) Room() int {
+	n := v.Params.MaxSubflows - len(v.create)
+	for i := range v.Subs {
+		if s := &v.Subs[i]; s.verdict != dropped && s.fault.kind == healthy {
 			n--
 		}
 	}
 	return n
 }
 
-// add creates the first subflow on a path where that is possible and promises
+// Add creates the first subflow on a path where that is possible and promises
 // something. The parts of
 // the reason are only put together then: most decisions change nothing.
-func (v *view) add(path int, backup bool, why ...string) {
-	if v.creatable(path) && !v.paths[path].Unproven && v.room() > 0 {
-		v.create = append(v.create, Create{v.paths[path].Name, backup, strings.Join(why, "")})
+func (v *View) Add(path int, backup bool, why ...string) {
+	if v.Creatable(path) && !v.Paths[path].Unproven && v.Room() > 0 {
+		v.create = append(v.create, Create{v.Paths[path].Name, backup, strings.Join(why, "")})
 	}
 }
 
-// keep decides that a subflow stays, with that priority.
-func (v *view) keep(i int, backup bool, why ...string) {
-	s := &v.subs[i]
+// Create creates a subflow without a look at what is there: CanOpen and Room say
+// whether it can be.
+func (v *View) Create(path int, backup bool, why string) {
+	v.create = append(v.create, Create{v.Paths[path].Name, backup, why})
+}
+
+// Created is how many subflows this decision creates so far.
+func (v *View) Created() int { return len(v.create) }
+
+// Keep decides that a subflow stays, with that priority.
+func (v *View) Keep(i int, backup bool, why ...string) {
+	s := &v.Subs[i]
 	s.verdict, s.backup, s.why = kept, backup, ""
 	if backup != s.Backup {
 		s.why = strings.Join(why, "")
 	}
 }
 
-func (v *view) drop(i int, cause Cause, why string) {
-	s := &v.subs[i]
+// Drop decides that a subflow is destroyed.
+func (v *View) Drop(i int, cause Cause, why string) {
+	s := &v.Subs[i]
 	s.verdict, s.cause, s.why = dropped, cause, why
 }
 
 // dropFaulty drops a subflow that has failed if another one can carry its
 // data, and holds the failure against the path unless another subflow works on
 // it. A pending subflow carries none.
-func (v *view) dropFaulty(i int) {
-	s := &v.subs[i]
-	if s.fault.kind == healthy || s.Established && !v.readyBut(i) || v.spared(s) {
+func (v *View) dropFaulty(i int) {
+	s := &v.Subs[i]
+	if s.fault.kind == healthy || s.Established && !v.ReadyBut(i) || v.spared(s) {
 		return
 	}
-	why := s.fault.describe(s.label())
+	why := s.fault.describe(s.Label())
 	if s.fault.kind == isAway {
-		v.drop(i, PathDown, why)
+		v.Drop(i, PathDown, why)
 		return
 	}
-	v.drop(i, Failed, why)
+	v.Drop(i, Failed, why)
 	if !s.Established {
 		return // no data has suffered; the back-off of the path is enough
 	}
-	blamed := func(o sub) bool {
-		return o.Path == s.Path && o.ID != s.ID && (o.ready() || o.verdict == dropped && o.cause == Failed)
+	blamed := func(o Sub) bool {
+		return o.Path == s.Path && o.ID != s.ID && (o.Ready() || o.verdict == dropped && o.cause == Failed)
 	}
-	if s.Path != "" && !slices.ContainsFunc(v.subs, blamed) {
-		v.blame(s.Path, why, s.fault.kind == isLossy)
+	if s.Path != "" && !slices.ContainsFunc(v.Subs, blamed) {
+		v.Blame(s.Path, why, s.fault.kind == isLossy)
 	}
 }
 
 // dropTwins leaves one subflow on each path.
-func (v *view) dropTwins() {
-	for i := range v.subs {
-		s := &v.subs[i]
-		if s.verdict == dropped || s.path == nowhere {
+func (v *View) dropTwins() {
+	for i := range v.Subs {
+		s := &v.Subs[i]
+		if s.verdict == dropped || s.On == Nowhere {
 			continue
 		}
-		best := v.on(s.path)
-		if o := &v.subs[best]; best != i && (o.ready() || !o.Established) { // else the other one may save the path
-			v.drop(i, Unneeded, s.label()+" has another subflow")
+		best := v.bestOn(s.On)
+		if o := &v.Subs[best]; best != i && (o.Ready() || !o.Established) { // else the other one may save the path
+			v.Drop(i, Unneeded, s.Label()+" has another subflow")
 		}
 	}
 }
 
-// label names a subflow for people.
-func (s *sub) label() string {
+// Label names a subflow for people.
+func (s *Sub) Label() string {
 	if s.Path != "" {
 		return s.Path
 	}
 	return fmt.Sprintf("subflow %d", s.ID)
 }
 
-// lookIn asks to be called again after d at the latest.
-func (v *view) lookIn(d time.Duration) {
+// LookIn asks to be called again after d at the latest.
+func (v *View) LookIn(d time.Duration) {
 	if d <= 0 {
 		return
 	}
-	d = max(d, minLook)
+	d = max(d, MinLook)
 	if v.look == 0 || d < v.look {
 		v.look = d
 	}

@@ -12,6 +12,7 @@ import (
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -27,7 +28,7 @@ func story() []engine.Look {
 		{Name: "dsl0", Rank: 1, Up: true, UpFor: time.Hour},
 		{Name: "lte0", Rank: 2, Up: true, UpFor: time.Hour},
 	}
-	conn := policy.Conn{Mode: policy.Handover, Params: policy.DefaultParams(policy.Handover)}
+	conn := policy.Conn{Mode: mode.Handover, Params: policy.DefaultParams(mode.Handover)}
 	dsl := policy.Subflow{ID: 1, Path: "dsl0", Initial: true, Established: true, RTT: 20 * time.Millisecond, RTO: 220 * time.Millisecond, Busy: true, Unacked: 20}
 	lte := policy.Subflow{ID: 2, Path: "lte0", Established: true, Backup: true, RTT: 50 * time.Millisecond, RTO: 250 * time.Millisecond}
 	silent := dsl

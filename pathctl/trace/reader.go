@@ -132,6 +132,9 @@ func (r *Reader) entry(l line) (e Entry, ok bool, err error) {
 		if l.Look.Number == 0 {
 			return e, false, errors.New("looks are numbered from 1")
 		}
+		if l.Look.Memory, err = l.Look.Memory.Of(l.Look.Conn.Mode); err != nil {
+			return e, false, err
+		}
 		look := l.Look.value(params)
 		e.Look = &look
 	case l.Told != nil:
@@ -143,7 +146,7 @@ func (r *Reader) entry(l line) (e Entry, ok bool, err error) {
 }
 
 func (r *Reader) define(s policy.Spec) error {
-	if err := s.Params.Validate(); err != nil {
+	if err := s.Params.Validate(s.Base); err != nil {
 		return fmt.Errorf("mode %q: %w", s.Name, err)
 	}
 	if len(r.modes) >= maxModes {

@@ -14,6 +14,7 @@ import (
 
 	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 )
 
 // entries reads a whole trace.
@@ -44,8 +45,10 @@ func TestRoundTrip(t *testing.T) {
 	own.Mode, own.Token, own.Number = "my-mode", 1, math.MaxUint64
 	own.Conn.Params.StallRTTs, own.Conn.Prefer, own.Conn.Role = 3.7, []string{"lte0", "dsl0"}, policy.Concentrator
 	own.Conn.Received, own.Conn.Subflows[0].LossRate, own.Conn.Subflows[0].LossKnown = math.MaxUint64, 0.1+0.2, true
+	own.Conn.Mode, own.Conn.Params.Own = mode.Lazy, mode.LazyDefaults
 	own.Memory = policy.Memory{
-		Best: "dsl0", Since: 1, Rival: "lte0", Turn: 3, Mark: 1 << 63, Active: true,
+		Best: "dsl0", Since: 1, Rival: "lte0",
+		Own:     &mode.LazyMemory{Turn: 3, GuardMemory: mode.GuardMemory{Mark: 1 << 63}, Active: true},
 		Notes:   []policy.Note{{Path: "lte0", Why: "loss", Failures: 2, Until: 99}},
 		Watches: []policy.Watch{{ID: 1, Sign: policy.SignLoss, Since: 5}},
 	}
@@ -80,7 +83,7 @@ func TestDefaultParams(t *testing.T) {
 	l := story()[0]
 	l.Conn.Params = policy.Params{}
 	path := record(t, Config{}, func(r *Recorder) { r.Looked(l) })
-	if got := entries(t, path)[0].Look.Conn.Params; got != policy.DefaultParams(policy.Handover) {
+	if got := entries(t, path)[0].Look.Conn.Params; got != policy.DefaultParams(mode.Handover) {
 		t.Errorf("params: %+v", got)
 	}
 }

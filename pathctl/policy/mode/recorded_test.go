@@ -1,4 +1,4 @@
-package policy
+package mode
 
 import (
 	"flag"
@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	. "mpproxy/pathctl/policy"
 )
 
 var record = flag.Bool("record", false, "write testdata/decisions.txt anew")

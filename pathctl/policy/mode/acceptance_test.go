@@ -1,8 +1,10 @@
-package policy
+package mode
 
 import (
 	"testing"
 	"time"
+
+	. "mpproxy/pathctl/policy"
 )
 
 // These tests run the policies in simulated time: the milliseconds are those of

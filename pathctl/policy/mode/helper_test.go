@@ -1,10 +1,12 @@
-package policy
+package mode
 
 import (
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	. "mpproxy/pathctl/policy"
 )
 
 const ms = time.Millisecond
@@ -99,3 +101,7 @@ func mark(is bool, text string) string {
 	}
 	return ""
 }
+
+var on1 = []Subflow{on(1, "wifi")}
+
+func setAside(s Subflow) Subflow { s.PeerBackup = true; return s }

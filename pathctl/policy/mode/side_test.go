@@ -1,17 +1,18 @@
-package policy
+package mode
 
 import (
 	"math/rand/v2"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	. "mpproxy/pathctl/policy"
 )
 
 // TestUsedBy: at the concentrator a number changes some decision if and only if
 // it says that it is used there.
 func TestUsedBy(t *testing.T) {
-	for i := range paramTable {
-		d := &paramTable[i]
+	for i, d := range everyParam() {
 		t.Run(d.Key, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, uint64(i)))
 			matters := false
@@ -22,6 +23,9 @@ func TestUsedBy(t *testing.T) {
 			for range tries {
 				c, _, m := anyInput(r) // it knows no paths
 				c.Role = Concentrator
+				if _, err := DefaultParams(c.Mode).Get(d.Key); err != nil {
+					continue // the mode does not have it
+				}
 				least, most := DefaultParams(c.Mode), DefaultParams(c.Mode)
 				if err := least.Set(d.Key, d.Min); err != nil {
 					t.Fatal(err)

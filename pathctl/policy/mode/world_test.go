@@ -1,4 +1,4 @@
-package policy
+package mode
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	. "mpproxy/pathctl/policy"
 )
 
 // world is a toy: links that can be slow, lossy or dark, one connection over
@@ -381,33 +383,4 @@ func (w *world) check(ok bool, format string, args ...any) {
 		w.t.Logf("%8v %s", e.at, e.text)
 	}
 	w.t.Errorf(format, args...)
-}
-
-// Applications.
-
-func bulk(w *world) uint64 { return 2_000_000 - min(2_000_000, w.conn.Pending) }
-
-// echo writes 200 bytes each 100 ms.
-func echo(w *world) uint64 {
-	if w.conn.Age%(100*ms) == 0 {
-		return 200
-	}
-	return 0
-}
-
-// blocks writes 64 KiB each second.
-func blocks(w *world) uint64 {
-	if w.conn.Age%time.Second == 0 {
-		return 64 << 10
-	}
-	return 0
-}
-
-func fetch(size uint64) func(*world) uint64 {
-	return func(w *world) uint64 {
-		if w.conn.Age == 0 {
-			return size
-		}
-		return 0
-	}
 }

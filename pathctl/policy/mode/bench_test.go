@@ -1,9 +1,11 @@
-package policy
+package mode
 
 import (
 	"fmt"
 	"testing"
 	"time"
+
+	. "mpproxy/pathctl/policy"
 )
 
 func BenchmarkDecide(b *testing.B) {

@@ -1,16 +1,18 @@
-package policy
+package mode
 
 import (
 	"testing"
 	"time"
+
+	. "mpproxy/pathctl/policy"
 )
 
 // What counts as a failure, with a second path in use.
 func TestFailure(t *testing.T) {
 	two := func(s Subflow) []Subflow { return []Subflow{s, on(2, "dsl")} }
 	with := func(change func(*Subflow)) []Subflow { s := on(1, "wifi"); change(&s); return two(s) }
-	lost := Memory{Watches: []Watch{{1, SignLoss, 29 * time.Second}}}
-	noise := Memory{Watches: []Watch{{1, SignLoss, 29900 * ms}}}
+	lost := Memory{Watches: []Watch{{ID: 1, Sign: SignLoss, Since: 29 * time.Second}}}
+	noise := Memory{Watches: []Watch{{ID: 1, Sign: SignLoss, Since: 29900 * ms}}}
 	blamed := Memory{Notes: []Note{{Path: "wifi", Failures: 1, Until: 29 * time.Second}}}
 	fresh := func(s Subflow, n int, rate float64) []Subflow { s.Fresh, s.FreshLoss = n, rate; return two(s) }
 	silent := func(p Path, d time.Duration) Path { p.Silent = d; return p }

@@ -1,4 +1,4 @@
-package policy
+package mode
 
 import (
 	"encoding/json"
@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	. "mpproxy/pathctl/policy"
 )
 
 // anyInput draws a connection and paths, the odd ones included.
@@ -36,7 +38,7 @@ func anyInput(r *rand.Rand) (Conn, []Path, Memory) {
 	}
 	r.Shuffle(len(paths), func(i, j int) { paths[i], paths[j] = paths[j], paths[i] })
 	c := Conn{
-		Role: Role(r.IntN(5) / 4), Mode: modes[r.IntN(len(modes))], Age: ms(100_000),
+		Role: Role(r.IntN(5) / 4), Mode: anyMode(r.IntN), Age: ms(100_000),
 		Sent: uint64(r.IntN(3 << 20)), Received: uint64(r.IntN(3 << 20)), Pending: uint64(r.IntN(3)) << 14, CannotJoin: often(10),
 	}
 	if often(5) {
@@ -62,17 +64,38 @@ func anyInput(r *rand.Rand) (Conn, []Path, Memory) {
 	}
 	m := Memory{}
 	if often(2) {
-		m.Best, m.Since, m.Turn, m.Active = names[r.IntN(4)], c.Age/2, r.IntN(6), often(2)
-		m.At, m.Mark, m.MarkIn = c.Age-ms(3000), uint64(r.IntN(1<<20)), uint64(r.IntN(1<<20))
+		m.Best, m.Since = names[r.IntN(4)], c.Age/2
+		turn, active := r.IntN(6), often(2)
+		at, mark, markIn := c.Age-ms(3000), uint64(r.IntN(1<<20)), uint64(r.IntN(1<<20))
 		m.Notes = []Note{{Path: names[r.IntN(4)], Why: "loss", Failures: 1 + r.IntN(3), Until: c.Age + ms(20_000) - 10*time.Second}}
-		m.Stage = []Stage{stageQuiet, stageRoom, stageWarm, stageJudge}[r.IntN(4)]
-		m.Counts = []Carried{{SubflowID(1 + r.IntN(5)), uint64(r.IntN(1 << 20))}}
-		m.Parked, m.Total, m.Proven = []SubflowID{SubflowID(r.IntN(6))}, uint64(r.IntN(1<<20)), []SubflowID{SubflowID(1 + r.IntN(5))}
-		m.Lost, m.Stood, m.Rate = c.Age-ms(500), c.Age-ms(3000), uint64(r.IntN(1<<20))
-		m.Watches = []Watch{{SubflowID(1 + r.IntN(5)), []Sign{SignLoss, SignPoor}[r.IntN(2)], c.Age - ms(4000)}}
+		stage := []Stage{stageQuiet, stageRoom, stageWarm, stageJudge}[r.IntN(4)]
+		counts := []Carried{{SubflowID(1 + r.IntN(5)), uint64(r.IntN(1 << 20))}}
+		parked, total, proven := []SubflowID{SubflowID(r.IntN(6))}, uint64(r.IntN(1<<20)), []SubflowID{SubflowID(1 + r.IntN(5))}
+		var rate uint64
+		m.Lost, m.Stood, rate = c.Age-ms(500), c.Age-ms(3000), uint64(r.IntN(1<<20))
+		m.Watches = []Watch{{ID: SubflowID(1 + r.IntN(5)), Sign: []Sign{SignLoss, SignPoor}[r.IntN(2)], Since: c.Age - ms(4000)}}
+		switch c.Mode {
+		case Aggregate:
+			m.Own = &GuardMemory{Mark: mark, At: at}
+		case Lazy:
+			m.Own = &LazyMemory{Turn: turn, GuardMemory: GuardMemory{Mark: mark, At: at}, Active: active}
+		case Streaming:
+			m.Own = &StreamingMemory{Turn: turn, Mark: mark, MarkIn: markIn, At: at, Active: active}
+		case Refresh:
+			m.Own = &RefreshMemory{
+				Turn: turn, Stage: stage, At: at, Mark: mark, MarkIn: markIn, Counts: counts, Rate: rate,
+				Parked: parked, Total: total, Proven: proven, Active: active,
+			}
+		}
 	}
 	return c, paths, m
 }
+
+// drawn is how many modes are drawn from, so that a seed means the same input when
+// modes are added. Those have inputs of their own.
+const drawn = 9
+
+func anyMode(choose func(int) int) Mode { return Modes()[choose(drawn)] }
 
 // apply makes a plan come true, as the controller and the kernel would.
 func apply(c Conn, paths []Path, plan Plan) (Conn, []Path) {
@@ -209,6 +232,10 @@ func TestAnyInput(t *testing.T) {
 	for seed := range n {
 		c, paths, m := anyInput(rand.New(rand.NewPCG(uint64(seed), 3)))
 		checkInput(t, c, paths, m)
+		for _, c.Mode = range Modes()[drawn:] {
+			m.Own = nil
+			checkInput(t, c, paths, m)
+		}
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
@@ -219,7 +246,7 @@ func FuzzDecide(f *testing.F) {
 	f.Add(uint64(1), uint64(2), uint8(0), int64(0))
 	f.Fuzz(func(t *testing.T, a, b uint64, mode uint8, age int64) {
 		c, paths, m := anyInput(rand.New(rand.NewPCG(a, b)))
-		c.Mode = modes[int(mode)%len(modes)]
+		c.Mode = Modes()[int(mode)%len(Modes())]
 		c.Age += time.Duration(age & (1<<50 - 1))
 		checkInput(t, c, paths, m)
 	})

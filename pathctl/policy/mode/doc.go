@@ -1,0 +1,14 @@
+// Package mode holds the modes: the ways in which a connection can use its paths.
+// There is one file for each, which registers the mode with policy: what it wants of
+// the paths, its numbers with their keys, ranges and reasons, and what it remembers.
+//
+//	import _ "mpproxy/pathctl/policy/mode" // they are known to policy.Decide
+//
+// Modes that share a part have it in a file of its own: guard.go that of those that use
+// all paths, several.go that of those with several subflows on one.
+package mode
+
+import "mpproxy/pathctl/policy"
+
+// Default is the mode of a connection for which nothing else was asked.
+const Default policy.Mode = "aggregate"
