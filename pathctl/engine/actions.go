@@ -114,11 +114,8 @@ func (w classes) drop(d policy.Drop) Reason {
 	case i < 0:
 	case !w.conn.Subflows[i].Established:
 		return ReasonNoAnswer
-	case poor(w.conn.Subflows[i]):
+	case d.Lossy:
 		return ReasonLoss
 	}
 	return ReasonTimeout
 }
-
-// poor tells a subflow that failed by losing much from one that is silent.
-func poor(f policy.Subflow) bool { return f.LossKnown && f.LossRate > 0 && f.Timeouts == 0 }

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 )
 
 func TestSteps(t *testing.T) {
@@ -84,7 +85,7 @@ func TestSteps(t *testing.T) {
 		{
 			name: "drops", conn: conn(sub(1, "dsl0", lossy), sub(2, "lte0", func(f *policy.Subflow) { f.Established = false })),
 			plan: policy.Plan{Drop: []policy.Drop{
-				{ID: 1, Path: "dsl0"},
+				{ID: 1, Path: "dsl0", Lossy: true},
 				{ID: 2, Path: "lte0"},
 				{ID: 3, Path: "a", Cause: policy.PathDown},
 				{ID: 4, Path: "b", Cause: policy.Unneeded},
@@ -107,6 +108,43 @@ func TestSteps(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Error(diff)
 			}
+		})
+	}
+}
+
+// A lossy subflow keeps the reason that the policy gave it: one on trial has no
+// loss rate of a whole window yet, and one that loses much has a timer that
+// expires. Taken for a timeout, their path would be back too soon.
+func TestStepsOfLossySubflow(t *testing.T) {
+	for name, dropped := range map[string]policy.Subflow{
+		"on trial": {FreshLoss: 0.4, Fresh: 40, UsedAgo: time.Second},
+		"with timer expiries": {
+			LossKnown: true, LossRate: 0.3, FloorKnown: true, LossFloor: 0.3, Timeouts: 1,
+			RTO: 300 * time.Millisecond, UsedAgo: 30 * time.Second,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dropped.ID, dropped.Path, dropped.Established = 1, "dsl0", true
+			dropped.RTT, dropped.MinRTT, dropped.Busy = 30*time.Millisecond, 30*time.Millisecond, true
+			conn := policy.Conn{Mode: mode.Aggregate, Age: time.Minute, Subflows: []policy.Subflow{
+				dropped,
+				{ID: 2, Path: "lte0", Established: true, RTT: 30 * time.Millisecond, MinRTT: 30 * time.Millisecond, UsedAgo: 30 * time.Second, FloorKnown: true},
+			}}
+			paths := []policy.Path{{Name: "dsl0", Rank: 1, Up: true}, {Name: "lte0", Rank: 2, Up: true}}
+			memory := policy.Memory{
+				Notes:   []policy.Note{{Path: "dsl0", Until: 50 * time.Second}},
+				Watches: []policy.Watch{{ID: 1, Sign: policy.SignLoss, Since: 50 * time.Second}},
+			}
+			plan, memory := policy.Decide(conn, paths, memory)
+			for _, s := range Steps(conn, memory, plan) {
+				if s.Action == ActionDestroy && s.ID == 1 {
+					if s.Reason != ReasonLoss {
+						t.Errorf("reason %v (%s), want %v", s.Reason, s.Why, ReasonLoss)
+					}
+					return
+				}
+			}
+			t.Errorf("the lossy subflow was not dropped: %+v", plan)
 		})
 	}
 }

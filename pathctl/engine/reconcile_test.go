@@ -143,23 +143,25 @@ func TestReconcileDrop(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		cause policy.Cause
+		lossy bool // what the policy dropped it for
 		edit  func(*subflow)
 		err   error
 		did   []string
 		stays bool
 		retry time.Duration
 	}{
-		{"unneeded", policy.Unneeded, nil, nil, []string{destroy}, false, 0},
-		{"failed", policy.Failed, nil, nil, []string{destroy, "remove 5: 0"}, false, firstWait(pathstate.Dark)},
-		{"lossy", policy.Failed, lossy, nil, []string{destroy, "remove 5: 0"}, false, firstWait(pathstate.Lossy)},
-		{"lossy and silent", policy.Failed, func(f *subflow) { lossy(f); f.obs.Timeout(2) }, nil, []string{destroy, "remove 5: 0"}, false, firstWait(pathstate.Dark)},
-		{"first one, path down", policy.PathDown, nil, nil, []string{destroy, "remove 5: 0"}, false, 0},
-		{"the oldest one that works, path down", policy.PathDown, func(f *subflow) { f.initial, f.addrID = false, 161 }, nil, []string{destroy, "announce 5: 10.0.0.1 id 161", "remove 5: 161"}, false, 0},
-		{"id unknown, path down", policy.PathDown, func(f *subflow) { f.initial = false }, nil, []string{destroy}, false, 0},
-		{"gone already", policy.Unneeded, nil, mptcppm.ErrNotFound, []string{destroy, "destroy " + plainFirst}, false, 0},
-		{"connection gone", policy.Unneeded, nil, mptcppm.ErrNoConnection, []string{destroy}, false, 0},
-		{"refused: tried again next time", policy.Failed, nil, mptcppm.ErrInvalid, []string{destroy}, true, 0},
-		{"pending without a port", policy.Failed, func(f *subflow) { f.local, f.established = ap("10.0.0.1:0"), false }, nil, nil, false, firstWait(pathstate.Dark)},
+		{"unneeded", policy.Unneeded, false, nil, nil, []string{destroy}, false, 0},
+		{"failed", policy.Failed, false, nil, nil, []string{destroy, "remove 5: 0"}, false, firstWait(pathstate.Dark)},
+		{"lossy", policy.Failed, true, lossy, nil, []string{destroy, "remove 5: 0"}, false, firstWait(pathstate.Lossy)},
+		{"lossy, its timer expired", policy.Failed, true, func(f *subflow) { lossy(f); f.obs.Timeout(2) }, nil, []string{destroy, "remove 5: 0"}, false, firstWait(pathstate.Lossy)},
+		{"lossy before, now silent", policy.Failed, false, func(f *subflow) { lossy(f); f.obs.Timeout(2) }, nil, []string{destroy, "remove 5: 0"}, false, firstWait(pathstate.Dark)},
+		{"first one, path down", policy.PathDown, false, nil, nil, []string{destroy, "remove 5: 0"}, false, 0},
+		{"the oldest one that works, path down", policy.PathDown, false, func(f *subflow) { f.initial, f.addrID = false, 161 }, nil, []string{destroy, "announce 5: 10.0.0.1 id 161", "remove 5: 161"}, false, 0},
+		{"id unknown, path down", policy.PathDown, false, func(f *subflow) { f.initial = false }, nil, []string{destroy}, false, 0},
+		{"gone already", policy.Unneeded, false, nil, mptcppm.ErrNotFound, []string{destroy, "destroy " + plainFirst}, false, 0},
+		{"connection gone", policy.Unneeded, false, nil, mptcppm.ErrNoConnection, []string{destroy}, false, 0},
+		{"refused: tried again next time", policy.Failed, false, nil, mptcppm.ErrInvalid, []string{destroy}, true, 0},
+		{"pending without a port", policy.Failed, false, func(f *subflow) { f.local, f.established = ap("10.0.0.1:0"), false }, nil, nil, false, firstWait(pathstate.Dark)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, policy.Client)
@@ -168,7 +170,7 @@ func TestReconcileDrop(t *testing.T) {
 				tt.edit(f)
 			}
 			b.kernel.errs["destroy"] = tt.err
-			b.reconcile(t.Context(), c, policy.Plan{Drop: []policy.Drop{{ID: 1, Path: "dsl0", Cause: tt.cause}, {ID: 99}}}, b.now)
+			b.reconcile(t.Context(), c, policy.Plan{Drop: []policy.Drop{{ID: 1, Path: "dsl0", Cause: tt.cause, Lossy: tt.lossy}, {ID: 99}}}, b.now)
 			wantDid(t, b.kernel, tt.did...)
 			if stays := len(c.subflows) == 1; stays != tt.stays {
 				t.Errorf("recorded %t, want %t", stays, tt.stays)

@@ -63,7 +63,10 @@ func (v *View) plan() Plan {
 	for i := range v.Subs {
 		switch s := &v.Subs[i]; s.verdict {
 		case dropped:
-			plan.Drop = append(plan.Drop, Drop{s.ID, s.Path, s.cause, s.why})
+			plan.Drop = append(plan.Drop, Drop{
+				ID: s.ID, Path: s.Path, Cause: s.cause, Why: s.why,
+				Lossy: s.cause == Failed && s.fault.kind == isLossy,
+			})
 		case kept:
 			plan.Keep = append(plan.Keep, Keep{s.ID, s.backup, s.why})
 		default:

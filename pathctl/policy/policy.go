@@ -192,6 +192,9 @@ type Drop struct {
 	ID    SubflowID
 	Path  string
 	Cause Cause
+	// Lossy says that it Failed because it loses too many segments. Any other
+	// failure is a silence.
+	Lossy bool `json:",omitempty"`
 	Why   string
 }
 
