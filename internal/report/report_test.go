@@ -55,12 +55,11 @@ func traceOf(t *testing.T, edit func(*engine.Look)) string {
 		Conn:  policy.Conn{Mode: mode.Aggregate, Age: time.Second, Subflows: []policy.Subflow{{ID: 1, Path: "dsl0", Established: true}}},
 		Paths: []policy.Path{{Name: "dsl0", Rank: 1, Up: true}, {Name: "lte0", Rank: 2, Up: true}},
 	}
-	var memory policy.Memory
-	l.Plan, memory = policy.Decide(l.Conn, l.Paths, l.Memory)
-	for _, s := range engine.Steps(l.Conn, memory, l.Plan) {
+	l.Plan, _ = policy.Decide(l.Conn, l.Paths, l.Memory)
+	for _, s := range engine.Changes(l.Conn, l.Plan) {
 		l.Outcomes = append(l.Outcomes, &engine.Decision{
 			When: l.When, Token: l.Token.String(), Destination: l.Destination, Mode: l.Mode,
-			Action: s.Action, Path: s.Path, Reason: s.Reason, Why: s.Why,
+			Action: s.Action, Path: s.Path, Reason: engine.Reason(s.Reason.Class), Why: s.Reason.String(),
 		})
 	}
 	edit(&l)
@@ -96,7 +95,7 @@ func TestReplay(t *testing.T) {
 }
 
 func TestReplayTellsDifferences(t *testing.T) {
-	path := traceOf(t, func(l *engine.Look) { l.Plan.Create[0].Why = "a whim" })
+	path := traceOf(t, func(l *engine.Look) { l.Plan.Create[0].Reason = policy.Reason{Text: "a whim"} })
 	out, notes, err := replayFile(t, path, true)
 	if !errors.Is(err, ErrDiffers) || !strings.Contains(out, `"action":"create"`) {
 		t.Errorf("%v\n%s", err, out)

@@ -6,21 +6,19 @@ import (
 	"mpproxy/pathctl/policy"
 )
 
-// Step is one change that a plan asks for, in the words of the decision that
-// comes of it when it can be made.
-type Step struct {
+// Change is one thing to be done that a plan asks for.
+type Change struct {
 	Action Action
 	ID     policy.SubflowID // 0: of a subflow that is to be created
 	Path   string
 	Backup bool         // priority of a subflow that is to be created
 	Cause  policy.Cause // of ActionDestroy
-	Reason Reason
-	Why    string
+	Reason policy.Reason
 }
 
-// Steps returns what has to be done for a connection to become what the plan
-// says, in the order in which it is done. Memory is what Decide returned together
-// with the plan. It is a pure function: a replayed plan gives the same steps.
+// Changes returns what has to be done for a connection to become what the plan
+// says, in the order in which it is done. It is a pure function: a replayed plan
+// gives the same changes.
 //
 // What has failed goes first: a policy drops it only when another subflow can
 // carry its data, and the kernel sends that again as soon as it is gone. Were the
@@ -28,7 +26,7 @@ type Step struct {
 // nothing could be delivered until what is missing had come behind it. What is
 // merely too much goes after what is missing was created, so that data always has
 // somewhere to go.
-func Steps(conn policy.Conn, memory policy.Memory, plan policy.Plan) []Step {
+func Changes(conn policy.Conn, plan policy.Plan) []Change {
 	n := len(plan.Create) + len(plan.Drop)
 	for _, k := range plan.Keep {
 		if changesPriority(conn, k) {
@@ -38,18 +36,17 @@ func Steps(conn policy.Conn, memory policy.Memory, plan policy.Plan) []Step {
 	if n == 0 {
 		return nil // as most plans
 	}
-	steps := make([]Step, 0, n)
-	why := classes{conn, memory, plan}
+	changes := make([]Change, 0, n)
 	destroy := func(failed bool) {
 		for _, d := range plan.Drop {
 			if failed == (d.Cause == policy.Failed || d.Cause == policy.PathDown) {
-				steps = append(steps, Step{Action: ActionDestroy, ID: d.ID, Path: d.Path, Cause: d.Cause, Reason: why.drop(d), Why: d.Why})
+				changes = append(changes, Change{Action: ActionDestroy, ID: d.ID, Path: d.Path, Cause: d.Cause, Reason: d.Reason})
 			}
 		}
 	}
 	destroy(true)
 	for _, w := range plan.Create {
-		steps = append(steps, Step{Action: ActionCreate, Path: w.Path, Backup: w.Backup, Reason: why.use(w.Path, w.Backup), Why: w.Why})
+		changes = append(changes, Change{Action: ActionCreate, Path: w.Path, Backup: w.Backup, Reason: w.Reason})
 	}
 	for _, k := range plan.Keep {
 		if !changesPriority(conn, k) {
@@ -60,10 +57,10 @@ func Steps(conn policy.Conn, memory policy.Memory, plan policy.Plan) []Step {
 			action = ActionBackup
 		}
 		path := conn.Subflows[subflowByID(conn, k.ID)].Path
-		steps = append(steps, Step{Action: action, ID: k.ID, Path: path, Reason: why.use(path, k.Backup), Why: k.Why})
+		changes = append(changes, Change{Action: action, ID: k.ID, Path: path, Reason: k.Reason})
 	}
 	destroy(false)
-	return steps
+	return changes
 }
 
 // changesPriority reports whether a subflow that stays gets another priority. One that
@@ -75,47 +72,4 @@ func changesPriority(conn policy.Conn, k policy.Keep) bool {
 
 func subflowByID(conn policy.Conn, id policy.SubflowID) int {
 	return slices.IndexFunc(conn.Subflows, func(f policy.Subflow) bool { return f.ID == id })
-}
-
-// classes tells the reasons of a plan apart.
-type classes struct {
-	conn   policy.Conn
-	memory policy.Memory
-	plan   policy.Plan
-}
-
-// use classifies why a path gets a subflow, or a subflow a priority.
-func (w classes) use(path string, backup bool) Reason {
-	if backup {
-		if slices.ContainsFunc(w.memory.Notes, func(n policy.Note) bool { return n.Path == path && n.Until > w.conn.Age }) {
-			return ReasonSetAside
-		}
-		return ReasonMode
-	}
-	left := slices.ContainsFunc(w.conn.Subflows, func(f policy.Subflow) bool { return f.Established && f.Timeouts == 0 })
-	failed := slices.ContainsFunc(w.plan.Drop, func(d policy.Drop) bool { return d.Cause == policy.Failed || d.Cause == policy.PathDown })
-	if failed || !left {
-		return ReasonFailover
-	}
-	return ReasonMode
-}
-
-func (w classes) drop(d policy.Drop) Reason {
-	switch d.Cause {
-	case policy.PathDown:
-		return ReasonPathDown
-	case policy.Unneeded:
-		return ReasonUnneeded
-	case policy.Replaced:
-		return ReasonReplaced
-	}
-	i := subflowByID(w.conn, d.ID)
-	switch {
-	case i < 0:
-	case !w.conn.Subflows[i].Established:
-		return ReasonNoAnswer
-	case d.Lossy:
-		return ReasonLoss
-	}
-	return ReasonTimeout
 }

@@ -441,9 +441,9 @@ func (e *Engine) act(ctx context.Context, c *connection, now time.Time) {
 
 // verdict is what a policy says of a connection, and upon what.
 type verdict struct {
-	look   Look // without its outcomes
-	memory policy.Memory
-	steps  []Step
+	look    Look // without its outcomes
+	memory  policy.Memory
+	changes []Change
 }
 
 // consider asks a connection's policy.
@@ -455,7 +455,7 @@ func (e *Engine) consider(c *connection, now time.Time) verdict {
 	}
 	v := verdict{look: Look{When: now, Conn: conn, Paths: e.pathsFor(c, now), Memory: c.memory}}
 	v.look.Plan, v.memory = policy.Decide(conn, v.look.Paths, c.memory)
-	v.steps = Steps(conn, v.memory, v.look.Plan)
+	v.changes = Changes(conn, v.look.Plan)
 	return v
 }
 
@@ -464,7 +464,7 @@ func (e *Engine) carryOut(ctx context.Context, c *connection, v verdict, now tim
 	plan := v.look.Plan
 	c.memory = v.memory
 	e.learn(v.look.Conn, v.look.Memory, v.memory, now)
-	v.look.Outcomes = e.reconcile(ctx, c, v.steps, now)
+	v.look.Outcomes = e.reconcile(ctx, c, v.changes, now)
 	e.probe(ctx, c, plan.Probe, now)
 	e.record(c, v.look)
 	e.queue.schedule(c, now.Add(c.nextLook(plan)))

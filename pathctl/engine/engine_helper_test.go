@@ -189,7 +189,7 @@ func (b *bench) steered(t *testing.T, mode policy.Mode) (*connection, *fakeReade
 
 // reconcile makes a connection what a plan says.
 func (b *bench) reconcile(ctx context.Context, c *connection, plan policy.Plan, now time.Time) []*Decision {
-	return b.Engine.reconcile(ctx, c, Steps(c.view(b.awake, now), c.memory, plan), now)
+	return b.Engine.reconcile(ctx, c, Changes(c.view(b.awake, now), plan), now)
 }
 
 // avoids reports whether the data path is told to begin elsewhere.

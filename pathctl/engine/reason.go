@@ -1,25 +1,27 @@
 package engine
 
+import "mpproxy/pathctl/policy"
+
 // Reason is the class of a decision's reason: Decision.Why in one of a few
 // words, for counting.
 type Reason string
 
 // The reasons.
 const (
-	ReasonMode        Reason = "mode"         // the mode wants it so
-	ReasonFailover    Reason = "failover"     // another subflow failed, or none was left
-	ReasonSetAside    Reason = "set-aside"    // its path gave trouble lately
-	ReasonTimeout     Reason = "timeout"      // data was not acknowledged in time
-	ReasonLoss        Reason = "loss"         // it works, but loses or delays too much
-	ReasonNoAnswer    Reason = "no-answer"    // the peer did not answer MP_JOIN
-	ReasonPathDown    Reason = "path-down"    // its path is down, gone or not allowed
-	ReasonUnneeded    Reason = "unneeded"     // the mode has no use for it any more
-	ReasonReplaced    Reason = "replaced"     // another one takes its place
-	ReasonReset       Reason = "reset"        // the other end, or a middlebox, reset it
-	ReasonUnreachable Reason = "unreachable"  // the network says that there is no way
-	ReasonAddressGone Reason = "address-gone" // the peer took its address back
-	ReasonRecovered   Reason = "recovered"    // the path works again
-	ReasonResumed     Reason = "resumed"      // the machine has slept
+	ReasonMode               = Reason(policy.ClassMode)     // the mode wants it so
+	ReasonFailover           = Reason(policy.ClassFailover) // another subflow failed, or none was left
+	ReasonSetAside           = Reason(policy.ClassSetAside) // its path gave trouble lately
+	ReasonTimeout            = Reason(policy.ClassTimeout)  // data was not acknowledged in time
+	ReasonLoss               = Reason(policy.ClassLoss)     // it works, but loses or delays too much
+	ReasonNoAnswer           = Reason(policy.ClassNoAnswer) // the peer did not answer MP_JOIN
+	ReasonPathDown           = Reason(policy.ClassPathDown) // its path is down, gone or not allowed
+	ReasonUnneeded           = Reason(policy.ClassUnneeded) // the mode has no use for it any more
+	ReasonReplaced           = Reason(policy.ClassReplaced) // another one takes its place
+	ReasonReset       Reason = "reset"                      // the other end, or a middlebox, reset it
+	ReasonUnreachable Reason = "unreachable"                // the network says that there is no way
+	ReasonAddressGone Reason = "address-gone"               // the peer took its address back
+	ReasonRecovered   Reason = "recovered"                  // the path works again
+	ReasonResumed     Reason = "resumed"                    // the machine has slept
 )
 
 // Reasons returns every reason: what counts by reason is bounded by them.

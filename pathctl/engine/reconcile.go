@@ -15,17 +15,17 @@ import (
 	"mpproxy/pathctl/policy"
 )
 
-// reconcile takes the steps that make a connection's subflows what a plan says.
+// reconcile makes the changes that make a connection's subflows what a plan says.
 // For each it returns the decision that came of it, which is none where it could
 // not be taken.
-func (e *Engine) reconcile(ctx context.Context, c *connection, steps []Step, now time.Time) []*Decision {
-	if len(steps) == 0 {
+func (e *Engine) reconcile(ctx context.Context, c *connection, changes []Change, now time.Time) []*Decision {
+	if len(changes) == 0 {
 		return nil
 	}
 	e.reconciling = true
 	defer func() { e.reconciling = false }()
-	outcomes := make([]*Decision, 0, len(steps))
-	for _, s := range steps {
+	outcomes := make([]*Decision, 0, len(changes))
+	for _, s := range changes {
 		e.said = nil
 		switch s.Action {
 		case ActionCreate:
@@ -40,7 +40,7 @@ func (e *Engine) reconcile(ctx context.Context, c *connection, steps []Step, now
 	return outcomes
 }
 
-func (e *Engine) create(ctx context.Context, c *connection, w Step, now time.Time) {
+func (e *Engine) create(ctx context.Context, c *connection, w Change, now time.Time) {
 	p, ok := e.pathNamed(w.Path)
 	if !ok {
 		return
@@ -65,10 +65,10 @@ func (e *Engine) create(ctx context.Context, c *connection, w Step, now time.Tim
 	f := c.addSubflow(netip.AddrPortFrom(local.Addr, 0), remote, p.Name, now)
 	f.backup, f.addrID, f.device = w.Backup, ep.ID, p.Index
 	e.stateOf(p.Name).Trying(now)
-	e.decide(c, ActionCreate, p.Name, w.Reason, w.Why)
+	e.decide(c, ActionCreate, p.Name, Reason(w.Reason.Class), w.Reason.String())
 }
 
-func (e *Engine) setPriority(ctx context.Context, c *connection, s Step, now time.Time) {
+func (e *Engine) setPriority(ctx context.Context, c *connection, s Change, now time.Time) {
 	f := c.byID(s.ID)
 	if f == nil {
 		return
@@ -86,10 +86,10 @@ func (e *Engine) setPriority(ctx context.Context, c *connection, s Step, now tim
 		f.obs.CountLossAnew(now) // what it carried as backup tells little
 	}
 	f.backup = backup
-	e.decide(c, s.Action, f.path, s.Reason, s.Why)
+	e.decide(c, s.Action, f.path, Reason(s.Reason.Class), s.Reason.String())
 }
 
-func (e *Engine) drop(ctx context.Context, c *connection, d Step, now time.Time) {
+func (e *Engine) drop(ctx context.Context, c *connection, d Change, now time.Time) {
 	f := c.byID(d.ID)
 	if f == nil {
 		return
@@ -98,19 +98,19 @@ func (e *Engine) drop(ctx context.Context, c *connection, d Step, now time.Time)
 	if c.reg.Role == policy.Client && (d.Cause == policy.PathDown || d.Cause == policy.Failed) {
 		gone = e.takeBack
 	}
-	if !gone(ctx, c, f, d.Reason, d.Why, now) {
+	if !gone(ctx, c, f, Reason(d.Reason.Class), d.Reason.String(), now) {
 		return
 	}
 	kind := pathstate.Dark
 	switch {
 	case d.Cause != policy.Failed || c.worksOn(f.path):
 		return
-	case d.Reason == ReasonLoss:
+	case d.Reason.Class == policy.ClassLoss:
 		kind = pathstate.Lossy
 	case !f.established:
 		kind = pathstate.JoinUnanswered
 	}
-	e.pathFailed(f.path, kind, d.Why, f.since, now)
+	e.pathFailed(f.path, kind, d.Reason.String(), f.since, now)
 }
 
 // destroy closes a subflow, so that the kernel sends again on the others what

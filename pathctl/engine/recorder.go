@@ -21,9 +21,9 @@ type Look struct {
 	Paths  []policy.Path
 	Memory policy.Memory // before
 	Plan   policy.Plan
-	// Outcomes has for each of the plan's Steps the decision that came of it: nil
-	// where the step could not be taken, one with ActionFailed where the kernel
-	// refused it. It is nil when there were no steps.
+	// Outcomes has for each of the plan's Changes the decision that came of it: nil
+	// where the change could not be made, one with ActionFailed where the kernel
+	// refused it. It is nil when there were no changes.
 	Outcomes []*Decision
 }
 

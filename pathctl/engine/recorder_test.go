@@ -49,8 +49,8 @@ func TestRecorder(t *testing.T) {
 		if diff := cmp.Diff(l.Plan, plan); diff != "" {
 			t.Errorf("plan of look %d:\n%s", i, diff)
 		}
-		if n := len(Steps(l.Conn, memory, plan)); n != len(l.Outcomes) {
-			t.Errorf("look %d: %d steps, %d outcomes", i, n, len(l.Outcomes))
+		if n := len(Changes(l.Conn, plan)); n != len(l.Outcomes) {
+			t.Errorf("look %d: %d changes, %d outcomes", i, n, len(l.Outcomes))
 		}
 		for _, o := range l.Outcomes {
 			if o != nil {
@@ -71,8 +71,8 @@ func TestOutcomes(t *testing.T) {
 	c, _ := b.steered(t, mode.Aggregate)
 	b.kernel.errs["create"] = mptcppm.ErrInvalid
 	got := b.reconcile(t.Context(), c, policy.Plan{
-		Create: []policy.Create{{Path: "lte0", Why: "a"}, {Path: "no such path"}},
-		Keep:   []policy.Keep{{ID: 1, Backup: true, Why: "b"}},
+		Create: []policy.Create{{Path: "lte0", Reason: policy.Reason{Text: "a"}}, {Path: "no such path"}},
+		Keep:   []policy.Keep{{ID: 1, Backup: true, Reason: policy.Reason{Text: "b"}}},
 	}, b.now)
 	if len(got) != 3 || got[0] == nil || got[1] != nil || got[2] == nil {
 		t.Fatalf("outcomes: %v", got)

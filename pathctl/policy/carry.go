@@ -1,10 +1,5 @@
 package policy
 
-import (
-	"fmt"
-	"strings"
-)
-
 // Standbys says which paths besides the one in use get a subflow.
 type Standbys uint8
 
@@ -18,7 +13,7 @@ const (
 // Carry makes one path carry everything. The others are established backups as
 // far as standby says; paths before it in preference are always opened, to
 // return to them.
-func (v *View) Carry(best int, standby Standbys, why string) {
+func (v *View) Carry(best int, standby Standbys, why Reason) {
 	if best != Nowhere {
 		v.Choose(v.Paths[best].Name)
 	}
@@ -32,7 +27,7 @@ func (v *View) Carry(best int, standby Standbys, why string) {
 		case v.Paths[s.On].Metered && standby != EveryStandby && s.On > best:
 			v.Dismiss(i)
 		default:
-			v.Keep(i, true, v.Memory.Best, " carries the data")
+			v.Keep(i, true, Reason{Kind: ReasonCarries, Path: v.Memory.Best})
 		}
 	}
 	if !carries {
@@ -43,11 +38,16 @@ func (v *View) Carry(best int, standby Standbys, why string) {
 		switch {
 		case standby == NoStandby || k == best:
 		case k < best:
-			v.Add(k, true, p.Name, " is preferred to ", v.Memory.Best)
+			v.Add(k, true, v.Preferred(k))
 		case standby == EveryStandby || !p.Metered:
-			v.Add(k, true, "standby for ", v.Memory.Best)
+			v.Add(k, true, Reason{Kind: reasonStandby, Path: v.Memory.Best})
 		}
 	}
+}
+
+// Preferred says that a path is preferred to the one in use.
+func (v *View) Preferred(path int) Reason {
+	return Reason{Kind: reasonPreferred, Path: v.Paths[path].Name, Other: v.Memory.Best}
 }
 
 // Current returns the path that has carried the data so far, or Nowhere.
@@ -68,22 +68,22 @@ func (v *View) Current() int {
 // ByRank returns the path that should carry the data when the preferred one
 // should: the present one until it fails or a better one is back. The words
 // say why it changes.
-func (v *View) ByRank() (int, string) {
+func (v *View) ByRank() (int, Reason) {
 	now := v.Current()
 	if v.ReadyOn(now) == Nowhere {
 		next := v.firstReady()
 		if next == Nowhere {
-			return now, ""
+			return now, Reason{}
 		}
 		v.blameLost(now)
 		return next, v.Failure(now)
 	}
 	for k := range v.Paths[:now] {
 		if v.returned(k) {
-			return k, fmt.Sprintf("%s is preferred and has been good for %s", v.Paths[k].Name, Words(v.Params.ReturnAfter))
+			return k, Reason{Kind: reasonReturned, Path: v.Paths[k].Name, Took: v.Params.ReturnAfter}
 		}
 	}
-	return now, "carries the data"
+	return now, Reason{Kind: ReasonCarries}
 }
 
 // firstReady returns the preferred path with a subflow that works, one on
@@ -113,15 +113,15 @@ func (v *View) blameLost(path int) {
 }
 
 // Failure says why a path does not carry the data any more.
-func (v *View) Failure(path int) string {
+func (v *View) Failure(path int) Reason {
 	if path == Nowhere {
-		return strings.TrimSpace(v.Memory.Best + " is gone or was never there")
+		return Reason{Kind: reasonGone, Path: v.Memory.Best}
 	}
 	name := v.Paths[path].Name
 	for i := range v.Subs {
 		if s := &v.Subs[i]; s.On == path && s.fault.kind != healthy {
-			return s.fault.describe(name)
+			return s.fault.reason(name)
 		}
 	}
-	return name + " has no subflow"
+	return Reason{Kind: reasonEmpty, Path: name}
 }

@@ -1,7 +1,5 @@
 package policy
 
-import "fmt"
-
 // concentrator decides for the end that knows no paths: it creates nothing,
 // destroys a subflow on which its own sending fails as long as another one is
 // established, and flags backup what it has set aside or seen fail again and
@@ -17,10 +15,10 @@ func (v *View) concentrator() {
 		if left > 0 && v.anotherCarries(i) {
 			n, _ := v.Note(s.Path)
 			v.LookIn(left)
-			v.Keep(i, true, fmt.Sprintf("%s is set aside for %s: %s", s.Label(), Words(left), n.Why))
+			v.Keep(i, true, Reason{Kind: ReasonSetAside, Path: s.Label(), Took: left, Because: &n.Reason})
 			continue
 		}
-		v.Keep(i, false, s.Path, " may be used")
+		v.Keep(i, false, Reason{Kind: reasonMayBeUsed, Path: s.Path})
 	}
 }
 

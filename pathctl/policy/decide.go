@@ -63,18 +63,16 @@ func (v *View) plan() Plan {
 	for i := range v.Subs {
 		switch s := &v.Subs[i]; s.verdict {
 		case dropped:
-			plan.Drop = append(plan.Drop, Drop{
-				ID: s.ID, Path: s.Path, Cause: s.cause, Why: s.why,
-				Lossy: s.cause == Failed && s.fault.kind == isLossy,
-			})
+			plan.Drop = append(plan.Drop, Drop{s.ID, s.Path, s.cause, s.why})
 		case kept:
 			plan.Keep = append(plan.Keep, Keep{s.ID, s.backup, s.why})
 		default:
-			plan.Keep = append(plan.Keep, Keep{s.ID, s.Backup, ""})
+			plan.Keep = append(plan.Keep, Keep{ID: s.ID, Backup: s.Backup})
 		}
 	}
 	if len(plan.Keep) == 0 {
 		plan.Keep = nil
 	}
+	v.classify(&plan)
 	return plan
 }

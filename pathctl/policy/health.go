@@ -1,13 +1,11 @@
 package policy
 
 import (
-	"fmt"
 	"slices"
 	"time"
 )
 
-// fault is why a subflow cannot be relied on. It is put into words only when
-// something is done about it.
+// fault is why a subflow cannot be relied on.
 type fault struct {
 	kind        faultKind
 	took, limit time.Duration
@@ -26,33 +24,14 @@ const (
 	isLossy              // it loses much more than another path does
 )
 
-func (f fault) describe(where string) string {
-	switch f.kind {
-	case isAway:
-		return where + " is down or not allowed"
-	case isUnjoined:
-		return fmt.Sprintf("no answer to MP_JOIN for %s on %s", Words(f.took), where)
-	case isSilent:
-		return fmt.Sprintf("probes unanswered for %s on %s", Words(f.took), where)
-	case isStalled:
-		return fmt.Sprintf("no progress for %s on %s (limit %s)", Words(f.took), where, Words(f.limit))
-	case isTimedOut:
-		return fmt.Sprintf("RTO %s ≥ %s on %s", Words(f.took), Words(f.limit), where)
-	case isLossy:
-		return fmt.Sprintf("loss %s ≥ %s on %s", Percent(f.rate), Percent(f.most), where)
+// reason says what is wrong on a path, or with a subflow of that name.
+func (f fault) reason(where string) Reason {
+	kinds := [...]ReasonKind{
+		isAway: reasonAway, isUnjoined: reasonUnjoined, isSilent: reasonSilent,
+		isStalled: reasonStalled, isTimedOut: reasonTimedOut, isLossy: reasonLossy,
 	}
-	return where + " works"
+	return Reason{Kind: kinds[f.kind], Path: where, Took: f.took, Limit: f.limit, Rate: f.rate, Most: f.most}
 }
-
-// words writes a duration for people: "240 ms", "1.09 s".
-func Words(d time.Duration) string {
-	if d < time.Second {
-		return fmt.Sprintf("%d ms", d.Milliseconds())
-	}
-	return fmt.Sprintf("%.3g s", d.Seconds())
-}
-
-func Percent(x float64) string { return fmt.Sprintf("%.3g %%", 100*x) }
 
 // away finds subflows whose path is not there. The kernel keeps such a subflow
 // until its timers run out (KERNEL: minutes).

@@ -11,11 +11,11 @@ import (
 func (v *View) Dismiss(i int) {
 	left := v.Memory.Since + v.Params.Linger - v.Conn.Age
 	if left <= 0 && !v.losing(v.Memory.Best) {
-		v.Drop(i, Unneeded, v.Memory.Best+" carries the data")
+		v.Drop(i, Unneeded, Reason{Kind: ReasonCarries, Path: v.Memory.Best})
 		return
 	}
 	v.LookIn(left)
-	v.Keep(i, true, v.Memory.Best, " carries the data")
+	v.Keep(i, true, Reason{Kind: ReasonCarries, Path: v.Memory.Best})
 }
 
 // losing reports whether a subflow on a path is being watched for loss.

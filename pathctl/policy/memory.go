@@ -32,8 +32,8 @@ type Memory struct {
 
 // Note is what is held against a path.
 type Note struct {
-	Path string
-	Why  string
+	Path   string
+	Reason Reason `json:"Why"`
 	// Failures counts, with forgiveness after Params.Forgive without one.
 	Failures int
 	// Until is the age to which the path is on probation: not chosen while
@@ -91,12 +91,12 @@ func (v *View) onTrial(path string) bool {
 // blame notes that a path gave trouble. Trouble of a kind that a successful
 // join does not disprove (loss, queues) puts the path on probation at once;
 // failure in itself does when it repeats. Each further time doubles it.
-func (v *View) Blame(path, why string, atOnce bool) {
+func (v *View) Blame(path string, why Reason, atOnce bool) {
 	n, known := v.Note(path)
 	if known && v.Conn.Age-n.Until > v.Params.Forgive {
 		n.Failures = 0
 	}
-	n.Path, n.Why, n.Far = path, why, ""
+	n.Path, n.Reason, n.Far = path, why, ""
 	n.Failures++
 	doublings := n.Failures - 1
 	if !atOnce {

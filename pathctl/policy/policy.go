@@ -178,24 +178,21 @@ type Plan struct {
 	Look time.Duration
 }
 
-// Keep is a subflow that should exist, with our priority for it. Why is given
+// Keep is a subflow that should exist, with our priority for it. The reason is given
 // when the priority changes.
 type Keep struct {
 	ID     SubflowID
 	Backup bool
-	Why    string
+	Reason Reason `json:"Why"`
 }
 
 // Drop is a subflow that should be destroyed. That makes the kernel send its
 // unacknowledged data on another one at once.
 type Drop struct {
-	ID    SubflowID
-	Path  string
-	Cause Cause
-	// Lossy says that it Failed because it loses too many segments. Any other
-	// failure is a silence.
-	Lossy bool `json:",omitempty"`
-	Why   string
+	ID     SubflowID
+	Path   string
+	Cause  Cause
+	Reason Reason `json:"Why"`
 }
 
 // Cause says what a subflow is dropped for. Only after Failed does its path
@@ -243,7 +240,7 @@ func (c *Cause) UnmarshalText(text []byte) error {
 type Create struct {
 	Path   string
 	Backup bool
-	Why    string
+	Reason Reason `json:"Why"`
 }
 
 // MinLook bounds how often a policy asks to be called: below it the caller

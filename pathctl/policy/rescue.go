@@ -14,7 +14,7 @@ func (v *View) Rescue() {
 		}
 	}
 	if k := v.NextPath(); k != Nowhere {
-		v.create = append(v.create, Create{v.Paths[k].Name, false, v.trouble()})
+		v.Create(k, false, v.trouble())
 	}
 }
 
@@ -35,13 +35,13 @@ func (v *View) NextPath() int {
 }
 
 // trouble says why nothing carries data.
-func (v *View) trouble() string {
+func (v *View) trouble() Reason {
 	for i := range v.Subs {
 		if s := &v.Subs[i]; s.Established && s.fault.kind != healthy {
-			return s.fault.describe(s.Label())
+			return s.fault.reason(s.Label())
 		}
 	}
-	return "no subflow is established"
+	return Reason{Kind: reasonNone}
 }
 
 // keepOne undoes the drop of the best established subflow when a mode left

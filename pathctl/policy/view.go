@@ -30,7 +30,7 @@ type Sub struct {
 	verdict verdict
 	backup  bool // when kept
 	cause   Cause
-	why     string
+	why     Reason
 }
 
 // Nowhere is the index of a path that is not known.
@@ -199,17 +199,16 @@ func (v *View) Room() int {
 }
 
 // Add creates the first subflow on a path where that is possible and promises
-// something. The parts of
-// the reason are only put together then: most decisions change nothing.
-func (v *View) Add(path int, backup bool, why ...string) {
+// something.
+func (v *View) Add(path int, backup bool, why Reason) {
 	if v.Creatable(path) && !v.Paths[path].Unproven && v.Room() > 0 {
-		v.create = append(v.create, Create{v.Paths[path].Name, backup, strings.Join(why, "")})
+		v.create = append(v.create, Create{v.Paths[path].Name, backup, why})
 	}
 }
 
 // Create creates a subflow without a look at what is there: CanOpen and Room say
 // whether it can be.
-func (v *View) Create(path int, backup bool, why string) {
+func (v *View) Create(path int, backup bool, why Reason) {
 	v.create = append(v.create, Create{v.Paths[path].Name, backup, why})
 }
 
@@ -217,16 +216,16 @@ func (v *View) Create(path int, backup bool, why string) {
 func (v *View) Created() int { return len(v.create) }
 
 // Keep decides that a subflow stays, with that priority.
-func (v *View) Keep(i int, backup bool, why ...string) {
+func (v *View) Keep(i int, backup bool, why Reason) {
 	s := &v.Subs[i]
-	s.verdict, s.backup, s.why = kept, backup, ""
+	s.verdict, s.backup, s.why = kept, backup, Reason{}
 	if backup != s.Backup {
-		s.why = strings.Join(why, "")
+		s.why = why
 	}
 }
 
 // Drop decides that a subflow is destroyed.
-func (v *View) Drop(i int, cause Cause, why string) {
+func (v *View) Drop(i int, cause Cause, why Reason) {
 	s := &v.Subs[i]
 	s.verdict, s.cause, s.why = dropped, cause, why
 }
@@ -239,7 +238,7 @@ func (v *View) dropFaulty(i int) {
 	if s.fault.kind == healthy || s.Established && !v.ReadyBut(i) || v.spared(s) {
 		return
 	}
-	why := s.fault.describe(s.Label())
+	why := s.fault.reason(s.Label())
 	if s.fault.kind == isAway {
 		v.Drop(i, PathDown, why)
 		return
@@ -265,7 +264,7 @@ func (v *View) dropTwins() {
 		}
 		best := v.bestOn(s.On)
 		if o := &v.Subs[best]; best != i && (o.Ready() || !o.Established) { // else the other one may save the path
-			v.Drop(i, Unneeded, s.Label()+" has another subflow")
+			v.Drop(i, Unneeded, Reason{Kind: reasonTwin, Path: s.Label()})
 		}
 	}
 }

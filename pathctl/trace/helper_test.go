@@ -46,7 +46,7 @@ func story() []engine.Look {
 			Conn: conn, Paths: paths, Memory: m,
 		}
 		l.Plan, m = policy.Decide(conn, paths, m)
-		for _, s := range engine.Steps(conn, m, l.Plan) {
+		for _, s := range engine.Changes(conn, l.Plan) {
 			d := decisionOf(l, s)
 			d.When = d.When.Add(time.Millisecond)
 			l.Outcomes = append(l.Outcomes, &d)

@@ -1,11 +1,9 @@
 package trace
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/engine"
@@ -51,7 +49,7 @@ type Summary struct {
 
 // Replay runs what was recorded through the policies of this program. Each
 // connection's memory is carried on from its first recorded look. What the kernel
-// answered to a step is taken from the trace.
+// answered to a change is taken from the trace.
 //
 // The error is that of reading (a *LineError where the text is wrong), or of the
 // handler; the summary counts what came before.
@@ -125,12 +123,12 @@ func (p *player) look(line int, l engine.Look) error {
 	}
 	plan, after := policy.Decide(l.Conn, l.Paths, m.value)
 	m.number, m.value = l.Number, after
-	steps := engine.Steps(l.Conn, after, plan)
+	changes := engine.Changes(l.Conn, plan)
 	if !same(l.Plan, plan) {
 		differ("the policy decides something else", describe(l.Plan), describe(plan))
-		return p.all(l, steps)
+		return p.all(l, changes)
 	}
-	return p.outcomes(l, steps, differ)
+	return p.outcomes(l, changes, differ)
 }
 
 // before returns what is known of a connection before a look.
@@ -152,23 +150,23 @@ func (p *player) before(l engine.Look) *memory {
 	return m
 }
 
-// outcomes tells what came of the steps, which are those that were recorded.
-func (p *player) outcomes(l engine.Look, steps []engine.Step, differ func(what, recorded, replayed string)) error {
-	if len(l.Outcomes) != len(steps) {
-		differ("the plan leads to other steps", fmt.Sprintf("%d", len(l.Outcomes)), fmt.Sprintf("%d", len(steps)))
-		return p.all(l, steps)
+// outcomes tells what came of the changes, which are those that were recorded.
+func (p *player) outcomes(l engine.Look, changes []engine.Change, differ func(what, recorded, replayed string)) error {
+	if len(l.Outcomes) != len(changes) {
+		differ("the plan leads to other changes", fmt.Sprintf("%d", len(l.Outcomes)), fmt.Sprintf("%d", len(changes)))
+		return p.all(l, changes)
 	}
-	for i, s := range steps {
+	for i, s := range changes {
 		o := l.Outcomes[i]
 		if o == nil {
-			continue // it could not be taken
+			continue // it could not be made
 		}
 		d := *o // a refusal is the kernel's word, not ours
 		if o.Action != engine.ActionFailed {
 			d = decisionOf(l, s)
 			d.When = o.When
 			if !same(*o, d) {
-				differ("the step is described otherwise", text(*o), text(d))
+				differ("the change is described otherwise", text(*o), text(d))
 			}
 		}
 		if err := p.decision(d); err != nil {
@@ -178,9 +176,9 @@ func (p *player) outcomes(l engine.Look, steps []engine.Step, differ func(what, 
 	return nil
 }
 
-// all tells of steps for which nothing was recorded.
-func (p *player) all(l engine.Look, steps []engine.Step) error {
-	for _, s := range steps {
+// all tells of changes for which nothing was recorded.
+func (p *player) all(l engine.Look, changes []engine.Change) error {
+	for _, s := range changes {
 		if err := p.decision(decisionOf(l, s)); err != nil {
 			return err
 		}
@@ -188,50 +186,10 @@ func (p *player) all(l engine.Look, steps []engine.Step) error {
 	return nil
 }
 
-// decisionOf is the decision that comes of a step that is taken.
-func decisionOf(l engine.Look, s engine.Step) engine.Decision {
+// decisionOf is the decision that comes of a change that is made.
+func decisionOf(l engine.Look, s engine.Change) engine.Decision {
 	return engine.Decision{
 		When: l.When, Token: l.Token.String(), Destination: l.Destination, Mode: l.Mode, Rule: l.Rule,
-		Action: s.Action, Path: s.Path, Reason: s.Reason, Why: s.Why,
+		Action: s.Action, Path: s.Path, Reason: engine.Reason(s.Reason.Class), Why: s.Reason.String(),
 	}
-}
-
-// same compares a value from a trace with one that was not written.
-func same[T any](recorded, replayed T) bool { return text(recorded) == text(replayed) }
-
-func text(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err.Error()
-	}
-	return string(b)
-}
-
-// describe says in words what a plan is.
-func describe(plan policy.Plan) string {
-	var words []string
-	for _, w := range plan.Create {
-		words = append(words, fmt.Sprintf("create on %s%s (%s)", w.Path, backup(w.Backup), w.Why))
-	}
-	for _, k := range plan.Keep {
-		why := ""
-		if k.Why != "" {
-			why = " (" + k.Why + ")"
-		}
-		words = append(words, fmt.Sprintf("keep %d%s%s", k.ID, backup(k.Backup), why))
-	}
-	for _, d := range plan.Drop {
-		words = append(words, fmt.Sprintf("drop %d on %s: %v (%s)", d.ID, d.Path, d.Cause, d.Why))
-	}
-	for _, path := range plan.Probe {
-		words = append(words, "probe "+path)
-	}
-	return strings.Join(append(words, fmt.Sprintf("look again after %v", plan.Look)), ", ")
-}
-
-func backup(is bool) string {
-	if is {
-		return " as backup"
-	}
-	return ""
 }

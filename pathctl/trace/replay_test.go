@@ -63,7 +63,7 @@ func TestReplayDiffers(t *testing.T) {
 			}
 		}, "decides something else", 1},
 		{"another decision", func(ls []engine.Look) { ls[3].Outcomes[0].Why = "no reason" }, "described otherwise", 1},
-		{"a decision too many", func(ls []engine.Look) { ls[4].Outcomes = append(ls[4].Outcomes, nil) }, "other steps", 1},
+		{"a decision too many", func(ls []engine.Look) { ls[4].Outcomes = append(ls[4].Outcomes, nil) }, "other changes", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			looks := story()

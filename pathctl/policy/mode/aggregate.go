@@ -1,8 +1,6 @@
 package mode
 
 import (
-	"fmt"
-
 	"mpproxy/pathctl/policy"
 )
 
@@ -12,25 +10,30 @@ import (
 var Aggregate = policy.Register(policy.Definition[GuardNumbers, GuardMemory]{
 	Name: "aggregate", Traits: policy.Traits{Place: 1, SetsAside: true, BeginsAnywhere: true},
 	Defaults: guardDefaults, Numbers: guardTable, Fits: guardFits,
-	Want:  func(v *policy.View, n GuardNumbers, m *GuardMemory) { spread(guard{v, n, m}, "") },
+	Want:  func(v *policy.View, n GuardNumbers, m *GuardMemory) { spread(guard{v, n, m}, policy.Reason{}) },
 	Sends: func(v *policy.View, n GuardNumbers, m *GuardMemory) { guard{v, n, m}.watch() },
 })
 
+var (
+	isMetered = policy.NewReason("metered", "{path} is metered")
+	isUsable  = policy.NewReason("usable", "{path} is usable")
+)
+
 // spread uses every path. Where why is given, it is the reason of what is created.
-func spread(v guard, why string) {
+func spread(v guard, why policy.Reason) {
 	v.watch()
 	for i := range v.Subs {
 		if v.Subs[i].Dropped() || v.Subs[i].On == policy.Nowhere {
 			continue
 		}
 		backup, is := v.spare(v.Subs[i].On)
-		v.Keep(i, backup, v.Subs[i].Path, is)
+		v.Keep(i, backup, is)
 	}
 	for k := range v.Paths {
-		if backup, is := v.spare(k); why != "" {
+		if backup, is := v.spare(k); why != (policy.Reason{}) {
 			v.Add(k, backup, why)
 		} else {
-			v.Add(k, backup, v.Paths[k].Name, is)
+			v.Add(k, backup, is)
 		}
 	}
 }
@@ -38,16 +41,16 @@ func spread(v guard, why string) {
 // spare reports whether a path is to be backup where all are in use, and what
 // to say of it. Which subflows are established matters little: backups carry
 // the data by themselves when nothing else does.
-func (v guard) spare(path int) (bool, string) {
+func (v guard) spare(path int) (bool, policy.Reason) {
 	p := &v.Paths[path]
 	if p.Metered && v.trustedUnmetered() {
-		return true, " is metered"
+		return true, policy.Reason{Kind: isMetered, Path: p.Name}
 	}
 	if n, _ := v.Note(p.Name); n.Until > v.Conn.Age && v.othersInUse(path) {
 		v.LookIn(n.Until - v.Conn.Age)
-		return true, fmt.Sprintf(" is set aside for %s: %s", policy.Words(n.Until-v.Conn.Age), n.Why)
+		return true, policy.Reason{Kind: policy.ReasonSetAside, Path: p.Name, Took: n.Until - v.Conn.Age, Because: &n.Reason}
 	}
-	return false, " is usable"
+	return false, policy.Reason{Kind: isUsable, Path: p.Name}
 }
 
 // trustedUnmetered reports whether an unmetered path is up and not on

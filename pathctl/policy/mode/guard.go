@@ -1,7 +1,6 @@
 package mode
 
 import (
-	"fmt"
 	"time"
 
 	"mpproxy/pathctl/policy"
@@ -84,7 +83,7 @@ func (v guard) watch() {
 	}
 	v.remember(&v.Subs[best])
 	starved := v.starved(best, total)
-	harmful, why, what := policy.Nowhere, "", none
+	harmful, why, what := policy.Nowhere, policy.Reason{}, none
 	for i := range v.Subs {
 		s, kind := &v.Subs[i], none
 		if i != best && s.InUse() {
@@ -169,15 +168,24 @@ func (v guard) lagging(s, best *policy.Sub, total uint64) bool {
 	return far && best.RTT > 0 && s.Busy && !s.Starting && float64(s.Delivery) < v.n.GuardFarShare*float64(total)
 }
 
-func (v guard) explain(s *policy.Sub, kind harmKind) string {
+var harms = [...]policy.ReasonKind{
+	loses:   policy.NewReason("loses", "{path} loses {rate} and carries less than {most}"),
+	bloats:  policy.NewReason("bloats", "RTT {took}, at its least {limit}, on {path}, which carries less than {most}"),
+	starves: policy.NewReason("starves", "{path} (RTT {took}) holds {other} back"),
+	lags:    policy.NewReason("lags", "{path} carries less than {most} and answers after {took}"),
+}
+
+func (v guard) explain(s *policy.Sub, kind harmKind) policy.Reason {
+	r := policy.Reason{Kind: harms[kind], Path: s.Label()}
 	switch kind {
 	case loses:
-		return fmt.Sprintf("%s loses %s and carries less than %s", s.Label(), policy.Percent(s.LossRate), policy.Percent(v.n.GuardShare))
+		r.Rate, r.Most = s.LossRate, v.n.GuardShare
 	case bloats:
-		return fmt.Sprintf("RTT %s, at its least %s, on %s, which carries less than %s", policy.Words(s.RTT), policy.Words(s.MinRTT), s.Label(), policy.Percent(v.n.GuardShare))
+		r.Took, r.Limit, r.Most = s.RTT, s.MinRTT, v.n.GuardShare
+	case starves:
+		r.Took, r.Other = s.RTT, v.Memory.Best
+	case lags:
+		r.Took, r.Most = s.MinRTT, v.n.GuardFarShare
 	}
-	if kind == lags {
-		return fmt.Sprintf("%s carries less than %s and answers after %s", s.Label(), policy.Percent(v.n.GuardFarShare), policy.Words(s.MinRTT))
-	}
-	return fmt.Sprintf("%s (RTT %s) holds %s back", s.Label(), policy.Words(s.RTT), v.Memory.Best)
+	return r
 }

@@ -1,7 +1,6 @@
 package mode
 
 import (
-	"fmt"
 	"time"
 
 	"mpproxy/pathctl/policy"
@@ -55,8 +54,13 @@ type interactive struct {
 	n InteractiveNumbers
 }
 
+var (
+	doubtful   = policy.NewReason("doubtful", "no progress for {took} and {count} timeouts on {path}")
+	slowerThan = policy.NewReason("slower-than", "RTT {took} on {path}, {limit} on {other}")
+)
+
 // byRTT returns the path that should carry the data, and why it changes.
-func (v interactive) byRTT() (int, string) {
+func (v interactive) byRTT() (int, policy.Reason) {
 	now := v.Current()
 	next, trust := v.fastest(now)
 	i := v.ReadyOn(now)
@@ -65,7 +69,7 @@ func (v interactive) byRTT() (int, string) {
 	}
 	switch {
 	case next == policy.Nowhere:
-		return now, "carries the data"
+		return now, policy.Reason{Kind: policy.ReasonCarries}
 	case i == policy.Nowhere:
 		return next, v.Failure(now)
 	case v.suspect(&v.Subs[i]):
@@ -73,15 +77,15 @@ func (v interactive) byRTT() (int, string) {
 			break
 		}
 		s := &v.Subs[i]
-		return next, fmt.Sprintf("no progress for %s and %d timeouts on %s", policy.Words(s.Stalled), s.Timeouts, s.Label())
+		return next, policy.Reason{Kind: doubtful, Took: s.Stalled, Count: s.Timeouts, Path: s.Label()}
 	case trust == trusted && v.slower(now, next) && !v.outdated(next):
-		why := fmt.Sprintf("RTT %s on %s, %s on %s", policy.Words(v.latency(now)), v.Paths[now].Name, policy.Words(v.latency(next)), v.Paths[next].Name)
+		why := policy.Reason{Kind: slowerThan, Took: v.latency(now), Path: v.Paths[now].Name, Limit: v.latency(next), Other: v.Paths[next].Name}
 		if s := &v.Subs[i]; s.RTT > time.Duration(v.n.RTTRatio*float64(s.MinRTT))+v.n.RTTMargin {
 			v.Blame(s.Path, why, true) // its queue may still be there when nothing of ours is in it
 		}
 		return next, why
 	}
-	return now, "carries the data"
+	return now, policy.Reason{Kind: policy.ReasonCarries}
 }
 
 // measure keeps the round trips of the paths that carry nothing known while the

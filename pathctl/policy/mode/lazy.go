@@ -1,7 +1,6 @@
 package mode
 
 import (
-	"fmt"
 	"time"
 
 	"mpproxy/pathctl/policy"
@@ -63,9 +62,9 @@ type lazy struct {
 }
 
 func (v lazy) want() {
-	long := ""
+	var long policy.Reason
 	if v.m.Turn == 0 {
-		if long = v.longEnough(); long != "" {
+		if long = v.longEnough(); long != (policy.Reason{}) {
 			*v.m = LazyMemory{Turn: 1}
 			v.Memory = policy.Memory{Notes: v.Memory.Notes, Watches: v.Memory.Watches}
 		}
@@ -78,8 +77,13 @@ func (v lazy) want() {
 	v.Carry(best, policy.NoStandby, why)
 }
 
+var (
+	manyBytes = policy.NewReason("many-bytes", "{bytes} bytes without a pause")
+	longFlow  = policy.NewReason("long-flow", "{bytes} bytes in {took}")
+)
+
 // longEnough measures the burst that is going on.
-func (v lazy) longEnough() string {
+func (v lazy) longEnough() policy.Reason {
 	total := v.Conn.Sent + v.Conn.Received
 	busy := v.Flows()
 	if !busy && v.m.Active {
@@ -90,17 +94,17 @@ func (v lazy) longEnough() string {
 	}
 	if !v.m.Active {
 		v.m.Mark = total
-		return ""
+		return policy.Reason{}
 	}
 	bytes, took := total-min(v.m.Mark, total), v.Conn.Age-v.m.At
 	if bytes >= v.n.LazyBytes {
-		return fmt.Sprintf("%d bytes without a pause", bytes)
+		return policy.Reason{Kind: manyBytes, Bytes: bytes}
 	}
 	if took >= v.n.LazyTime && float64(bytes) >= float64(v.n.LazyRate)*took.Seconds() {
-		return fmt.Sprintf("%d bytes in %s", bytes, policy.Words(took))
+		return policy.Reason{Kind: longFlow, Bytes: bytes, Took: took}
 	}
 	v.LookIn(min(lazyLook, max(v.n.LazyTime-took, policy.MinLook)))
-	return ""
+	return policy.Reason{}
 }
 
 // lazyLook is how often a growing flow is measured: at 40 Mbit/s lazy_bytes

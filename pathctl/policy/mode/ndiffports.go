@@ -11,6 +11,6 @@ var Ndiffports = policy.Register(policy.Definition[SeveralNumbers, policy.None]{
 	Defaults: SeveralNumbers{SubflowCount: 2}, Numbers: severalTable, Fits: severalFits,
 	Want: func(v *policy.View, n SeveralNumbers, _ *policy.None) {
 		w := several{v, n}
-		w.fill(w.settle(false), "one of several on the path")
+		w.fill(w.settle(false))
 	},
 })

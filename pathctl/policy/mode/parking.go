@@ -1,10 +1,17 @@
 package mode
 
 import (
-	"fmt"
 	"slices"
 
 	"mpproxy/pathctl/policy"
+)
+
+var (
+	inPlaceOfAnother = policy.NewReason("in-place-of-another", "in place of another one on {path}")
+	slowestHere      = policy.NewReason("slowest", "the slowest on {path} ({bytes} bytes/s)")
+	inTheWay         = policy.NewReason("in-the-way", "parked on {path}: room for others")
+	parkedIdle       = policy.NewReason("parked-idle", "parked on {path}: nothing flows")
+	tooMany          = policy.NewReason("too-many", "one too many on {path}: nothing flows")
 )
 
 // usedOn counts the subflows on a path that are in use, or about to be, and
@@ -26,7 +33,7 @@ func (v refresh) usedOn(home int) (used, parked int) {
 func (v refresh) unpark(home, need int) {
 	for i := len(v.Subs) - 1; i >= 0 && need > 0; i-- {
 		if s := &v.Subs[i]; s.On == home && s.Backup && s.Ready() {
-			v.Keep(i, false, "in place of another one on ", s.Label())
+			v.Keep(i, false, policy.Reason{Kind: inPlaceOfAnother, Path: s.Label()})
 			need--
 		}
 	}
@@ -43,26 +50,25 @@ func (v refresh) parkedAs(home int, id policy.SubflowID) int {
 func (v refresh) replace(home int) {
 	if slow := v.slowest(home); slow != policy.Nowhere && v.ReadyBut(slow) {
 		s := &v.Subs[slow]
-		v.Drop(slow, policy.Replaced, fmt.Sprintf("the slowest on %s (%d bytes/s)", s.Label(), v.speed(s)))
+		v.Drop(slow, policy.Replaced, policy.Reason{Kind: slowestHere, Path: s.Label(), Bytes: v.speed(s)})
 	}
 }
 
 // clear destroys what is parked.
-func (v refresh) clear(home int, why string) {
+func (v refresh) clear(home int, why policy.ReasonKind) {
 	for i := range v.Subs {
 		if s := &v.Subs[i]; s.On == home && s.Backup && !s.Dropped() {
-			v.Drop(i, policy.Replaced, "parked on "+s.Label()+": "+why)
+			v.Drop(i, policy.Replaced, policy.Reason{Kind: why, Path: s.Label()})
 		}
 	}
 }
 
 // tidy leaves n when nothing flows: what goes then costs nothing.
 func (v refresh) tidy(home, used int) {
-	const idle = "nothing flows"
-	v.clear(home, idle)
+	v.clear(home, parkedIdle)
 	for i := len(v.Subs) - 1; i >= 0 && used > v.n.SubflowCount; i-- {
 		if s := &v.Subs[i]; s.On == home && !s.Backup && !s.Dropped() {
-			v.Drop(i, policy.Replaced, "one too many on "+s.Label()+": "+idle)
+			v.Drop(i, policy.Replaced, policy.Reason{Kind: tooMany, Path: s.Label()})
 			used--
 		}
 	}

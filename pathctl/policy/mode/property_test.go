@@ -67,7 +67,7 @@ func anyInput(r *rand.Rand) (Conn, []Path, Memory) {
 		m.Best, m.Since = names[r.IntN(4)], c.Age/2
 		turn, active := r.IntN(6), often(2)
 		at, mark, markIn := c.Age-ms(3000), uint64(r.IntN(1<<20)), uint64(r.IntN(1<<20))
-		m.Notes = []Note{{Path: names[r.IntN(4)], Why: "loss", Failures: 1 + r.IntN(3), Until: c.Age + ms(20_000) - 10*time.Second}}
+		m.Notes = []Note{{Path: names[r.IntN(4)], Reason: Reason{Text: "loss"}, Failures: 1 + r.IntN(3), Until: c.Age + ms(20_000) - 10*time.Second}}
 		stage := []Stage{stageQuiet, stageRoom, stageWarm, stageJudge}[r.IntN(4)]
 		counts := []Carried{{SubflowID(1 + r.IntN(5)), uint64(r.IntN(1 << 20))}}
 		parked, total, proven := []SubflowID{SubflowID(r.IntN(6))}, uint64(r.IntN(1<<20)), []SubflowID{SubflowID(1 + r.IntN(5))}
@@ -134,7 +134,7 @@ func violations(c Conn, paths []Path, plan Plan) (bad []string) {
 	}
 	for _, d := range plan.Drop {
 		seen[d.ID]++
-		if d.Why == "" {
+		if d.Reason.String() == "" {
 			complain("subflow %d is dropped without a reason", d.ID)
 		}
 	}
@@ -153,8 +153,8 @@ func violations(c Conn, paths []Path, plan Plan) (bad []string) {
 			if s.Established {
 				kept++
 			}
-			if (k.Backup != s.Backup) != (k.Why != "") {
-				complain("subflow %d: backup %v → %v with the reason %q", s.ID, s.Backup, k.Backup, k.Why)
+			if (k.Backup != s.Backup) != (k.Reason != (Reason{})) {
+				complain("subflow %d: backup %v → %v with the reason %q", s.ID, s.Backup, k.Backup, k.Reason)
 			}
 		}
 	}
@@ -171,7 +171,7 @@ func violations(c Conn, paths []Path, plan Plan) (bad []string) {
 	for _, cr := range plan.Create {
 		created[cr.Path]++
 		i := slices.IndexFunc(paths, func(p Path) bool { return p.Name == cr.Path })
-		if i < 0 || !paths[i].Up || paths[i].Retry > 0 || cr.Why == "" || len(c.Prefer) > 0 && !slices.Contains(c.Prefer, cr.Path) {
+		if i < 0 || !paths[i].Up || paths[i].Retry > 0 || cr.Reason.String() == "" || len(c.Prefer) > 0 && !slices.Contains(c.Prefer, cr.Path) {
 			complain("creates %+v, which cannot be", cr)
 		}
 		if has := slices.ContainsFunc(c.Subflows, func(s Subflow) bool { return s.Path == cr.Path }); c.Mode != Refresh && c.Mode != Ndiffports && (has || created[cr.Path] > 1) {
@@ -205,8 +205,8 @@ func checkInput(t *testing.T, c Conn, paths []Path, m Memory) {
 	done, waiting := apply(c, paths, plan)
 	second, _ := Decide(done, waiting, after)
 	for _, k := range second.Keep {
-		if k.Why != "" {
-			t.Errorf("changes its mind about subflow %d: backup %v, %s", k.ID, k.Backup, k.Why)
+		if k.Reason != (Reason{}) {
+			t.Errorf("changes its mind about subflow %d: backup %v, %s", k.ID, k.Backup, k.Reason)
 			show()
 		}
 	}

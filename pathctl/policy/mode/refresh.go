@@ -1,7 +1,6 @@
 package mode
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -92,6 +91,13 @@ type Carried struct {
 	Bytes uint64
 }
 
+var (
+	starved         = policy.NewReason("starved", "hardly gets anything on {path} ({bytes} of {of} bytes/s)")
+	inPlaceOfSlower = policy.NewReason("in-place-of-slower", "in place of a slower one")
+	slowestOf       = policy.NewReason("slowest-of", "the slowest of {count} on {path} ({bytes} bytes/s)")
+	missed          = policy.NewReason("missed", "{bytes} bytes/s with it, {of} without it on {path}")
+)
+
 type refresh struct {
 	several
 	n RefreshNumbers
@@ -107,7 +113,7 @@ func (v refresh) want() {
 	switch {
 	case used < v.n.SubflowCount:
 		v.unpark(home, v.n.SubflowCount-used)
-		v.fill(home, "one of several on the path")
+		v.fill(home)
 		v.m.Turn, v.m.Parked, v.m.Proven = 0, nil, nil // what was found out may hold no longer
 		v.enter(stageQuiet)
 	case !v.Flows():
@@ -150,7 +156,7 @@ func (v refresh) parkStarving(home, used int) bool {
 		if !found || s.Pacing*uint64(starving*v.n.SubflowCount) > total {
 			continue
 		}
-		v.Keep(i, true, fmt.Sprintf("hardly gets anything on %s (%d of %d bytes/s)", s.Label(), s.Pacing, total))
+		v.Keep(i, true, policy.Reason{Kind: starved, Path: s.Label(), Bytes: s.Pacing, Of: total})
 		used--
 	}
 	return used < before
@@ -194,7 +200,7 @@ func (v refresh) step(home, used, parked int) {
 	case stageQuiet:
 		v.weigh()
 		if v.Room() < v.newcomers() && parked > 0 {
-			v.clear(home, "room for others")
+			v.clear(home, inTheWay)
 			v.enter(stageRoom)
 			break
 		}
@@ -262,7 +268,7 @@ func (v refresh) admit(home int) {
 	}
 	v.enter(stageQuiet)
 	for range min(v.newcomers(), v.Room()) {
-		v.Create(home, false, "in place of a slower one")
+		v.Create(home, false, policy.Reason{Kind: inPlaceOfSlower})
 	}
 	if v.Created() > 0 {
 		v.enter(stageWarm)
@@ -285,7 +291,7 @@ func (v refresh) sift(home, used int) {
 		if left -= float64(v.speed(s)); used <= v.n.SubflowCount || left < 0 && len(v.m.Parked) > 0 {
 			break
 		}
-		v.Keep(i, true, fmt.Sprintf("the slowest of %d on %s (%d bytes/s)", used, s.Label(), v.speed(s)))
+		v.Keep(i, true, policy.Reason{Kind: slowestOf, Count: used, Path: s.Label(), Bytes: v.speed(s)})
 		v.m.Parked = append(v.m.Parked, s.ID)
 		used--
 	}
@@ -308,7 +314,7 @@ func (v refresh) takeBack(home int, without uint64) bool {
 		}
 		back = true
 		s := &v.Subs[i]
-		v.Keep(i, false, fmt.Sprintf("%d bytes/s with it, %d without it on %s", v.m.Total, without, s.Label()))
+		v.Keep(i, false, policy.Reason{Kind: missed, Bytes: v.m.Total, Of: without, Path: s.Label()})
 	}
 	if back {
 		v.m.Proven = append(slices.Clip(v.m.Proven), v.m.Parked[len(v.m.Parked)-1])

@@ -21,6 +21,8 @@ var severalFits = []policy.Fit[SeveralNumbers]{
 	{Key: "subflows", Legal: "at most max_subflows", OK: func(c *policy.Common, n *SeveralNumbers) bool { return n.SubflowCount <= c.MaxSubflows }},
 }
 
+var oneOfSeveral = policy.NewReason("one-of-several", "one of several on the path")
+
 // settle chooses the path for all subflows and clears the others. A path before
 // it in preference gets one backup, to return to. It returns policy.Nowhere while no
 // path works. With parks those that are flagged backup on the path stay so.
@@ -37,7 +39,7 @@ func (v several) settle(parks bool) int {
 		case s.On == home:
 			v.Keep(i, s.Backup && parks, why)
 		case s.On < home:
-			v.Keep(i, true, v.Memory.Best, " carries the data")
+			v.Keep(i, true, policy.Reason{Kind: policy.ReasonCarries, Path: v.Memory.Best})
 		case s.On > home:
 			v.Dismiss(i)
 		}
@@ -46,14 +48,14 @@ func (v several) settle(parks bool) int {
 		return policy.Nowhere
 	}
 	for k := range v.Paths[:home] {
-		v.Add(k, true, v.Paths[k].Name, " is preferred to ", v.Memory.Best)
+		v.Add(k, true, v.Preferred(k))
 	}
 	return home
 }
 
 // fill creates what is missing of the n subflows on a path. After a failure
 // there it waits for the back-off that comes.
-func (v several) fill(home int, why string) {
+func (v several) fill(home int) {
 	if home == policy.Nowhere || !v.CanOpen(home) {
 		return
 	}
@@ -69,6 +71,6 @@ func (v several) fill(home int, why string) {
 		}
 	}
 	for ; n < v.n.SubflowCount && v.Room() > 0; n++ {
-		v.Create(home, false, why)
+		v.Create(home, false, policy.Reason{Kind: oneOfSeveral})
 	}
 }

@@ -12,6 +12,8 @@ var Single = policy.Register(policy.Definition[policy.None, policy.None]{
 	Want: func(v *policy.View, _ policy.None, _ *policy.None) { single(v) },
 })
 
+var carriesAlone = policy.NewReason("carries-alone", "{path} carries the only subflow")
+
 func single(v *policy.View) {
 	best, why := v.ByRank()
 	if v.ReadyOn(best) != policy.Nowhere {
@@ -21,7 +23,7 @@ func single(v *policy.View) {
 			if i == one {
 				v.Keep(i, false, why)
 			} else if !v.Subs[i].Dropped() {
-				v.Drop(i, policy.Unneeded, v.Memory.Best+" carries the only subflow")
+				v.Drop(i, policy.Unneeded, policy.Reason{Kind: carriesAlone, Path: v.Memory.Best})
 			}
 		}
 		return

@@ -1,7 +1,6 @@
 package mode
 
 import (
-	"fmt"
 	"time"
 
 	"mpproxy/pathctl/policy"
@@ -64,13 +63,13 @@ func (v streaming) want() {
 	for k := range v.Paths { // what was closed comes back as a reserve
 		name := v.Paths[k].Name
 		if _, failed := v.Note(name); failed && v.Probation(name) == 0 {
-			v.Add(k, true, name, " in reserve for a late block")
+			v.Add(k, true, policy.Reason{Kind: reserve, Path: name})
 		}
 	}
 }
 
 // promote puts the preferred reserve to use.
-func (v streaming) promote(why string) bool {
+func (v streaming) promote(why policy.Reason) bool {
 	for k := range v.Paths {
 		if i := v.ReadyOn(k); i != policy.Nowhere && v.Subs[i].Backup {
 			v.Keep(i, false, why)
@@ -92,7 +91,7 @@ func (v streaming) anyRegular() bool {
 
 // blockLate follows the blocks, in whichever direction they go, and reports
 // once a block that it is late.
-func (v streaming) blockLate() (bool, string) {
+func (v streaming) blockLate() (bool, policy.Reason) {
 	m, c := v.m, v.Conn
 	if m.Active && c.Age-m.At >= v.n.Period {
 		m.Active = false
@@ -115,15 +114,18 @@ func (v streaming) blockLate() (bool, string) {
 		v.LookIn(v.n.Period - sinceStart)
 		return v.judge()
 	}
-	return false, unused
+	return false, policy.Reason{Kind: unused}
 }
 
-// unused is why a reserve is promoted without a late block.
-const unused = "nothing else is in use"
+var (
+	lateBlock = policy.NewReason("late-block", "{bytes} of {of} bytes after {took} of a block")
+	reserve   = policy.NewReason("reserve", "{path} in reserve for a late block")
+	unused    = policy.NewReason("unused", "nothing else is in use")
+)
 
 // judge compares what came since the block began with half of it. A block that
 // has come whole is never late, however small.
-func (v streaming) judge() (bool, string) {
+func (v streaming) judge() (bool, policy.Reason) {
 	got, going := v.Conn.Sent-min(v.m.Mark, v.Conn.Sent), v.Conn.Pending > 0
 	if !going {
 		got = v.Conn.Received - min(v.m.MarkIn, v.Conn.Received)
@@ -133,8 +135,8 @@ func (v streaming) judge() (bool, string) {
 		}
 	}
 	if !going || got >= v.n.Block/2 {
-		return false, unused
+		return false, policy.Reason{Kind: unused}
 	}
 	v.m.Turn++
-	return true, fmt.Sprintf("%d of %d bytes after %s of a block", got, v.n.Block, policy.Words(v.Conn.Age-v.m.At))
+	return true, policy.Reason{Kind: lateBlock, Bytes: got, Of: v.n.Block, Took: v.Conn.Age - v.m.At}
 }

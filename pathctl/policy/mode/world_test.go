@@ -329,7 +329,7 @@ func (w *world) execute(plan Plan) {
 		f := w.flows[i]
 		w.conn.Pending += f.inFlight // sent again on another one
 		w.flows = slices.Delete(w.flows, i, i+1)
-		w.note("drop %s %v: %s", d.Path, d.Cause, d.Why)
+		w.note("drop %s %v: %s", d.Path, d.Cause, d.Reason)
 		if d.Cause == Failed {
 			f.link.Retry = min(4*time.Second, time.Second<<f.link.failures)
 			f.link.failures++
@@ -339,14 +339,14 @@ func (w *world) execute(plan Plan) {
 	for _, k := range plan.Keep {
 		f := w.flows[slices.IndexFunc(w.flows, func(f *flow) bool { return f.ID == k.ID })]
 		if f.Backup != k.Backup {
-			w.note("%s backup %v: %s", f.Path, k.Backup, k.Why)
+			w.note("%s backup %v: %s", f.Path, k.Backup, k.Reason)
 		}
 		f.Backup = k.Backup
 	}
 	for _, c := range plan.Create {
 		i := slices.IndexFunc(w.links, func(l *link) bool { return l.Name == c.Path })
 		w.open(w.links[i], c.Backup)
-		w.note("create %s backup %v: %s", c.Path, c.Backup, c.Why)
+		w.note("create %s backup %v: %s", c.Path, c.Backup, c.Reason)
 	}
 }
 
