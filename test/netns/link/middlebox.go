@@ -35,6 +35,18 @@ func (l *Link) SetMiddlebox(m Middlebox) error {
 	return nil
 }
 
+// Forget makes the middlebox lose all its state, as when it is started anew.
+func (l *Link) Forget() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, ok := l.backend.(*emulator)
+	if !ok {
+		return ErrNoMiddlebox
+	}
+	e.states.forget()
+	return nil
+}
+
 // Knows reports whether segments between two ends pass the middlebox now.
 func (l *Link) Knows(a, b netip.AddrPort) bool {
 	l.mu.Lock()
@@ -66,6 +78,12 @@ func (s *states) set(m Middlebox) {
 	defer s.mu.Unlock()
 	s.box = m
 	s.used.Store(true)
+}
+
+func (s *states) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.seen)
 }
 
 func (s *states) knows(k tcpKey, now time.Time) bool {

@@ -33,6 +33,27 @@ func TestMiddleboxForgets(t *testing.T) {
 	}
 }
 
+// TestMiddleboxStartsAnew: a box that has lost its state lets only new connections pass.
+func TestMiddleboxStartsAnew(t *testing.T) {
+	begun := time.Unix(0, 0)
+	var s states
+	s.set(Middlebox{Idle: time.Hour})
+	syn, data := tcpFrame(4000), tcpFrame(4000)
+	syn[34+13], data[34+13] = flagSYN, flagACK
+	for _, frame := range [][]byte{syn, data} {
+		if ok, _ := s.pass(frame, begun); !ok {
+			t.Fatal("a known connection does not pass")
+		}
+	}
+	s.forget()
+	if ok, _ := s.pass(data, begun); ok {
+		t.Error("data of a forgotten connection passes")
+	}
+	if ok, _ := s.pass(syn, begun); !ok {
+		t.Error("a new SYN does not pass")
+	}
+}
+
 func TestMiddleboxResets(t *testing.T) {
 	var s states
 	s.set(Middlebox{Idle: time.Second, Reset: true})
