@@ -11,7 +11,7 @@ GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help build demo test check fix race bench lab bpf clean
+.PHONY: help build demo test check fix race bench web lab bpf clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,6 +39,9 @@ race: ## all tests but the scenarios with the race detector (needs a C compiler)
 bench: ## figures of the whole system, and micro-benchmarks of the hot paths
 	$(GO) run ./test/bench
 	$(GO) test -run '^$$' -bench . -benchtime 200ms ./mptcpsock/... ./proxy/... ./pathctl/...
+
+web: ## a page in a headless Chromium and small fetches, directly, through mpproxy and others (WEB="-short": less)
+	$(GO) run ./test/web $(WEB)
 
 lab: ## repeat the founding experiments, stock kernel beside ours (EXP=name: one); writes docs/lab* and lab-samples/
 	$(GO) run ./test/lab -exp '$(EXP)'
