@@ -1,10 +1,13 @@
 package config
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/BurntSushi/toml"
 	"github.com/google/go-cmp/cmp"
 
 	"mpproxy/pathctl/policy"
@@ -137,5 +140,47 @@ func TestEveryNumber(t *testing.T) {
 func TestModeNamed(t *testing.T) {
 	if _, err := ModeNamed(policy.BuiltIn(), "handovr"); err == nil || !strings.HasSuffix(err.Error(), `; did you mean "handover"?`) {
 		t.Error(err)
+	}
+}
+
+// TestNumbersOfOldFiles: a file that somebody wrote for an earlier version is still read,
+// each number as it stands there.
+func TestNumbersOfOldFiles(t *testing.T) {
+	for name, modes := range map[string]func([]byte) ([]policy.Spec, error){
+		"testdata/modes-client.toml": func(text []byte) ([]policy.Spec, error) {
+			c, err := ParseClient(text, "f.toml")
+			return c.Modes, err
+		},
+		"testdata/modes-server.toml": func(text []byte) ([]policy.Spec, error) {
+			s, err := ParseServer(text, "f.toml")
+			return s.Modes, err
+		},
+	} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		specs, err := modes(text)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var tables struct {
+			Modes map[string]map[string]any
+		}
+		if err := toml.Unmarshal(text, &tables); err != nil {
+			t.Fatal(err)
+		}
+		for base, numbers := range tables.Modes {
+			spec, err := ModeNamed(specs, base)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for key, want := range numbers {
+				got, _ := spec.Params.Get(key)
+				if usual, _ := policy.DefaultParams(spec.Base).Get(key); got != fmt.Sprint(want) || got == usual {
+					t.Errorf("%s: [modes.%s] %s is %s, want %v; the default is %s", name, base, key, got, want, usual)
+				}
+			}
+		}
 	}
 }

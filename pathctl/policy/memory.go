@@ -74,9 +74,10 @@ func (m *Memory) Note(path string) (Note, bool) {
 	return Note{}, false
 }
 
+// Note returns what this connection holds against a path, if anything is.
 func (v *View) Note(path string) (Note, bool) { return v.Memory.Note(path) }
 
-// probation is how long a path is still not to be chosen.
+// Probation is how long a path is still not to be chosen.
 func (v *View) Probation(path string) time.Duration {
 	n, _ := v.Note(path)
 	return max(0, n.Until-v.Conn.Age)
@@ -88,9 +89,9 @@ func (v *View) onTrial(path string) bool {
 	return known && v.Conn.Age-n.Until <= v.Params.Forgive
 }
 
-// blame notes that a path gave trouble. Trouble of a kind that a successful
-// join does not disprove (loss, queues) puts the path on probation at once;
-// failure in itself does when it repeats. Each further time doubles it.
+// Blame notes that a path gave trouble. With atOnce it puts the path on probation now:
+// that is for loss and queues, which a subflow that joins does not disprove. Other trouble
+// puts it on probation when it comes again. Each further time doubles the probation.
 func (v *View) Blame(path string, why Reason, atOnce bool) {
 	n, known := v.Note(path)
 	if known && v.Conn.Age-n.Until > v.Params.Forgive {
@@ -109,6 +110,8 @@ func (v *View) Blame(path string, why Reason, atOnce bool) {
 	v.SetNote(n)
 }
 
+// SetNote replaces what is held against the note's path. Beyond maxNotes the oldest note
+// goes.
 func (v *View) SetNote(n Note) {
 	notes := slices.Clone(v.Memory.Notes)
 	i := slices.IndexFunc(notes, func(o Note) bool { return o.Path == n.Path })
@@ -128,7 +131,7 @@ func (v *View) watching(id SubflowID, sign Sign) (int, bool) {
 	return i, i >= 0
 }
 
-// lasting keeps the watch over one sign and reports whether it has been there
+// Lasting keeps the watch over one sign and reports whether it has been there
 // for limit. While it has not, it asks to be called when it will have been.
 func (v *View) Lasting(id SubflowID, sign Sign, there bool, limit time.Duration) bool {
 	i, known := v.watching(id, sign)
@@ -147,7 +150,7 @@ func (v *View) Lasting(id SubflowID, sign Sign, there bool, limit time.Duration)
 	return left <= 0
 }
 
-// unwatch forgets every watch that drop is true for.
+// Unwatch forgets every watch that drop is true for.
 func (v *View) Unwatch(drop func(Watch) bool) {
 	if slices.ContainsFunc(v.Memory.Watches, drop) {
 		v.Memory.Watches = slices.DeleteFunc(slices.Clone(v.Memory.Watches), drop)
@@ -157,7 +160,7 @@ func (v *View) Unwatch(drop func(Watch) bool) {
 	}
 }
 
-// choose records which path carries the data.
+// Choose records which path carries the data.
 func (v *View) Choose(path string) {
 	if path != v.Memory.Best {
 		v.Memory.Best, v.Memory.Since = path, v.Conn.Age

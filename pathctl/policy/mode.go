@@ -11,8 +11,8 @@ import (
 // its SOCKS5 user name, a user in the configuration; the same word travels
 // from the application over the client to the concentrator.
 //
-// What a mode does is registered by package mode, which has one file for each.
-// The table in docs/modes.md says which paper or RFC it comes from.
+// What a mode does is registered by package mode, which has one file for each; that
+// says which paper or RFC the mode comes from.
 type Mode string
 
 // Traits are what others ask about a mode.

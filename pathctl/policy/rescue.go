@@ -1,6 +1,6 @@
 package policy
 
-// rescue opens the next path when no subflow can carry data. What does not work
+// Rescue opens the next path when no subflow can carry data. What does not work
 // stays until the new one is established (make before break): a path that comes
 // back by itself is then not lost.
 func (v *View) Rescue() {
@@ -18,7 +18,7 @@ func (v *View) Rescue() {
 	}
 }
 
-// nextPath returns the preferred path that a subflow can be created on, one on
+// NextPath returns the preferred path that a subflow can be created on, one on
 // probation or unproven last, or Nowhere.
 func (v *View) NextPath() int {
 	last := Nowhere

@@ -4,8 +4,10 @@
 //
 //	import _ "mpproxy/pathctl/policy/mode" // they are known to policy.Decide
 //
-// Modes that share a part have it in a file of its own: guard.go that of those that use
-// all paths, several.go that of those with several subflows on one.
+// What several modes share is in a file of its own: guard.go belongs to those that use all
+// paths, several.go to those with several subflows on one. Refresh is the only mode that
+// does not fit in one file: refreshspeed.go measures its subflows, refreshparked.go holds
+// those that are flagged backup.
 package mode
 
 import "mpproxy/pathctl/policy"
