@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 )
 
 const (
@@ -18,6 +20,9 @@ const (
 	// times.
 	refreshTimeout = 10 * time.Second
 	refreshPause   = 5 * time.Second
+	// relookWait is how long all known addresses may be silent before a race has the
+	// name resolved again: the concentrator may have moved.
+	relookWait = time.Second
 )
 
 // nameCache resolves the concentrator's name, so that not every connection
@@ -30,6 +35,14 @@ type nameCache struct {
 	mu    sync.Mutex
 	addrs []netip.Addr
 	until time.Time // when to resolve again
+
+	again singleflight.Group
+}
+
+// literal reports whether the host is an address, which never changes.
+func (n *nameCache) literal() bool {
+	_, err := netip.ParseAddr(n.host)
+	return err == nil
 }
 
 func (n *nameCache) lookup(ctx context.Context) ([]netip.Addr, error) {
@@ -58,6 +71,29 @@ func (n *nameCache) refresh() {
 	ctx, cancel := context.WithTimeout(context.Background(), refreshTimeout)
 	defer cancel()
 	_, _ = n.resolve(ctx) // failed: lookup tries again
+}
+
+// anew resolves the name although its answer is not old: nobody answers there. All who
+// ask within refreshPause share one answer.
+func (n *nameCache) anew(ctx context.Context) ([]netip.Addr, error) {
+	n.mu.Lock()
+	addrs, left := n.addrs, time.Until(n.until)
+	n.mu.Unlock()
+	if left > nameTTL-refreshPause {
+		return addrs, nil
+	}
+	answer := n.again.DoChan("", func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), refreshTimeout)
+		defer cancel()
+		return n.resolve(ctx)
+	})
+	select {
+	case a := <-answer:
+		addrs, _ = a.Val.([]netip.Addr)
+		return addrs, a.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func (n *nameCache) resolve(ctx context.Context) ([]netip.Addr, error) {

@@ -81,7 +81,12 @@ func (s *Session) connect(ctx context.Context, f *proxy.Flow) (*Leg, error) {
 	if len(attempts) == 0 {
 		return nil, fmt.Errorf("%w: %w %s", ErrUnreachable, errNoFamily, families(addrs))
 	}
-	return s.race(ctx, f, attempts)
+	if s.names.literal() {
+		return s.race(ctx, f, attempts, nil)
+	}
+	return s.race(ctx, f, attempts, func(ctx context.Context) (*Leg, error) {
+		return s.elsewhere(ctx, f, cands, addrs)
+	})
 }
 
 // families says which addresses a concentrator has: "IPv4, as the concentrator's
@@ -122,10 +127,15 @@ func (s *Session) freeLocal(attempts []attempt) []attempt {
 }
 
 // race tries the attempts one after the other until one succeeds, and reports what
-// that has shown of each.
-func (s *Session) race(ctx context.Context, f *proxy.Flow, attempts []attempt) (*Leg, error) {
-	r := race{session: s, flow: f, attempts: attempts, seen: make([]progress, len(attempts))}
-	leg, won, errs := mptcpsock.Race(ctx, len(attempts), r.delay, r.try)
+// that has shown of each. elsewhere joins when all are silent, or have failed; nil:
+// nothing does.
+func (s *Session) race(ctx context.Context, f *proxy.Flow, attempts []attempt, elsewhere func(context.Context) (*Leg, error)) (*Leg, error) {
+	r := race{session: s, flow: f, attempts: attempts, elsewhere: elsewhere, seen: make([]progress, len(attempts))}
+	n := len(attempts)
+	if elsewhere != nil {
+		n++
+	}
+	leg, won, errs := mptcpsock.Race(ctx, n, r.delay, r.try)
 	failed := r.settle(ctx, won, errs)
 	switch {
 	case won >= 0:
@@ -142,6 +152,8 @@ type race struct {
 	flow     *proxy.Flow // nil: a leg that carries nothing
 	attempts []attempt
 	seen     []progress // of each attempt
+	// elsewhere is the last way: to addresses that nobody knows yet; nil: there is none.
+	elsewhere func(context.Context) (*Leg, error)
 }
 
 // progress is how far an attempt has come.
@@ -162,11 +174,20 @@ func (c contender) Close() error {
 
 // delay is how long attempt i waits for the one before it, whose TLS takes a round trip
 // more than its TCP.
-func (r *race) delay(i int) time.Duration { return stagger(r.attempts[i]) + r.attempts[i-1].RTT }
+func (r *race) delay(i int) time.Duration {
+	if i == len(r.attempts) {
+		return relookWait
+	}
+	return stagger(r.attempts[i]) + r.attempts[i-1].RTT
+}
 
 // try dials a way, and lets whoever answers show the concentrator's key. A leg without
 // MPTCP waits for a while where another way may bring one with it.
 func (r *race) try(ctx context.Context, i int) (contender, error) {
+	if i == len(r.attempts) {
+		leg, err := r.elsewhere(ctx)
+		return contender{leg}, err
+	}
 	s, a := r.session, r.attempts[i]
 	r.seen[i].began.Store(time.Now().UnixNano())
 	d := mptcpsock.Dialer{LocalAddr: a.Source, Interface: a.Interface, ReceiveBuffer: s.cfg.ReceiveBuffer}
@@ -211,7 +232,7 @@ func (r *race) promising(i int) bool {
 func (r *race) settle(ctx context.Context, won int, errs []error) (failed raceError) {
 	s := r.session
 	outOfTime := won < 0 && errors.Is(ctx.Err(), context.DeadlineExceeded)
-	if won >= 0 {
+	if won >= 0 && won < len(r.attempts) {
 		s.report(r.attempts[won], Connected)
 	}
 	for i, a := range r.attempts {
@@ -230,7 +251,7 @@ func (r *race) settle(ctx context.Context, won int, errs []error) (failed raceEr
 				s.report(a, Stalled)
 			case outOfTime:
 				s.report(a, Silent)
-			case i < won && !r.attempts[won].Unmeasured: // else it was given no time
+			case i < won && !r.hasty(won): // else it was given no time
 				s.report(a, Overtaken)
 			}
 		case mptcpsock.IsTemporary(err): // it is we who lack descriptors
@@ -254,6 +275,9 @@ func (r *race) mute(i int) bool {
 	silent := time.Duration(time.Now().UnixNano() - heard)
 	return silent >= max(raceDelay, 4*time.Duration(heard-r.seen[i].began.Load()))
 }
+
+// hasty reports whether attempt i gave the one before it little time.
+func (r *race) hasty(i int) bool { return i < len(r.attempts) && r.attempts[i].Unmeasured }
 
 func stagger(a attempt) time.Duration {
 	switch {

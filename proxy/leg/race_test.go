@@ -129,7 +129,7 @@ func (p *told) avoids(a attempt) bool { return p.LeftAlone(a.Path, a.to.Addr()) 
 func TestRaceSilentFirst(t *testing.T) {
 	u, p := racer()
 	dead, live := tryOver("dead", DeadPort(t, "127.0.0.1")), tryOver("live", listenMPTCP(t))
-	leg, err := u.race(Within(t), nil, []attempt{dead, live})
+	leg, err := u.race(Within(t), nil, []attempt{dead, live}, nil)
 	Must(t, err)
 	defer leg.abandon()
 	if leg.Path != "live" || leg.Conn.RemoteAddrPort() != live.to {
@@ -145,7 +145,7 @@ func TestRaceRefusedFirst(t *testing.T) {
 	dead, live := tryOver("dead", UnusedPort(t)), tryOver("live", listenMPTCP(t))
 	p.Report(live.Path, live.to.Addr(), Refused) // success is forgiven
 	live.Metered = true
-	leg, err := u.race(Within(t), nil, []attempt{dead, live, tryOver("never", DeadPort(t, "127.0.0.1"))})
+	leg, err := u.race(Within(t), nil, []attempt{dead, live, tryOver("never", DeadPort(t, "127.0.0.1"))}, nil)
 	Must(t, err)
 	defer leg.abandon()
 	if leg.Path != "live" || !p.avoids(dead) || p.avoids(live) {
@@ -156,7 +156,7 @@ func TestRaceRefusedFirst(t *testing.T) {
 func TestRaceNobody(t *testing.T) {
 	u, _ := racer()
 	a, b := tryOver("a", UnusedPort(t)), tryOver("b", UnusedPort(t))
-	_, err := u.race(Within(t), nil, []attempt{a, b})
+	_, err := u.race(Within(t), nil, []attempt{a, b}, nil)
 	if !errors.Is(err, ErrUnreachable) || proxy.OutcomeOf(err) != proxy.NetworkUnreachable {
 		t.Fatalf("got %v", err)
 	}
@@ -191,7 +191,7 @@ func TestRaceEnds(t *testing.T) {
 			u, p := racer()
 			first, second := tryOver("first", at), tryOver("second", at)
 			second.Metered = true
-			_, err := u.race(ctx, nil, []attempt{first, second})
+			_, err := u.race(ctx, nil, []attempt{first, second}, nil)
 			if !errors.Is(err, ErrUnreachable) {
 				t.Errorf("got %v", err)
 			}
@@ -251,6 +251,38 @@ func TestNameCache(t *testing.T) {
 		defer n.mu.Unlock()
 		return time.Until(n.until) > refreshTimeout+refreshPause
 	})
+}
+
+// TestNameAnew: a race that finds nobody has the name resolved anew before its time, and
+// races that do so at the same time share an answer.
+func TestNameAnew(t *testing.T) {
+	answers := map[string][]netip.Addr{"c.test.": Addrs("192.0.2.1")}
+	working := StartNameServer(t, answers)
+	var asked atomic.Int32
+	n := &nameCache{host: "c.test", resolver: &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		asked.Add(1)
+		return working.Dial(ctx, network, addr)
+	}}}
+	_, err := n.lookup(Within(t))
+	Must(t, err)
+	first := asked.Load()
+	for range 3 {
+		_, err := n.anew(Within(t))
+		Must(t, err)
+	}
+	if more := asked.Load() - first; more != 0 {
+		t.Errorf("asked %d times more right after an answer", more)
+	}
+	n.mu.Lock()
+	n.until = n.until.Add(-refreshPause)
+	n.mu.Unlock()
+	for range 3 {
+		_, err := n.anew(Within(t))
+		Must(t, err)
+	}
+	if more := asked.Load() - first; more != first {
+		t.Errorf("asked %d times more after a pause, want %d", more, first)
+	}
 }
 
 func TestNameCacheFails(t *testing.T) {
