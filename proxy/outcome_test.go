@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"mpproxy/proxy"
-	"mpproxy/proxy/egress"
+	"mpproxy/proxy/egress/destination"
 	"mpproxy/proxy/leg"
 	"mpproxy/proxy/serve"
 	"mpproxy/proxy/socks"
@@ -26,10 +26,10 @@ func TestReplyFor(t *testing.T) {
 		{errors.New("anything"), proxy.GeneralFailure},
 		{serve.New(nil, 1, 0).ErrFull(), proxy.GeneralFailure},
 		{serve.ErrPeerGone, proxy.GeneralFailure},
-		{&proxy.Failure{Outcome: proxy.HostUnreachable, Err: egress.ErrDestinationRefused}, proxy.HostUnreachable},
+		{&proxy.Failure{Outcome: proxy.HostUnreachable, Err: destination.ErrRefused}, proxy.HostUnreachable},
 		{fmt.Errorf("open: %w", &proxy.Failure{Outcome: 77, Err: errors.New("odd")}), 77},
-		{fmt.Errorf("%w: loopback", egress.ErrDestinationRefused), proxy.NotAllowed},
-		{&net.OpError{Op: "dial", Err: fmt.Errorf("%w: loopback", egress.ErrDestinationRefused)}, proxy.NotAllowed},
+		{fmt.Errorf("%w: loopback", destination.ErrRefused), proxy.NotAllowed},
+		{&net.OpError{Op: "dial", Err: fmt.Errorf("%w: loopback", destination.ErrRefused)}, proxy.NotAllowed},
 		{fmt.Errorf("%w: %w", leg.ErrUnreachable, syscall.ECONNREFUSED), proxy.NetworkUnreachable},
 		{socks.ErrTokenRefused, proxy.GeneralFailure},
 		{fmt.Errorf("%w (%w)", leg.ErrNotMultipath, context.DeadlineExceeded), proxy.GeneralFailure},

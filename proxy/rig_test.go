@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"mpproxy/proxy/egress"
+	"mpproxy/proxy/egress/destination"
 	"mpproxy/proxy/front"
 	"mpproxy/proxy/ingress"
 	"mpproxy/proxy/ingress/socks5"
@@ -17,7 +18,7 @@ import (
 func concentratorConfig() egress.Config {
 	return egress.Config{
 		Listen: []netip.AddrPort{AnyPort}, Auth: Alice,
-		Rules:          egress.DestinationRules{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
+		Rules:          destination.Rules{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
 		MaxConnections: 1000, HandshakeTimeout: Patience, ConnectTimeout: Patience,
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/policy"
 	"mpproxy/proxy/egress"
+	"mpproxy/proxy/egress/destination"
 	"mpproxy/proxy/leg"
 )
 
@@ -72,7 +73,8 @@ func (c runCmd) Run() error {
 	controller := pathctl.NewConcentrator(steering, log)
 	concentrator := egress.New(egress.Config{
 		Listen: conf.Listen, TLS: tlsConfig, Auth: access.Remote{Store: store, Default: conf.Mode, Modes: conf.Modes},
-		Rules:                 egress.DestinationRules(conf.Destinations),
+		Rules:                 destination.Rules{Allow: conf.Destinations.Allow, Deny: conf.Destinations.Deny},
+		Public:                conf.Public.Host,
 		MaxConnections:        maxConns,
 		MaxConnectionsPerUser: conf.Limits.MaxConnectionsPerUser,
 		IdleLegs:              conf.Limits.IdleLegs,

@@ -19,6 +19,7 @@ import (
 
 	"mpproxy/mptcpsock"
 	"mpproxy/proxy"
+	"mpproxy/proxy/egress/destination"
 	"mpproxy/proxy/relay"
 	"mpproxy/proxy/serve"
 	"mpproxy/proxy/socks"
@@ -31,7 +32,8 @@ type Config struct {
 	// is not encrypted (security = "none").
 	TLS                   *tls.Config
 	Auth                  socks.Authenticator
-	Rules                 DestinationRules
+	Rules                 destination.Rules
+	Public                string        // address or name by which clients know it; may be empty
 	Resolver              *net.Resolver // nil: the system's
 	MaxConnections        int           // > 0
 	MaxConnectionsPerUser int           // 0: no limit
@@ -71,7 +73,7 @@ func New(cfg Config) *Concentrator {
 	c := &Concentrator{
 		Service: serve.New(cfg.Log, cfg.MaxConnections, cfg.DrainTimeout),
 		cfg:     cfg, log: cfg.Log,
-		dests:   newDestinationDialer(cfg.Rules, cfg.Resolver, cfg.ConnectTimeout),
+		dests:   newDestinationDialer(cfg.Rules, cfg.Public, cfg.Resolver, cfg.ConnectTimeout),
 		resters: make(chan struct{}, cfg.IdleLegs),
 	}
 	c.hands = &socks.Server{Auth: cfg.Auth, Frames: cfg.IdleLegs > 0, OnFailure: func() {

@@ -1,5 +1,5 @@
-// Package hostaddr knows the host's own addresses. Asking the kernel for each dial would
-// cost more than the dial.
+// Package hostaddr knows the host's own addresses and networks. Asking the kernel for each
+// dial would cost more than the dial.
 package hostaddr
 
 import (
@@ -14,40 +14,42 @@ import (
 // Cache holds the addresses for a few seconds. Its zero value is ready; it is safe for
 // concurrent use.
 type Cache struct {
-	mu    sync.Mutex
-	addrs []netip.Addr
-	until time.Time
+	mu       sync.Mutex
+	networks []netip.Prefix
+	until    time.Time
 }
 
 // ttl is how long an answer is used. A destination that has become the host itself is
 // noticed after so long.
 const ttl = 5 * time.Second
 
-// Get returns the addresses, unmapped and without zones. The caller must not change them.
-func (o *Cache) Get() ([]netip.Addr, error) {
+// Networks returns the addresses of all interfaces, unmapped and without zones, each with
+// the length of its network. The caller must not change them.
+func (o *Cache) Networks() ([]netip.Prefix, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if time.Now().Before(o.until) {
-		return o.addrs, nil
+		return o.networks, nil
 	}
 	ifaddrs, err := net.InterfaceAddrs()
 	if err != nil {
 		return nil, fmt.Errorf("listing this host's own addresses: %w", err)
 	}
-	o.addrs = o.addrs[:0:0]
+	o.networks = o.networks[:0:0]
 	for _, a := range ifaddrs {
 		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			o.addrs = append(o.addrs, p.Addr().Unmap().WithZone(""))
+			o.networks = append(o.networks, netip.PrefixFrom(p.Addr().WithZone(""), p.Bits()))
 		}
 	}
 	o.until = time.Now().Add(ttl)
-	return o.addrs, nil
+	return o.networks, nil
 }
 
 // Has reports whether an address is the host's: one of an interface, of the loopback
 // network, or the one that stands for all. It is true as well where nobody can tell.
 func (o *Cache) Has(a netip.Addr) bool {
-	own, err := o.Get()
+	own, err := o.Networks()
 	a = a.Unmap().WithZone("")
-	return err != nil || a.IsUnspecified() || a.IsLoopback() || slices.Contains(own, a)
+	return err != nil || a.IsUnspecified() || a.IsLoopback() ||
+		slices.ContainsFunc(own, func(p netip.Prefix) bool { return p.Addr() == a })
 }

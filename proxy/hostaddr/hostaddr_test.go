@@ -9,7 +9,7 @@ import (
 // are refused when nothing allows them.
 func TestOwnAddresses(t *testing.T) {
 	var o Cache
-	got, err := o.Get()
+	got, err := o.Networks()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -20,7 +20,7 @@ func TestOwnAddresses(t *testing.T) {
 	if len(got) != len(ifaces) {
 		t.Errorf("got %v, want those of %v", got, ifaces)
 	}
-	again, err := o.Get()
+	again, err := o.Networks()
 	if err != nil || len(again) > 0 && &again[0] != &got[0] {
 		t.Errorf("not cached: %v", err)
 	}

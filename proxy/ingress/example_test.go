@@ -10,6 +10,7 @@ import (
 
 	"mpproxy/proxy"
 	"mpproxy/proxy/egress"
+	"mpproxy/proxy/egress/destination"
 	"mpproxy/proxy/front"
 	"mpproxy/proxy/ingress"
 	"mpproxy/proxy/leg"
@@ -75,7 +76,7 @@ func world(ctx context.Context) (to proxy.Destination, concentrator netip.AddrPo
 	go greet(l[0])
 	c := egress.New(egress.Config{
 		Listen: []netip.AddrPort{anyPort}, Auth: anybody{},
-		Rules:          egress.DestinationRules{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
+		Rules:          destination.Rules{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
 		MaxConnections: 10, HandshakeTimeout: waitFor, ConnectTimeout: waitFor,
 	})
 	done := make(chan error)

@@ -11,6 +11,7 @@ import (
 	"mpproxy/mptcpsock"
 	"mpproxy/proxy"
 	"mpproxy/proxy/egress"
+	"mpproxy/proxy/egress/destination"
 	. "mpproxy/proxy/proxytest"
 	"mpproxy/proxy/relay"
 )
@@ -21,7 +22,7 @@ func TestKeptLegLeadsNowhere(t *testing.T) {
 	dest := StartDestination(t, Echo)
 	at := Start(t, egress.New(egress.Config{
 		Listen: []netip.AddrPort{AnyPort}, Auth: Alice,
-		Rules:          egress.DestinationRules{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
+		Rules:          destination.Rules{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
 		MaxConnections: 4, IdleLegs: 4, HandshakeTimeout: Patience, ConnectTimeout: Patience,
 	}))
 	up := sessionTo(at.Addr, func(c *Config) { c.IdleLegs = 4 })

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -114,12 +113,8 @@ func (s *Session) report(a attempt, r Result) {
 // kernel carries them over lo, and a socket that is bound to another device never
 // gets the answer.
 func (s *Session) freeLocal(attempts []attempt) []attempt {
-	own, err := s.own.Get()
-	if err != nil {
-		return attempts
-	}
 	for i, a := range attempts {
-		if a.to.Addr().IsLoopback() || slices.Contains(own, a.to.Addr()) {
+		if s.own.Has(a.to.Addr()) {
 			attempts[i].Interface = ""
 		}
 	}
