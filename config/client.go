@@ -32,6 +32,7 @@ type Client struct {
 type Socks struct {
 	Listen           []netip.AddrPort // at least one; port 0 lets the kernel choose
 	AllowOpen        bool             // listen beyond loopback although there are no users
+	Ask              bool             // for a user name, where the application offers one
 	HandshakeTimeout time.Duration    // from accept to the end of the request: 100 ms to 10 min
 	Users            []SocksUser      // empty: no authentication
 }
@@ -55,6 +56,7 @@ func DefaultClient() Client {
 		Modes:       policy.BuiltIn(),
 		Socks: Socks{
 			Listen:           []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1080")},
+			Ask:              true,
 			HandshakeTimeout: 10 * time.Second,
 		},
 		Limits: limits,
@@ -79,6 +81,7 @@ type rawClient struct {
 type rawSocks struct {
 	Listen           field[[]element] `toml:"listen" example:"[\"127.0.0.1:1080\"]"`
 	AllowOpen        field[bool]      `toml:"allow_open"`
+	Ask              field[bool]      `toml:"ask"`
 	HandshakeTimeout field[string]    `toml:"handshake_timeout" example:"\"10s\""`
 	Users            []rawSocksUser   `toml:"user"`
 }
@@ -121,6 +124,7 @@ func (c check) client(raw rawClient) Client {
 		Socks: Socks{
 			Listen:           c.listen(raw.Socks.Listen, d.Socks.Listen),
 			AllowOpen:        raw.Socks.AllowOpen.or(d.Socks.AllowOpen),
+			Ask:              raw.Socks.Ask.or(d.Socks.Ask),
 			HandshakeTimeout: c.duration(raw.Socks.HandshakeTimeout, d.Socks.HandshakeTimeout, handshakeSpan),
 			Users:            c.socksUsers(raw.Socks.Users),
 		},
@@ -129,6 +133,9 @@ func (c check) client(raw rawClient) Client {
 		Limits: c.limits(raw.Limits, d.Limits),
 		Admin:  Admin{Socket: c.adminSocket(raw.Admin.Socket), HTTP: c.adminHTTP(raw.Admin.HTTP)},
 		Log:    c.log(raw.Log, d.Log),
+	}
+	if !client.Socks.Ask && len(client.Socks.Users) > 0 {
+		c.at(raw.Socks.Ask.mark, "there are users, who have to be asked for their passwords: remove it, or every [[socks.user]]")
 	}
 	client.Rules = c.rules(raw.Rules, client)
 	return client

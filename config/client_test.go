@@ -60,6 +60,7 @@ require_mptcp = true
 [socks]
 listen = ["127.0.0.1:1080", "[::]:1080"]
 allow_open = false
+ask = true
 handshake_timeout = "2.5s"
 
 [[socks.user]]

@@ -335,6 +335,18 @@ listen = ["127.0.0.1:1", "0.0.0.0:1080"]
 		},
 	},
 	{
+		"users who are never asked",
+		`[socks]
+ask = false
+[[socks.user]]
+name = "a"
+password = "b"
+`,
+		[]string{
+			`f.toml:2: socks.ask: there are users, who have to be asked for their passwords: remove it, or every [[socks.user]]`,
+		},
+	},
+	{
 		"socks users",
 		`[[socks.user]]
 name = "a+b"

@@ -76,6 +76,10 @@ func ModeNamed(specs []policy.Spec, name string) (policy.Spec, error) {
 	return policy.Spec{}, fmt.Errorf("unknown mode %q: the modes are %s%s", name, quotedList(specNames(specs)), didYouMean(name, specNames(specs)))
 }
 
+// NearestMode returns the mode whose name differs so little from name that it may be
+// meant, and "" if there is none.
+func NearestMode(specs []policy.Spec, name string) string { return nearest(name, specNames(specs)) }
+
 // changedMode is a mode with the numbers that differ: from the defaults for a
 // built-in mode, from the base for one of the user's.
 type changedMode struct {

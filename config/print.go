@@ -23,6 +23,7 @@ func (c Client) encode(link func(Link) string, secret func(Secret) string) []byt
 	w.table("socks")
 	w.raw("listen", quoteList(c.Socks.Listen))
 	w.bool("allow_open", c.Socks.AllowOpen)
+	w.bool("ask", c.Socks.Ask)
 	w.duration("handshake_timeout", c.Socks.HandshakeTimeout)
 	for _, u := range c.Socks.Users {
 		w.tables("socks.user")

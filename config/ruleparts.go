@@ -121,7 +121,7 @@ func texts(list []netip.AddrPort) []string {
 }
 
 // ruleUsers reads local user names. With [[socks.user]] they are these; without,
-// an application shows the name without any password, as it does a mode.
+// an application shows any name, with any password.
 func (c check) ruleUsers(f field[[]element], client Client) (out []string) {
 	var known []string
 	for _, u := range client.Socks.Users {

@@ -83,7 +83,11 @@ func (c runCmd) Run() error {
 		WaysIn: []ingress.WayIn{
 			socks5.WayIn{
 				Addrs: conf.Socks.Listen,
-				Auth:  access.Local{Users: conf.Socks.Users, Default: conf.Mode, Modes: conf.Modes, Names: ruleUsers(conf.Rules)},
+				Auth: access.Local{
+					Users: conf.Socks.Users, Default: conf.Mode, Modes: conf.Modes,
+					Names: ruleUsers(conf.Rules), Misspelt: access.LogMisspelt(log),
+				},
+				NeverAsk: !conf.Socks.Ask,
 			},
 		},
 		Rules:   conf.Rules,

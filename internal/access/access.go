@@ -16,28 +16,27 @@ import (
 )
 
 // Local authenticates applications at the client's SOCKS5 listeners. Without
-// users every application is welcome, and the user name is just a mode.
+// users every application is welcome, whatever name it shows.
 type Local struct {
 	Users   []config.SocksUser
 	Default string        // mode of those who ask for none
 	Modes   []policy.Spec // those that can be asked for
-	// Names are the user names that are taken without a password where there
-	// are no users: those that rules are about.
+	// Names are the user names that rules are about. On an open listener a part of a
+	// name is taken for one of them, all other names are labels without a meaning.
 	Names []string
+	// Misspelt is told of names on an open listener that look as if they should have
+	// chosen a mode, and why they do not; may be nil.
+	Misspelt func(name string, why error)
 }
 
 // Open reports whether an application may go on without a user name.
 func (l Local) Open() bool { return len(l.Users) == 0 }
 
-// Authenticate accepts MODE, NAME+MODE and one of Names on an open listener,
-// NAME or NAME+MODE with the user's password otherwise. Errors wrap proxy.ErrAuthenticationFailed.
+// Authenticate accepts any name on an open listener, NAME or NAME+MODE with the user's
+// password otherwise. Errors wrap proxy.ErrAuthenticationFailed.
 func (l Local) Authenticate(_ context.Context, user, password string) (proxy.Identity, error) {
 	if l.Open() {
-		name, mode := config.SplitUserMode(user)
-		if mode == "" && !slices.Contains(l.Names, name) {
-			name, mode = "", name
-		}
-		return identity(name, mode, l.Default, l.Modes)
+		return l.label(user), nil
 	}
 	name, mode := config.SplitUserMode(user)
 	given, known := config.NewSecret(password), false
@@ -50,6 +49,28 @@ func (l Local) Authenticate(_ context.Context, user, password string) (proxy.Ide
 		return proxy.Identity{}, fmt.Errorf("%w: unknown local user %q or wrong password", proxy.ErrAuthenticationFailed, name)
 	}
 	return identity(name, mode, l.Default, l.Modes)
+}
+
+// label reads a name that nobody has to prove: MODE, NAME+MODE, one of Names, or
+// anything else. Programs that were not asked to choose show names, too: Java shows the
+// login name, and Tor and Bitcoin Core a random one for each connection, which may hold
+// any byte.
+func (l Local) label(shown string) proxy.Identity {
+	name, mode := config.SplitUserMode(shown)
+	if mode == "" && !slices.Contains(l.Names, name) {
+		name, mode = "", name
+	}
+	id, err := identity(name, mode, l.Default, l.Modes)
+	if err == nil {
+		return id
+	}
+	if l.Misspelt != nil && (name != "" || config.NearestMode(l.Modes, mode) != "") {
+		l.Misspelt(shown, err)
+	}
+	if !slices.Contains(l.Names, name) {
+		name = shown
+	}
+	return proxy.Identity{User: name, Mode: l.Default}
 }
 
 // Remote authenticates clients at the concentrator.

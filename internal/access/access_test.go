@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -77,10 +79,47 @@ func TestLocalWithoutUsers(t *testing.T) {
 		{name: "user of a rule", user: "torrent", want: proxy.Identity{User: "torrent", Mode: "lazy"}},
 		{name: "user of a rule and mode", user: "torrent+single", want: proxy.Identity{User: "torrent", Mode: "single", Asked: true}},
 		{name: "mode of the user's own", user: "calls", want: proxy.Identity{Mode: "calls", Asked: true}},
-		{name: "no mode", user: "alice", refused: true, says: `unknown mode "alice"`},
-		{name: "unknown mode", user: "alice+fast", refused: true, says: `unknown mode "fast"`},
-		{name: "mode in another case", user: "Handover", refused: true, says: `unknown mode "Handover"`},
+		{name: "what Java shows", user: "root", want: proxy.Identity{User: "root", Mode: "lazy"}},
+		{name: "what isolates streams", user: "x7f3", secret: "x7f3", want: proxy.Identity{User: "x7f3", Mode: "lazy"}},
+		{name: "random base64", user: "q+x/8A==", want: proxy.Identity{User: "q+x/8A==", Mode: "lazy"}},
+		{name: "bytes that are no text", user: "\x00\xff\x1b[2J", want: proxy.Identity{User: "\x00\xff\x1b[2J", Mode: "lazy"}},
+		{name: "unknown mode", user: "alice+fast", want: proxy.Identity{User: "alice+fast", Mode: "lazy"}},
+		{name: "user of a rule and unknown mode", user: "torrent+fast", want: proxy.Identity{User: "torrent", Mode: "lazy"}},
+		{name: "mode in another case", user: "Handover", want: proxy.Identity{User: "Handover", Mode: "lazy"}},
+		{name: "plus alone", user: "+", want: proxy.Identity{Mode: "lazy"}},
 	})
+}
+
+// TestMisspeltModeIsLogged: a name that was meant to choose a mode and does not is said
+// once, with the nearest mode; names that mean nothing are not said.
+func TestMisspeltModeIsLogged(t *testing.T) {
+	var out strings.Builder
+	l := Local{Default: "lazy", Modes: modes, Names: []string{"torrent"}}
+	l.Misspelt = LogMisspelt(slog.New(slog.NewTextHandler(&out, nil)))
+	for _, name := range []string{"", "root", "x7f3", "torrent", "handover", "torrent+single", "bob"} {
+		_, _ = l.Authenticate(t.Context(), name, "")
+		if out.Len() > 0 {
+			t.Errorf("%q is logged: %s", name, &out)
+			out.Reset()
+		}
+	}
+	for name, want := range map[string]string{
+		"hand-over": `did you mean "handover"?`, "Handover": `did you mean "handover"?`,
+		"alice+agregate": `did you mean "aggregate"?`, "torrent+fast": `unknown mode "fast"`,
+	} {
+		_, _ = l.Authenticate(t.Context(), name, "")
+		_, _ = l.Authenticate(t.Context(), name, "")
+		if s := strings.ReplaceAll(out.String(), `\"`, `"`); strings.Count(s, "\n") != 1 || !strings.Contains(s, want) {
+			t.Errorf("%q gives the log %q, want one line with %q", name, s, want)
+		}
+		out.Reset()
+	}
+	for i := range 3 * mostMisspelt {
+		_, _ = l.Authenticate(t.Context(), fmt.Sprintf("x%d+y", i), "")
+	}
+	if n := strings.Count(out.String(), "\n"); n >= mostMisspelt {
+		t.Errorf("%d lines about names that change all the time", n)
+	}
 }
 
 func TestLocalWithUsers(t *testing.T) {

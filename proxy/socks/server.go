@@ -56,6 +56,9 @@ func (r *Request) answer(w io.Writer, o proxy.Outcome, bound netip.AddrPort) err
 type Server struct {
 	Auth   Authenticator
 	Frames bool // take methodFramed where it is offered
+	// NeverAsk takes a peer that offers to go without a user name by its word, although it
+	// offers to show one as well. It is for Auths that are open.
+	NeverAsk bool
 	// OnFailure is called before a peer is answered whose secret was wrong; may be nil.
 	OnFailure func()
 }
@@ -138,20 +141,28 @@ func guess(b byte) string {
 	return ""
 }
 
-// authenticate prefers user names: curl offers both methods when it has a user
-// name, and the user name carries the mode.
+// authenticate prefers user names unless NeverAsk is set: curl offers both methods when
+// it has a user name, and the user name carries the mode.
 func (s *Server) authenticate(ctx context.Context, c *conversation, methods []byte, framed bool) (proxy.Identity, error) {
+	nameless := s.Auth.Open() && bytes.IndexByte(methods, methodNone) >= 0
 	switch {
+	case nameless && s.NeverAsk:
+		return s.nobody(ctx, c)
 	case framed:
 		return s.checkPassword(ctx, c, methodFramed)
 	case bytes.IndexByte(methods, methodPassword) >= 0:
 		return s.checkPassword(ctx, c, methodPassword)
-	case s.Auth.Open() && bytes.IndexByte(methods, methodNone) >= 0:
-		c.hold(version5, methodNone)
-		return s.Auth.Authenticate(ctx, "", "")
+	case nameless:
+		return s.nobody(ctx, c)
 	}
 	c.hold(version5, methodUnacceptable)
 	return proxy.Identity{}, fmt.Errorf("%w: the peer offers the methods %v and no user name", proxy.ErrAuthenticationFailed, methods)
+}
+
+// nobody lets a peer without a user name in.
+func (s *Server) nobody(ctx context.Context, c *conversation) (proxy.Identity, error) {
+	c.hold(version5, methodNone)
+	return s.Auth.Authenticate(ctx, "", "")
 }
 
 func (s *Server) checkPassword(ctx context.Context, c *conversation, method byte) (proxy.Identity, error) {

@@ -204,6 +204,39 @@ func TestHandshakeOneFlight(t *testing.T) {
 	}
 }
 
+// TestNeverAsk: who offers to go without a user name, and to show one, is asked for none;
+// who insists on showing one may.
+func TestNeverAsk(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		auth      Auth
+		in        []byte
+		answer    []byte
+		user      string
+		forbidden bool
+	}{
+		{"both offered", Auth{Anybody: true}, Join([]byte{5, 2, 0, 2}, ConnectAddr(V4)), []byte{5, 0}, "", false},
+		{"both offered, the name first", Auth{Anybody: true}, Join([]byte{5, 2, 2, 0}, ConnectAddr(V4)), []byte{5, 0}, "", false},
+		{"a name alone", Auth{Anybody: true}, Join(GreetUser("root", ""), ConnectAddr(V4)), []byte{5, 2, 1, 0}, "root", false},
+		{"nobody may", Alice, Join([]byte{5, 2, 0, 2}, ConnectAddr(V4)), []byte{5, 2}, "", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := &scriptConn{in: bytes.NewReader(tt.in)}
+			req, err := (&Server{Auth: tt.auth, NeverAsk: true}).Handshake(t.Context(), c)
+			if tt.forbidden {
+				if err == nil || !bytes.Equal(c.out.Bytes(), tt.answer) {
+					t.Errorf("let in, or answered % x: %v", c.out.Bytes(), err)
+				}
+				return
+			}
+			Must(t, err)
+			if !bytes.Equal(req.held, tt.answer) || req.Who.User != tt.user {
+				t.Errorf("user %q, answer % x", req.Who.User, req.held)
+			}
+		})
+	}
+}
+
 // TestWrongVersionAtOnce checks that a peer of another protocol is not waited
 // for.
 func TestWrongVersionAtOnce(t *testing.T) {

@@ -16,6 +16,8 @@ import (
 type WayIn struct {
 	Addrs []netip.AddrPort // to listen on; port 0 lets the kernel choose
 	Auth  socks.Authenticator
+	// NeverAsk: see socks.Server.
+	NeverAsk bool
 }
 
 // String names the way in.
@@ -28,7 +30,7 @@ func (w WayIn) Listen(ctx context.Context) ([]*net.TCPListener, error) {
 
 // Flow shakes hands with an application.
 func (w WayIn) Flow(ctx context.Context, conn *net.TCPConn) (*proxy.Flow, error) {
-	req, err := (&socks.Server{Auth: w.Auth}).Handshake(ctx, conn)
+	req, err := (&socks.Server{Auth: w.Auth, NeverAsk: w.NeverAsk}).Handshake(ctx, conn)
 	if err != nil {
 		return nil, err
 	}

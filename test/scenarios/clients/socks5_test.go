@@ -43,17 +43,40 @@ func TestUserNames(t *testing.T) {
 		scene.Works(t, r)
 		scene.Saw(t, r.ClientDaemon, "mode=backup") // what the configuration says
 
-		if _, err := scene.Converse(scene.DialSocks(t, r), scene.Credentials{User: "hand-over", Password: "x"}, scene.Request(scene.CmdConnect, "dest.example", 7)); !errors.Is(err, scene.ErrAuth) {
-			t.Errorf("unknown mode: %v", err)
+		for _, user := range []string{"root", "x7f3", "q+x/8A=="} { // Java, what isolates streams
+			c, reply := scene.Ask(t, r, scene.Credentials{User: user, Password: user}, scene.CmdConnect, "dest.example", 7)
+			if reply != scene.RepSucceeded {
+				t.Fatalf("user %q: reply %d", user, reply)
+			}
+			scene.Echo(t, c)
+			if st := scene.StatusOf(t, r); len(st.Connections) != 1 || st.Connections[0].Mode != "backup" || st.Connections[0].User != user {
+				t.Errorf("user %q: connections %+v", user, st.Connections)
+			}
+			c.Close()
+			scene.Eventually(t, "no connection", func() string {
+				if n := len(scene.StatusOf(t, r).Connections); n > 0 {
+					return "still open"
+				}
+				return ""
+			})
 		}
+
+		c, reply := scene.Ask(t, r, scene.Credentials{User: "hand-over", Password: "x"}, scene.CmdConnect, "dest.example", 7)
+		if reply != scene.RepSucceeded {
+			t.Errorf("misspelt mode: reply %d", reply)
+		}
+		c.Close()
 		line := scene.Saw(t, r.ClientDaemon, "hand-over")
 		for _, m := range policy.Modes() {
 			if !strings.Contains(line, string(m)) {
 				t.Errorf("the log does not say that there is mode %s: %s", m, line)
 			}
 		}
-		if st := scene.StatusOf(t, r); st.Totals.AuthFailures != 1 {
-			t.Errorf("%d authentication failures in the status, want 1", st.Totals.AuthFailures)
+		if !strings.Contains(line, "did you mean") {
+			t.Errorf("the log does not name the nearest mode: %s", line)
+		}
+		if st := scene.StatusOf(t, r); st.Totals.AuthFailures != 0 {
+			t.Errorf("%d authentication failures in the status of an open listener", st.Totals.AuthFailures)
 		}
 	})
 	t.Run("local users", func(t *testing.T) {
