@@ -642,6 +642,16 @@ deny = [
 		},
 	},
 	{
+		"destination ports",
+		"[destinations]\nports = []\n",
+		[]string{`f.toml:2: destinations.ports: an empty list lets nobody connect to anything: leave the line out, or list ports such as [443, "1024-65535"]`},
+	},
+	{
+		"a destination port",
+		"[destinations]\nports = [25, \"80-22\"]\n",
+		[]string{`f.toml:2: destinations.ports: "80-22" is no port: write a number from 1 to 65535, or a range in quotes such as "5060-5061", the lower one first`},
+	},
+	{
 		"announce",
 		`[announce]
 addresses = "192.0.2.1"

@@ -70,6 +70,7 @@ func (s Server) encode() []byte {
 	w.table("destinations")
 	w.raw("allow", quoteList(s.Destinations.Allow))
 	w.raw("deny", quoteList(s.Destinations.Deny))
+	w.raw("ports", portList(s.Destinations.Ports))
 	w.table("limits")
 	w.limits(s.Limits.Limits)
 	w.num("max_connections_per_user", s.Limits.MaxConnectionsPerUser)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"mpproxy/proxy"
+	"mpproxy/proxy/egress/destination"
+	"mpproxy/proxy/rules"
 
 	"mpproxy/pathctl/policy"
 	"mpproxy/pathctl/policy/mode"
@@ -34,12 +36,13 @@ type Server struct {
 	Warnings     []string // findings that do not keep the program from running
 }
 
-// Destinations changes which destinations are refused. By default loopback,
-// link-local, private, unique-local, multicast and unspecified addresses are.
-// Deny wins over Allow.
+// Destinations changes which destinations are refused. By default addresses that are
+// not globally reachable are, the networks of the host's interfaces, and port 25. Deny
+// wins over Allow; Ports holds for all addresses.
 type Destinations struct {
-	Allow []netip.Prefix // exceptions from what is refused by default
-	Deny  []netip.Prefix // refused in addition
+	Allow []netip.Prefix    // exceptions from what is refused by default
+	Deny  []netip.Prefix    // refused in addition
+	Ports []rules.PortRange // that may be connected to
 }
 
 // ServerLimits are Limits and what only the server has.
@@ -66,15 +69,16 @@ func DefaultServer() Server {
 	limits.IdleLegs = maxIdleLegs
 	limits.DrainTimeout = 30 * time.Second
 	return Server{
-		Listen:      []netip.AddrPort{netip.MustParseAddrPort("[::]:8443")},
-		Security:    SecurityTLS,
-		Certificate: "server.crt",
-		Key:         "server.key",
-		Users:       "users.toml",
-		TokenKey:    "token.key",
-		Mode:        string(mode.Default),
-		PathManager: PathManagerUserSpace,
-		Modes:       policy.BuiltIn(),
+		Listen:       []netip.AddrPort{netip.MustParseAddrPort("[::]:8443")},
+		Security:     SecurityTLS,
+		Certificate:  "server.crt",
+		Key:          "server.key",
+		Users:        "users.toml",
+		TokenKey:     "token.key",
+		Mode:         string(mode.Default),
+		PathManager:  PathManagerUserSpace,
+		Modes:        policy.BuiltIn(),
+		Destinations: Destinations{Ports: destination.DefaultPorts},
 		Limits: ServerLimits{
 			Limits:                limits,
 			MaxConnectionsPerUser: 1024,
@@ -107,6 +111,7 @@ type rawServer struct {
 type rawDestinations struct {
 	Allow field[[]element] `toml:"allow" example:"[\"10.0.0.0/8\"]"`
 	Deny  field[[]element] `toml:"deny" example:"[\"198.51.100.0/24\"]"`
+	Ports field[[]item]    `toml:"ports" example:"[\"1-65535\"]"`
 }
 
 type rawServerLimits struct {
@@ -155,6 +160,7 @@ func (c check) server(raw rawServer) Server {
 		Destinations: Destinations{
 			Allow: c.prefixes(raw.Destinations.Allow),
 			Deny:  c.prefixes(raw.Destinations.Deny),
+			Ports: c.destinationPorts(raw.Destinations.Ports, d.Destinations.Ports),
 		},
 		Limits: ServerLimits{
 			Limits:                c.limits(raw.Limits.rawLimits, d.Limits.Limits),
@@ -177,6 +183,17 @@ func (c check) public(f field[string]) HostPort {
 		c.at(f.mark, "%q: %v", f.value, err)
 	}
 	return hp
+}
+
+// destinationPorts reads the ports of destinations.
+func (c check) destinationPorts(f field[[]item], otherwise []rules.PortRange) []rules.PortRange {
+	if !f.isSet {
+		return otherwise
+	}
+	if len(f.value) == 0 {
+		c.at(f.mark, "an empty list lets nobody connect to anything: leave the line out, or list ports such as [443, \"1024-65535\"]")
+	}
+	return c.ports(f)
 }
 
 // prefixes reads CIDR blocks; an address alone is a block of one.

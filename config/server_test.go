@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"io/fs"
+	"mpproxy/proxy/rules"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -24,6 +25,7 @@ token_key = "k"
 mode = "single"
 
 [destinations]
+ports = [443, "1024-65535"]
 allow = ["10.0.0.0/8", "fd00::1"]
 deny = ["198.51.100.0/24"]
 
@@ -53,6 +55,7 @@ func TestParseServer(t *testing.T) {
 	want.Users, want.TokenKey = "/etc/users.toml", "/etc/mpproxy/k"
 	want.Mode = "single"
 	want.Destinations.Allow = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::1/128")}
+	want.Destinations.Ports = []rules.PortRange{{First: 443, Last: 443}, {First: 1024, Last: 65535}}
 	want.Destinations.Deny = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
 	want.Limits.MaxConnections, want.Limits.MaxConnectionsPerUser = 100, 0
 	want.Limits.ConnectTimeout, want.Limits.AuthFailureDelay = 5*time.Second, 0

@@ -73,7 +73,7 @@ func (c runCmd) Run() error {
 	controller := pathctl.NewConcentrator(steering, log)
 	concentrator := egress.New(egress.Config{
 		Listen: conf.Listen, TLS: tlsConfig, Auth: access.Remote{Store: store, Default: conf.Mode, Modes: conf.Modes},
-		Rules:                 destination.Rules{Allow: conf.Destinations.Allow, Deny: conf.Destinations.Deny},
+		Rules:                 destination.Rules{Allow: conf.Destinations.Allow, Deny: conf.Destinations.Deny, Ports: conf.Destinations.Ports},
 		Public:                conf.Public.Host,
 		MaxConnections:        maxConns,
 		MaxConnectionsPerUser: conf.Limits.MaxConnectionsPerUser,
