@@ -55,7 +55,7 @@ func TestRulesCanFail(t *testing.T) {
 		{"mptcpsock/uapi is a leaf", p("mptcpsock/uapi", "fmt", "golang.org/x/sys/unix"), "mptcpsock/uapi imports golang.org/x/sys/unix"},
 		{"pathctl/estimate knows no kernel", p("pathctl/estimate", "mpproxy/mptcpsock/uapi", "mpproxy/pathctl/netpath"), "pathctl/estimate imports pathctl/netpath"},
 		{"the engine imports neither facade nor host state", p("pathctl/engine", "mpproxy/pathctl/policy", "mpproxy/pathctl"), "pathctl/engine imports pathctl"},
-		{"pathctl/policy is a leaf", p("pathctl/policy", "time", "mpproxy/config"), "pathctl/policy imports mpproxy/config"},
+		{"pathctl/policy stands on pathstate and reasons alone", p("pathctl/policy", "time", "mpproxy/config"), "pathctl/policy imports mpproxy/config"},
 		{"pathctl/policy/mode stands on policy alone", p("pathctl/policy/mode", "time", "mpproxy/pathctl/policy", "mpproxy/pathctl/pathstate"), "pathctl/policy/mode imports mpproxy/pathctl/pathstate"},
 		{"netlink belongs to pathctl/mptcppm and pathctl/netpath", p("pathctl", "github.com/mdlayher/netlink/nlenc"), "pathctl imports github.com/mdlayher/netlink/nlenc"},
 		{"go-socks5 belongs to proxy/socks", p("internal/access", "github.com/things-go/go-socks5/statute"), "internal/access imports github.com/things-go/go-socks5/statute"},

@@ -15,6 +15,7 @@ import (
 	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/policy"
 	"mpproxy/pathctl/policy/mode"
+	"mpproxy/pathctl/reason"
 	"mpproxy/pathctl/trace"
 )
 
@@ -95,7 +96,7 @@ func TestReplay(t *testing.T) {
 }
 
 func TestReplayTellsDifferences(t *testing.T) {
-	path := traceOf(t, func(l *engine.Look) { l.Plan.Create[0].Reason = policy.Reason{Text: "a whim"} })
+	path := traceOf(t, func(l *engine.Look) { l.Plan.Create[0].Reason = reason.Reason{Text: "a whim"} })
 	out, notes, err := replayFile(t, path, true)
 	if !errors.Is(err, ErrDiffers) || !strings.Contains(out, `"action":"create"`) {
 		t.Errorf("%v\n%s", err, out)

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/reason"
 )
 
 // Change is one thing to be done that a plan asks for.
@@ -13,7 +14,7 @@ type Change struct {
 	Path   string
 	Backup bool         // priority of a subflow that is to be created
 	Cause  policy.Cause // of ActionDestroy
-	Reason policy.Reason
+	Reason reason.Reason
 }
 
 // Changes returns what has to be done for a connection to become what the plan

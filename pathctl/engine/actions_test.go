@@ -8,6 +8,7 @@ import (
 
 	"mpproxy/pathctl/policy"
 	"mpproxy/pathctl/policy/mode"
+	"mpproxy/pathctl/reason"
 )
 
 func TestChanges(t *testing.T) {
@@ -20,7 +21,7 @@ func TestChanges(t *testing.T) {
 	}
 	dsl, lte := sub(1, "dsl0", nil), sub(2, "lte0", func(f *policy.Subflow) { f.Backup = true })
 	conn := func(fs ...policy.Subflow) policy.Conn { return policy.Conn{Age: time.Minute, Subflows: fs} }
-	why := func(class policy.Class, text string) policy.Reason { return policy.Reason{Class: class, Text: text} }
+	why := func(class reason.Class, text string) reason.Reason { return reason.Reason{Class: class, Text: text} }
 	for _, tt := range []struct {
 		name string
 		conn policy.Conn
@@ -30,18 +31,18 @@ func TestChanges(t *testing.T) {
 		{name: "nothing changes", conn: conn(dsl, lte), plan: policy.Plan{Keep: []policy.Keep{{ID: 1}, {ID: 2, Backup: true}}}},
 		{
 			name: "as the mode wants", conn: conn(dsl),
-			plan: policy.Plan{Create: []policy.Create{{Path: "lte0", Backup: true, Reason: why(policy.ClassMode, "standby")}}},
-			want: []Change{{Action: ActionCreate, Path: "lte0", Backup: true, Reason: why(policy.ClassMode, "standby")}},
+			plan: policy.Plan{Create: []policy.Create{{Path: "lte0", Backup: true, Reason: why(reason.ClassMode, "standby")}}},
+			want: []Change{{Action: ActionCreate, Path: "lte0", Backup: true, Reason: why(reason.ClassMode, "standby")}},
 		},
 		{
 			name: "failover", conn: conn(sub(1, "dsl0", nil), lte),
 			plan: policy.Plan{
-				Drop: []policy.Drop{{ID: 1, Path: "dsl0", Cause: policy.Failed, Reason: why(policy.ClassTimeout, "silent")}},
-				Keep: []policy.Keep{{ID: 2, Reason: why(policy.ClassFailover, "takes over")}},
+				Drop: []policy.Drop{{ID: 1, Path: "dsl0", Cause: policy.Failed, Reason: why(reason.ClassTimeout, "silent")}},
+				Keep: []policy.Keep{{ID: 2, Reason: why(reason.ClassFailover, "takes over")}},
 			},
 			want: []Change{
-				{Action: ActionDestroy, ID: 1, Path: "dsl0", Cause: policy.Failed, Reason: why(policy.ClassTimeout, "silent")},
-				{Action: ActionUse, ID: 2, Path: "lte0", Reason: why(policy.ClassFailover, "takes over")},
+				{Action: ActionDestroy, ID: 1, Path: "dsl0", Cause: policy.Failed, Reason: why(reason.ClassTimeout, "silent")},
+				{Action: ActionUse, ID: 2, Path: "lte0", Reason: why(reason.ClassFailover, "takes over")},
 			},
 		},
 		{
@@ -119,8 +120,8 @@ func TestChangesOfLossySubflow(t *testing.T) {
 			plan, _ := policy.Decide(conn, paths, memory)
 			for _, s := range Changes(conn, plan) {
 				if s.Action == ActionDestroy && s.ID == 1 {
-					if s.Reason.Class != policy.ClassLoss {
-						t.Errorf("class %v (%s), want %v", s.Reason.Class, s.Reason, policy.ClassLoss)
+					if s.Reason.Class != reason.ClassLoss {
+						t.Errorf("class %v (%s), want %v", s.Reason.Class, s.Reason, reason.ClassLoss)
 					}
 					return
 				}

@@ -1,6 +1,8 @@
 package engine
 
-import "mpproxy/pathctl/policy"
+import (
+	"mpproxy/pathctl/reason"
+)
 
 // Reason is the class of a decision's reason: Decision.Why in one of a few
 // words, for counting.
@@ -8,15 +10,15 @@ type Reason string
 
 // The reasons.
 const (
-	ReasonMode               = Reason(policy.ClassMode)     // the mode wants it so
-	ReasonFailover           = Reason(policy.ClassFailover) // another subflow failed, or none was left
-	ReasonSetAside           = Reason(policy.ClassSetAside) // its path gave trouble lately
-	ReasonTimeout            = Reason(policy.ClassTimeout)  // data was not acknowledged in time
-	ReasonLoss               = Reason(policy.ClassLoss)     // it works, but loses or delays too much
-	ReasonNoAnswer           = Reason(policy.ClassNoAnswer) // the peer did not answer MP_JOIN
-	ReasonPathDown           = Reason(policy.ClassPathDown) // its path is down, gone or not allowed
-	ReasonUnneeded           = Reason(policy.ClassUnneeded) // the mode has no use for it any more
-	ReasonReplaced           = Reason(policy.ClassReplaced) // another one takes its place
+	ReasonMode               = Reason(reason.ClassMode)     // the mode wants it so
+	ReasonFailover           = Reason(reason.ClassFailover) // another subflow failed, or none was left
+	ReasonSetAside           = Reason(reason.ClassSetAside) // its path gave trouble lately
+	ReasonTimeout            = Reason(reason.ClassTimeout)  // data was not acknowledged in time
+	ReasonLoss               = Reason(reason.ClassLoss)     // it works, but loses or delays too much
+	ReasonNoAnswer           = Reason(reason.ClassNoAnswer) // the peer did not answer MP_JOIN
+	ReasonPathDown           = Reason(reason.ClassPathDown) // its path is down, gone or not allowed
+	ReasonUnneeded           = Reason(reason.ClassUnneeded) // the mode has no use for it any more
+	ReasonReplaced           = Reason(reason.ClassReplaced) // another one takes its place
 	ReasonReset       Reason = "reset"                      // the other end, or a middlebox, reset it
 	ReasonUnreachable Reason = "unreachable"                // the network says that there is no way
 	ReasonAddressGone Reason = "address-gone"               // the peer took its address back

@@ -13,6 +13,7 @@ import (
 	"mpproxy/pathctl/netpath"
 	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/reason"
 )
 
 // reconcile makes the changes that make a connection's subflows what a plan says.
@@ -105,7 +106,7 @@ func (e *Engine) drop(ctx context.Context, c *connection, d Change, now time.Tim
 	switch {
 	case d.Cause != policy.Failed || c.worksOn(f.path):
 		return
-	case d.Reason.Class == policy.ClassLoss:
+	case d.Reason.Class == reason.ClassLoss:
 		kind = pathstate.Lossy
 	case !f.established:
 		kind = pathstate.JoinUnanswered

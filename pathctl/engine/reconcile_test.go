@@ -14,6 +14,7 @@ import (
 	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
 	"mpproxy/pathctl/policy/mode"
+	"mpproxy/pathctl/reason"
 )
 
 const (
@@ -143,25 +144,25 @@ func TestReconcileDrop(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		cause policy.Cause
-		class policy.Class
+		class reason.Class
 		edit  func(*subflow)
 		err   error
 		did   []string
 		stays bool
 		retry time.Duration
 	}{
-		{"unneeded", policy.Unneeded, policy.ClassUnneeded, nil, nil, []string{destroy}, false, 0},
-		{"failed", policy.Failed, policy.ClassTimeout, nil, nil, []string{destroy, "remove 5: 0"}, false, firstWait(pathstate.Dark)},
-		{"lossy", policy.Failed, policy.ClassLoss, nil, nil, []string{destroy, "remove 5: 0"}, false, firstWait(pathstate.Lossy)},
-		{"lossy, and its timer has expired", policy.Failed, policy.ClassLoss, func(f *subflow) { f.obs.Timeout(2) }, nil, []string{destroy, "remove 5: 0"}, false, firstWait(pathstate.Lossy)},
-		{"lossy before, now silent", policy.Failed, policy.ClassTimeout, func(f *subflow) { lossy(f); f.obs.Timeout(2) }, nil, []string{destroy, "remove 5: 0"}, false, firstWait(pathstate.Dark)},
-		{"first one, path down", policy.PathDown, policy.ClassPathDown, nil, nil, []string{destroy, "remove 5: 0"}, false, 0},
-		{"the oldest one that works, path down", policy.PathDown, policy.ClassPathDown, func(f *subflow) { f.initial, f.addrID = false, 161 }, nil, []string{destroy, "announce 5: 10.0.0.1 id 161", "remove 5: 161"}, false, 0},
-		{"id unknown, path down", policy.PathDown, policy.ClassPathDown, func(f *subflow) { f.initial = false }, nil, []string{destroy}, false, 0},
-		{"gone already", policy.Unneeded, policy.ClassUnneeded, nil, mptcppm.ErrNotFound, []string{destroy, "destroy " + plainFirst}, false, 0},
-		{"connection gone", policy.Unneeded, policy.ClassUnneeded, nil, mptcppm.ErrNoConnection, []string{destroy}, false, 0},
-		{"refused: tried again next time", policy.Failed, policy.ClassTimeout, nil, mptcppm.ErrInvalid, []string{destroy}, true, 0},
-		{"pending without a port", policy.Failed, policy.ClassNoAnswer, func(f *subflow) { f.local, f.established = ap("10.0.0.1:0"), false }, nil, nil, false, firstWait(pathstate.Dark)},
+		{"unneeded", policy.Unneeded, reason.ClassUnneeded, nil, nil, []string{destroy}, false, 0},
+		{"failed", policy.Failed, reason.ClassTimeout, nil, nil, []string{destroy, "remove 5: 0"}, false, firstWait(pathstate.Dark)},
+		{"lossy", policy.Failed, reason.ClassLoss, nil, nil, []string{destroy, "remove 5: 0"}, false, firstWait(pathstate.Lossy)},
+		{"lossy, and its timer has expired", policy.Failed, reason.ClassLoss, func(f *subflow) { f.obs.Timeout(2) }, nil, []string{destroy, "remove 5: 0"}, false, firstWait(pathstate.Lossy)},
+		{"lossy before, now silent", policy.Failed, reason.ClassTimeout, func(f *subflow) { lossy(f); f.obs.Timeout(2) }, nil, []string{destroy, "remove 5: 0"}, false, firstWait(pathstate.Dark)},
+		{"first one, path down", policy.PathDown, reason.ClassPathDown, nil, nil, []string{destroy, "remove 5: 0"}, false, 0},
+		{"the oldest one that works, path down", policy.PathDown, reason.ClassPathDown, func(f *subflow) { f.initial, f.addrID = false, 161 }, nil, []string{destroy, "announce 5: 10.0.0.1 id 161", "remove 5: 161"}, false, 0},
+		{"id unknown, path down", policy.PathDown, reason.ClassPathDown, func(f *subflow) { f.initial = false }, nil, []string{destroy}, false, 0},
+		{"gone already", policy.Unneeded, reason.ClassUnneeded, nil, mptcppm.ErrNotFound, []string{destroy, "destroy " + plainFirst}, false, 0},
+		{"connection gone", policy.Unneeded, reason.ClassUnneeded, nil, mptcppm.ErrNoConnection, []string{destroy}, false, 0},
+		{"refused: tried again next time", policy.Failed, reason.ClassTimeout, nil, mptcppm.ErrInvalid, []string{destroy}, true, 0},
+		{"pending without a port", policy.Failed, reason.ClassNoAnswer, func(f *subflow) { f.local, f.established = ap("10.0.0.1:0"), false }, nil, nil, false, firstWait(pathstate.Dark)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, policy.Client)
@@ -170,7 +171,7 @@ func TestReconcileDrop(t *testing.T) {
 				tt.edit(f)
 			}
 			b.kernel.errs["destroy"] = tt.err
-			b.reconcile(t.Context(), c, policy.Plan{Drop: []policy.Drop{{ID: 1, Path: "dsl0", Cause: tt.cause, Reason: policy.Reason{Class: tt.class}}, {ID: 99}}}, b.now)
+			b.reconcile(t.Context(), c, policy.Plan{Drop: []policy.Drop{{ID: 1, Path: "dsl0", Cause: tt.cause, Reason: reason.Reason{Class: tt.class}}, {ID: 99}}}, b.now)
 			wantDid(t, b.kernel, tt.did...)
 			if stays := len(c.subflows) == 1; stays != tt.stays {
 				t.Errorf("recorded %t, want %t", stays, tt.stays)

@@ -13,6 +13,7 @@ import (
 	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
 	"mpproxy/pathctl/policy/mode"
+	"mpproxy/pathctl/reason"
 )
 
 // notebook remembers everything.
@@ -71,8 +72,8 @@ func TestOutcomes(t *testing.T) {
 	c, _ := b.steered(t, mode.Aggregate)
 	b.kernel.errs["create"] = mptcppm.ErrInvalid
 	got := b.reconcile(t.Context(), c, policy.Plan{
-		Create: []policy.Create{{Path: "lte0", Reason: policy.Reason{Text: "a"}}, {Path: "no such path"}},
-		Keep:   []policy.Keep{{ID: 1, Backup: true, Reason: policy.Reason{Text: "b"}}},
+		Create: []policy.Create{{Path: "lte0", Reason: reason.Reason{Text: "a"}}, {Path: "no such path"}},
+		Keep:   []policy.Keep{{ID: 1, Backup: true, Reason: reason.Reason{Text: "b"}}},
 	}, b.now)
 	if len(got) != 3 || got[0] == nil || got[1] != nil || got[2] == nil {
 		t.Fatalf("outcomes: %v", got)

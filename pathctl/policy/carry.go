@@ -1,5 +1,7 @@
 package policy
 
+import "mpproxy/pathctl/reason"
+
 // Standbys says which paths besides the one in use get a subflow.
 type Standbys uint8
 
@@ -13,7 +15,7 @@ const (
 // Carry makes one path carry everything. The others are established backups as
 // far as standby says; paths before it in preference are always opened, to
 // return to them.
-func (v *View) Carry(best int, standby Standbys, why Reason) {
+func (v *View) Carry(best int, standby Standbys, why reason.Reason) {
 	if best != Nowhere {
 		v.Choose(v.Paths[best].Name)
 	}
@@ -27,7 +29,7 @@ func (v *View) Carry(best int, standby Standbys, why Reason) {
 		case v.Paths[s.On].Metered && standby != EveryStandby && s.On > best:
 			v.Dismiss(i)
 		default:
-			v.Keep(i, true, Reason{Kind: ReasonCarries, Path: v.Memory.Best})
+			v.Keep(i, true, reason.Reason{Kind: ReasonCarries, Path: v.Memory.Best})
 		}
 	}
 	if !carries {
@@ -40,14 +42,14 @@ func (v *View) Carry(best int, standby Standbys, why Reason) {
 		case k < best:
 			v.Add(k, true, v.Preferred(k))
 		case standby == EveryStandby || !p.Metered:
-			v.Add(k, true, Reason{Kind: reasonStandby, Path: v.Memory.Best})
+			v.Add(k, true, reason.Reason{Kind: reasonStandby, Path: v.Memory.Best})
 		}
 	}
 }
 
 // Preferred says that a path is preferred to the one in use.
-func (v *View) Preferred(path int) Reason {
-	return Reason{Kind: reasonPreferred, Path: v.Paths[path].Name, Other: v.Memory.Best}
+func (v *View) Preferred(path int) reason.Reason {
+	return reason.Reason{Kind: reasonPreferred, Path: v.Paths[path].Name, Other: v.Memory.Best}
 }
 
 // Current returns the path that has carried the data so far, or Nowhere.
@@ -68,22 +70,22 @@ func (v *View) Current() int {
 // ByRank returns the path that should carry the data when the preferred one
 // should: the present one until it fails or a better one is back. The words
 // say why it changes.
-func (v *View) ByRank() (int, Reason) {
+func (v *View) ByRank() (int, reason.Reason) {
 	now := v.Current()
 	if v.ReadyOn(now) == Nowhere {
 		next := v.firstReady()
 		if next == Nowhere {
-			return now, Reason{}
+			return now, reason.Reason{}
 		}
 		v.blameLost(now)
 		return next, v.Failure(now)
 	}
 	for k := range v.Paths[:now] {
 		if v.returned(k) {
-			return k, Reason{Kind: reasonReturned, Path: v.Paths[k].Name, Took: v.Params.ReturnAfter}
+			return k, reason.Reason{Kind: reasonReturned, Path: v.Paths[k].Name, Took: v.Params.ReturnAfter}
 		}
 	}
-	return now, Reason{Kind: ReasonCarries}
+	return now, reason.Reason{Kind: ReasonCarries}
 }
 
 // firstReady returns the preferred path with a subflow that works, one on
@@ -113,9 +115,9 @@ func (v *View) blameLost(path int) {
 }
 
 // Failure says why a path does not carry the data any more.
-func (v *View) Failure(path int) Reason {
+func (v *View) Failure(path int) reason.Reason {
 	if path == Nowhere {
-		return Reason{Kind: reasonGone, Path: v.Memory.Best}
+		return reason.Reason{Kind: reasonGone, Path: v.Memory.Best}
 	}
 	name := v.Paths[path].Name
 	for i := range v.Subs {
@@ -123,5 +125,5 @@ func (v *View) Failure(path int) Reason {
 			return s.fault.reason(name)
 		}
 	}
-	return Reason{Kind: reasonEmpty, Path: name}
+	return reason.Reason{Kind: reasonEmpty, Path: name}
 }

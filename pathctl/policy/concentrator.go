@@ -1,5 +1,7 @@
 package policy
 
+import "mpproxy/pathctl/reason"
+
 // concentrator decides for the end that knows no paths: it creates nothing,
 // destroys a subflow on which its own sending fails as long as another one is
 // established, and flags backup what it has set aside or seen fail again and
@@ -15,10 +17,10 @@ func (v *View) concentrator() {
 		if left > 0 && v.anotherCarries(i) {
 			n, _ := v.Note(s.Path)
 			v.LookIn(left)
-			v.Keep(i, true, Reason{Kind: ReasonSetAside, Path: s.Label(), Took: left, Because: &n.Reason})
+			v.Keep(i, true, reason.Reason{Kind: ReasonSetAside, Path: s.Label(), Took: left, Because: &n.Reason})
 			continue
 		}
-		v.Keep(i, false, Reason{Kind: reasonMayBeUsed, Path: s.Path})
+		v.Keep(i, false, reason.Reason{Kind: reasonMayBeUsed, Path: s.Path})
 	}
 }
 

@@ -1,6 +1,10 @@
 package policy
 
-import "time"
+import (
+	"time"
+
+	"mpproxy/pathctl/reason"
+)
 
 // fault is why a subflow cannot be relied on.
 type fault struct {
@@ -22,12 +26,12 @@ const (
 )
 
 // reason says what is wrong on a path, or with a subflow of that name.
-func (f fault) reason(where string) Reason {
-	kinds := [...]ReasonKind{
+func (f fault) reason(where string) reason.Reason {
+	kinds := [...]reason.Kind{
 		isAway: reasonAway, isUnjoined: reasonUnjoined, isSilent: reasonSilent,
 		isStalled: reasonStalled, isTimedOut: reasonTimedOut, isLossy: reasonLossy,
 	}
-	return Reason{Kind: kinds[f.kind], Path: where, Took: f.took, Limit: f.limit, Rate: f.rate, Most: f.most}
+	return reason.Reason{Kind: kinds[f.kind], Path: where, Took: f.took, Limit: f.limit, Rate: f.rate, Most: f.most}
 }
 
 // away reports a fault when the subflow's path is not there. The kernel keeps such a

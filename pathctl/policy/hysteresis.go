@@ -3,6 +3,8 @@ package policy
 import (
 	"slices"
 	"time"
+
+	"mpproxy/pathctl/reason"
 )
 
 // Dismiss lets go of a subflow that is not needed any more: it carries nothing
@@ -11,11 +13,11 @@ import (
 func (v *View) Dismiss(i int) {
 	left := v.Memory.Since + v.Params.Linger - v.Conn.Age
 	if left <= 0 && !v.losing(v.Memory.Best) {
-		v.Drop(i, Unneeded, Reason{Kind: ReasonCarries, Path: v.Memory.Best})
+		v.Drop(i, Unneeded, reason.Reason{Kind: ReasonCarries, Path: v.Memory.Best})
 		return
 	}
 	v.LookIn(left)
-	v.Keep(i, true, Reason{Kind: ReasonCarries, Path: v.Memory.Best})
+	v.Keep(i, true, reason.Reason{Kind: ReasonCarries, Path: v.Memory.Best})
 }
 
 // losing reports whether a subflow on a path is being watched for loss.

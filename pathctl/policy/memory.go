@@ -3,6 +3,8 @@ package policy
 import (
 	"slices"
 	"time"
+
+	"mpproxy/pathctl/reason"
 )
 
 // Memory is what a policy remembers of a connection between two plans. It is a
@@ -33,7 +35,7 @@ type Memory struct {
 // Note is what is held against a path.
 type Note struct {
 	Path   string
-	Reason Reason `json:"Why"`
+	Reason reason.Reason `json:"Why"`
 	// Failures counts, with forgiveness after Params.Forgive without one.
 	Failures int
 	// Until is the age to which the path is on probation: not chosen while
@@ -92,7 +94,7 @@ func (v *View) onTrial(path string) bool {
 // Blame notes that a path gave trouble. With atOnce it puts the path on probation now:
 // that is for loss and queues, which a subflow that joins does not disprove. Other trouble
 // puts it on probation when it comes again. Each further time doubles the probation.
-func (v *View) Blame(path string, why Reason, atOnce bool) {
+func (v *View) Blame(path string, why reason.Reason, atOnce bool) {
 	n, known := v.Note(path)
 	if known && v.Conn.Age-n.Until > v.Params.Forgive {
 		n.Failures = 0

@@ -12,7 +12,7 @@
 // registers it; mode.go says what a mode is, numbers.go names the numbers that all
 // have.
 //
-// It imports the standard library only, has no clock (Conn.Age is the time) and
+// It is pure: it has no clock (Conn.Age is the time) and
 // does not know the kernel: what a plan asks for is done, and repeated when it
 // fails, by package engine.
 package policy
@@ -20,6 +20,8 @@ package policy
 import (
 	"fmt"
 	"time"
+
+	"mpproxy/pathctl/reason"
 )
 
 // Role says which end of the connections this controller is.
@@ -183,7 +185,7 @@ type Plan struct {
 type Keep struct {
 	ID     SubflowID
 	Backup bool
-	Reason Reason `json:"Why"`
+	Reason reason.Reason `json:"Why"`
 }
 
 // Drop is a subflow that should be destroyed. That makes the kernel send its
@@ -192,7 +194,7 @@ type Drop struct {
 	ID     SubflowID
 	Path   string
 	Cause  Cause
-	Reason Reason `json:"Why"`
+	Reason reason.Reason `json:"Why"`
 }
 
 // Cause says what a subflow is dropped for. Only after Failed does its path
@@ -240,7 +242,7 @@ func (c *Cause) UnmarshalText(text []byte) error {
 type Create struct {
 	Path   string
 	Backup bool
-	Reason Reason `json:"Why"`
+	Reason reason.Reason `json:"Why"`
 }
 
 // MinLook bounds how often a policy asks to be called: below it the caller

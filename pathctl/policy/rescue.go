@@ -1,5 +1,7 @@
 package policy
 
+import "mpproxy/pathctl/reason"
+
 // Rescue opens the next path when no subflow can carry data. What does not work
 // stays until the new one is established (make before break): a path that comes
 // back by itself is then not lost.
@@ -35,13 +37,13 @@ func (v *View) NextPath() int {
 }
 
 // trouble says why nothing carries data.
-func (v *View) trouble() Reason {
+func (v *View) trouble() reason.Reason {
 	for i := range v.Subs {
 		if s := &v.Subs[i]; s.Established && s.fault.kind != healthy {
 			return s.fault.reason(s.Label())
 		}
 	}
-	return Reason{Kind: reasonNone}
+	return reason.Reason{Kind: reasonNone}
 }
 
 // keepOne undoes the drop of the best established subflow when a mode left

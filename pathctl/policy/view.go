@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"mpproxy/pathctl/reason"
 )
 
 // View is one decision while it is made: the inputs, sorted and examined, and
@@ -30,7 +32,7 @@ type Sub struct {
 	verdict verdict
 	backup  bool // when kept
 	cause   Cause
-	why     Reason
+	why     reason.Reason
 }
 
 // Nowhere is the index of a path that is not known.
@@ -200,7 +202,7 @@ func (v *View) Room() int {
 
 // Add creates the first subflow on a path where that is possible and promises
 // something.
-func (v *View) Add(path int, backup bool, why Reason) {
+func (v *View) Add(path int, backup bool, why reason.Reason) {
 	if v.Creatable(path) && !v.Paths[path].Unproven && v.Room() > 0 {
 		v.create = append(v.create, Create{v.Paths[path].Name, backup, why})
 	}
@@ -208,7 +210,7 @@ func (v *View) Add(path int, backup bool, why Reason) {
 
 // Create creates a subflow without a look at what is there: CanOpen and Room say
 // whether it can be.
-func (v *View) Create(path int, backup bool, why Reason) {
+func (v *View) Create(path int, backup bool, why reason.Reason) {
 	v.create = append(v.create, Create{v.Paths[path].Name, backup, why})
 }
 
@@ -216,16 +218,16 @@ func (v *View) Create(path int, backup bool, why Reason) {
 func (v *View) Created() int { return len(v.create) }
 
 // Keep decides that a subflow stays, with that priority.
-func (v *View) Keep(i int, backup bool, why Reason) {
+func (v *View) Keep(i int, backup bool, why reason.Reason) {
 	s := &v.Subs[i]
-	s.verdict, s.backup, s.why = kept, backup, Reason{}
+	s.verdict, s.backup, s.why = kept, backup, reason.Reason{}
 	if backup != s.Backup {
 		s.why = why
 	}
 }
 
 // Drop decides that a subflow is destroyed.
-func (v *View) Drop(i int, cause Cause, why Reason) {
+func (v *View) Drop(i int, cause Cause, why reason.Reason) {
 	s := &v.Subs[i]
 	s.verdict, s.cause, s.why = dropped, cause, why
 }
@@ -264,7 +266,7 @@ func (v *View) dropTwins() {
 		}
 		best := v.bestOn(s.On)
 		if o := &v.Subs[best]; best != i && (o.Ready() || !o.Established) { // else the other one may save the path
-			v.Drop(i, Unneeded, Reason{Kind: reasonTwin, Path: s.Label()})
+			v.Drop(i, Unneeded, reason.Reason{Kind: reasonTwin, Path: s.Label()})
 		}
 	}
 }

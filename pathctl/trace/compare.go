@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/reason"
 )
 
 // same compares a value from a trace with one that was not written. Where the trace has
@@ -48,7 +49,7 @@ func wordReasons(tree any) any {
 	return tree
 }
 
-func reasonOf(fields map[string]any) (r policy.Reason) {
+func reasonOf(fields map[string]any) (r reason.Reason) {
 	if b, err := json.Marshal(fields); err == nil {
 		_ = json.Unmarshal(b, &r) // it was written by us
 	}
@@ -71,7 +72,7 @@ func describe(plan policy.Plan) string {
 	}
 	for _, k := range plan.Keep {
 		why := ""
-		if k.Reason != (policy.Reason{}) {
+		if k.Reason != (reason.Reason{}) {
 			why = " (" + k.Reason.String() + ")"
 		}
 		words = append(words, fmt.Sprintf("keep %d%s%s", k.ID, backup(k.Backup), why))

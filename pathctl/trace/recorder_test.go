@@ -15,6 +15,7 @@ import (
 	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/policy"
 	"mpproxy/pathctl/policy/mode"
+	"mpproxy/pathctl/reason"
 )
 
 // entries reads a whole trace.
@@ -49,7 +50,7 @@ func TestRoundTrip(t *testing.T) {
 	own.Memory = policy.Memory{
 		Best: "dsl0", Since: 1, Rival: "lte0",
 		Own:     &mode.LazyMemory{Turn: 3, GuardMemory: mode.GuardMemory{Mark: 1 << 63}, Active: true},
-		Notes:   []policy.Note{{Path: "lte0", Reason: policy.Reason{Text: "loss"}, Failures: 2, Until: 99}},
+		Notes:   []policy.Note{{Path: "lte0", Reason: reason.Reason{Text: "loss"}, Failures: 2, Until: 99}},
 		Watches: []policy.Watch{{ID: 1, Sign: policy.SignLoss, Since: 5}},
 	}
 	own.Plan.Probe = []string{"dsl0"}

@@ -2,6 +2,7 @@ package mode
 
 import (
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/reason"
 )
 
 // Aggregate has one subflow on every usable path, all in use. Metered paths are
@@ -10,17 +11,17 @@ import (
 var Aggregate = policy.Register(policy.Definition[GuardNumbers, GuardMemory]{
 	Name: "aggregate", Traits: policy.Traits{Place: 1, SetsAside: true, BeginsAnywhere: true},
 	Defaults: guardDefaults, Numbers: guardTable, Fits: guardFits,
-	Want:  func(v *policy.View, n GuardNumbers, m *GuardMemory) { spread(guard{v, n, m}, policy.Reason{}) },
+	Want:  func(v *policy.View, n GuardNumbers, m *GuardMemory) { spread(guard{v, n, m}, reason.Reason{}) },
 	Sends: func(v *policy.View, n GuardNumbers, m *GuardMemory) { guard{v, n, m}.watch() },
 })
 
 var (
-	isMetered = policy.NewReason("metered", "{path} is metered")
-	isUsable  = policy.NewReason("usable", "{path} is usable")
+	isMetered = reason.New("metered", "{path} is metered")
+	isUsable  = reason.New("usable", "{path} is usable")
 )
 
 // spread uses every path. Where why is given, it is the reason of what is created.
-func spread(v guard, why policy.Reason) {
+func spread(v guard, why reason.Reason) {
 	v.watch()
 	for i := range v.Subs {
 		if v.Subs[i].Dropped() || v.Subs[i].On == policy.Nowhere {
@@ -30,7 +31,7 @@ func spread(v guard, why policy.Reason) {
 		v.Keep(i, backup, is)
 	}
 	for k := range v.Paths {
-		if backup, is := v.spare(k); why != (policy.Reason{}) {
+		if backup, is := v.spare(k); why != (reason.Reason{}) {
 			v.Add(k, backup, why)
 		} else {
 			v.Add(k, backup, is)
@@ -41,16 +42,16 @@ func spread(v guard, why policy.Reason) {
 // spare reports whether a path is to be backup where all are in use, and what
 // to say of it. Which subflows are established matters little: backups carry
 // the data by themselves when nothing else does.
-func (v guard) spare(path int) (bool, policy.Reason) {
+func (v guard) spare(path int) (bool, reason.Reason) {
 	p := &v.Paths[path]
 	if p.Metered && v.trustedUnmetered() {
-		return true, policy.Reason{Kind: isMetered, Path: p.Name}
+		return true, reason.Reason{Kind: isMetered, Path: p.Name}
 	}
 	if n, _ := v.Note(p.Name); n.Until > v.Conn.Age && v.othersInUse(path) {
 		v.LookIn(n.Until - v.Conn.Age)
-		return true, policy.Reason{Kind: policy.ReasonSetAside, Path: p.Name, Took: n.Until - v.Conn.Age, Because: &n.Reason}
+		return true, reason.Reason{Kind: policy.ReasonSetAside, Path: p.Name, Took: n.Until - v.Conn.Age, Because: &n.Reason}
 	}
-	return false, policy.Reason{Kind: isUsable, Path: p.Name}
+	return false, reason.Reason{Kind: isUsable, Path: p.Name}
 }
 
 // trustedUnmetered reports whether an unmetered path is up and not on

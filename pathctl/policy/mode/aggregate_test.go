@@ -5,6 +5,7 @@ import (
 	"time"
 
 	. "mpproxy/pathctl/policy"
+	"mpproxy/pathctl/reason"
 )
 
 func TestAggregate(t *testing.T) {
@@ -18,8 +19,8 @@ func TestAggregate(t *testing.T) {
 	growing.Starting = true
 	poor := Memory{Watches: []Watch{{ID: 2, Sign: SignPoor, Since: 27 * time.Second}}}
 	had := Memory{Best: "wifi", Own: &GuardMemory{Mark: 1_200_000, At: 29 * time.Second}, Watches: poor.Watches}
-	aside := Memory{Notes: []Note{{Path: "dsl", Reason: Reason{Text: "loss"}, Failures: 1, Until: 35 * time.Second}}}
-	over := Memory{Notes: []Note{{Path: "dsl", Reason: Reason{Text: "loss"}, Failures: 1, Until: 29 * time.Second}}}
+	aside := Memory{Notes: []Note{{Path: "dsl", Reason: reason.Reason{Text: "loss"}, Failures: 1, Until: 35 * time.Second}}}
+	over := Memory{Notes: []Note{{Path: "dsl", Reason: reason.Reason{Text: "loss"}, Failures: 1, Until: 29 * time.Second}}}
 	waiting := func(c *Conn) { c.Pending = 1 << 20 }
 	run(t, Aggregate, []row{
 		{name: "start", subs: on1, paths: ways(wifi(), dsl(), lte()), want: "1 +dsl +lte b"},

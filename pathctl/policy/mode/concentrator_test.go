@@ -5,12 +5,13 @@ import (
 	"time"
 
 	. "mpproxy/pathctl/policy"
+	"mpproxy/pathctl/reason"
 )
 
 func TestConcentrator(t *testing.T) {
 	here := func(c *Conn) { c.Role = Concentrator }
 	client := setAside
-	aside := Memory{Notes: []Note{{Path: "192.0.2.1", Reason: Reason{Text: "loss"}, Failures: 1, Until: 35 * time.Second}}}
+	aside := Memory{Notes: []Note{{Path: "192.0.2.1", Reason: reason.Reason{Text: "loss"}, Failures: 1, Until: 35 * time.Second}}}
 	a, b := on(1, "192.0.2.1"), on(2, "198.51.100.1")
 	for _, mode := range []Mode{Aggregate, Handover, Interactive, Streaming} {
 		run(t, mode, []row{

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/reason"
 )
 
 // guard finds the paths of a connection that do harm to the others.
@@ -83,7 +84,7 @@ func (v guard) watch() {
 	}
 	v.remember(&v.Subs[best])
 	starved := v.starved(best, total)
-	harmful, why, what := policy.Nowhere, policy.Reason{}, none
+	harmful, why, what := policy.Nowhere, reason.Reason{}, none
 	for i := range v.Subs {
 		s, kind := &v.Subs[i], none
 		if i != best && s.InUse() {
@@ -168,15 +169,15 @@ func (v guard) lagging(s, best *policy.Sub, total uint64) bool {
 	return far && best.RTT > 0 && s.Busy && !s.Starting && float64(s.Delivery) < v.n.GuardFarShare*float64(total)
 }
 
-var harms = [...]policy.ReasonKind{
-	loses:   policy.NewReason("loses", "{path} loses {rate} and carries less than {most}"),
-	bloats:  policy.NewReason("bloats", "RTT {took}, at its least {limit}, on {path}, which carries less than {most}"),
-	starves: policy.NewReason("starves", "{path} (RTT {took}) holds {other} back"),
-	lags:    policy.NewReason("lags", "{path} carries less than {most} and answers after {took}"),
+var harms = [...]reason.Kind{
+	loses:   reason.New("loses", "{path} loses {rate} and carries less than {most}"),
+	bloats:  reason.New("bloats", "RTT {took}, at its least {limit}, on {path}, which carries less than {most}"),
+	starves: reason.New("starves", "{path} (RTT {took}) holds {other} back"),
+	lags:    reason.New("lags", "{path} carries less than {most} and answers after {took}"),
 }
 
-func (v guard) explain(s *policy.Sub, kind harmKind) policy.Reason {
-	r := policy.Reason{Kind: harms[kind], Path: s.Label()}
+func (v guard) explain(s *policy.Sub, kind harmKind) reason.Reason {
+	r := reason.Reason{Kind: harms[kind], Path: s.Label()}
 	switch kind {
 	case loses:
 		r.Rate, r.Most = s.LossRate, v.n.GuardShare

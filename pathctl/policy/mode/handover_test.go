@@ -5,11 +5,12 @@ import (
 	"time"
 
 	. "mpproxy/pathctl/policy"
+	"mpproxy/pathctl/reason"
 )
 
 func TestHandover(t *testing.T) {
 	onWifi := Memory{Best: "wifi"}
-	onLTE := Memory{Best: "lte", Since: 20 * time.Second, Notes: []Note{{Path: "wifi", Reason: Reason{Text: "dark"}, Failures: 1, Until: 20 * time.Second}}}
+	onLTE := Memory{Best: "lte", Since: 20 * time.Second, Notes: []Note{{Path: "wifi", Reason: reason.Reason{Text: "dark"}, Failures: 1, Until: 20 * time.Second}}}
 	justBack := Memory{Best: "wifi", Since: 29500 * ms, Notes: onLTE.Notes}
 	young := on(3, "wifi")
 	young.Age = time.Second

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/reason"
 )
 
 // Interactive lets the path with the lowest round trip carry everything, the
@@ -55,12 +56,12 @@ type interactive struct {
 }
 
 var (
-	doubtful   = policy.NewReason("doubtful", "no progress for {took} and {count} timeouts on {path}")
-	slowerThan = policy.NewReason("slower-than", "RTT {took} on {path}, {limit} on {other}")
+	doubtful   = reason.New("doubtful", "no progress for {took} and {count} timeouts on {path}")
+	slowerThan = reason.New("slower-than", "RTT {took} on {path}, {limit} on {other}")
 )
 
 // byRTT returns the path that should carry the data, and why it changes.
-func (v interactive) byRTT() (int, policy.Reason) {
+func (v interactive) byRTT() (int, reason.Reason) {
 	now := v.Current()
 	next, trust := v.fastest(now)
 	i := v.ReadyOn(now)
@@ -69,7 +70,7 @@ func (v interactive) byRTT() (int, policy.Reason) {
 	}
 	switch {
 	case next == policy.Nowhere:
-		return now, policy.Reason{Kind: policy.ReasonCarries}
+		return now, reason.Reason{Kind: policy.ReasonCarries}
 	case i == policy.Nowhere:
 		return next, v.Failure(now)
 	case v.suspect(&v.Subs[i]):
@@ -77,15 +78,15 @@ func (v interactive) byRTT() (int, policy.Reason) {
 			break
 		}
 		s := &v.Subs[i]
-		return next, policy.Reason{Kind: doubtful, Took: s.Stalled, Count: s.Timeouts, Path: s.Label()}
+		return next, reason.Reason{Kind: doubtful, Took: s.Stalled, Count: s.Timeouts, Path: s.Label()}
 	case trust == trusted && v.slower(now, next) && !v.outdated(next):
-		why := policy.Reason{Kind: slowerThan, Took: v.latency(now), Path: v.Paths[now].Name, Limit: v.latency(next), Other: v.Paths[next].Name}
+		why := reason.Reason{Kind: slowerThan, Took: v.latency(now), Path: v.Paths[now].Name, Limit: v.latency(next), Other: v.Paths[next].Name}
 		if s := &v.Subs[i]; s.RTT > time.Duration(v.n.RTTRatio*float64(s.MinRTT))+v.n.RTTMargin {
 			v.Blame(s.Path, why, true) // its queue may still be there when nothing of ours is in it
 		}
 		return next, why
 	}
-	return now, policy.Reason{Kind: policy.ReasonCarries}
+	return now, reason.Reason{Kind: policy.ReasonCarries}
 }
 
 // measure keeps the round trips of the paths that carry nothing known while the

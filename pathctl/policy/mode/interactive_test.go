@@ -5,12 +5,13 @@ import (
 	"time"
 
 	. "mpproxy/pathctl/policy"
+	"mpproxy/pathctl/reason"
 )
 
 func TestInteractive(t *testing.T) {
 	onWifi := Memory{Best: "wifi", Since: time.Second}
 	rival := Memory{Best: "wifi", Since: time.Second, Rival: "dsl", RivalSince: 29 * time.Second}
-	left := Memory{Best: "dsl", Since: 20 * time.Second, Notes: []Note{{Path: "wifi", Reason: Reason{Text: "RTT"}, Failures: 1, Until: 35 * time.Second}}}
+	left := Memory{Best: "dsl", Since: 20 * time.Second, Notes: []Note{{Path: "wifi", Reason: reason.Reason{Text: "RTT"}, Failures: 1, Until: 35 * time.Second}}}
 	again := Memory{Best: "dsl", Since: 20 * time.Second, Rival: "wifi", RivalSince: 29 * time.Second, Notes: []Note{{Path: "wifi", Failures: 1, Until: 29 * time.Second}}}
 	idle := func(s Subflow) Subflow { s.Busy = false; return s }
 	full := estab(1, "wifi", 300*ms)

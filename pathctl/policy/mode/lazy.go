@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/reason"
 )
 
 // Lazy keeps to the path that the connection began with until the flow is long enough
@@ -62,9 +63,9 @@ type lazy struct {
 }
 
 func (v lazy) want() {
-	var long policy.Reason
+	var long reason.Reason
 	if v.m.Turn == 0 {
-		if long = v.longEnough(); long != (policy.Reason{}) {
+		if long = v.longEnough(); long != (reason.Reason{}) {
 			*v.m = LazyMemory{Turn: 1}
 			v.Memory = policy.Memory{Notes: v.Memory.Notes, Watches: v.Memory.Watches}
 		}
@@ -78,12 +79,12 @@ func (v lazy) want() {
 }
 
 var (
-	manyBytes = policy.NewReason("many-bytes", "{bytes} bytes without a pause")
-	longFlow  = policy.NewReason("long-flow", "{bytes} bytes in {took}")
+	manyBytes = reason.New("many-bytes", "{bytes} bytes without a pause")
+	longFlow  = reason.New("long-flow", "{bytes} bytes in {took}")
 )
 
 // longEnough measures the burst that is going on.
-func (v lazy) longEnough() policy.Reason {
+func (v lazy) longEnough() reason.Reason {
 	total := v.Conn.Sent + v.Conn.Received
 	busy := v.Flows()
 	if !busy && v.m.Active {
@@ -94,17 +95,17 @@ func (v lazy) longEnough() policy.Reason {
 	}
 	if !v.m.Active {
 		v.m.Mark = total
-		return policy.Reason{}
+		return reason.Reason{}
 	}
 	bytes, took := total-min(v.m.Mark, total), v.Conn.Age-v.m.At
 	if bytes >= v.n.LazyBytes {
-		return policy.Reason{Kind: manyBytes, Bytes: bytes}
+		return reason.Reason{Kind: manyBytes, Bytes: bytes}
 	}
 	if took >= v.n.LazyTime && float64(bytes) >= float64(v.n.LazyRate)*took.Seconds() {
-		return policy.Reason{Kind: longFlow, Bytes: bytes, Took: took}
+		return reason.Reason{Kind: longFlow, Bytes: bytes, Took: took}
 	}
 	v.LookIn(min(lazyLook, max(v.n.LazyTime-took, policy.MinLook)))
-	return policy.Reason{}
+	return reason.Reason{}
 }
 
 // lazyLook is how often a growing flow is measured: at 40 Mbit/s lazy_bytes

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	. "mpproxy/pathctl/policy"
+	"mpproxy/pathctl/reason"
 )
 
 // anyInput draws a connection and paths, the odd ones included.
@@ -67,7 +68,7 @@ func anyInput(r *rand.Rand) (Conn, []Path, Memory) {
 		m.Best, m.Since = names[r.IntN(4)], c.Age/2
 		turn, active := r.IntN(6), often(2)
 		at, mark, markIn := c.Age-ms(3000), uint64(r.IntN(1<<20)), uint64(r.IntN(1<<20))
-		m.Notes = []Note{{Path: names[r.IntN(4)], Reason: Reason{Text: "loss"}, Failures: 1 + r.IntN(3), Until: c.Age + ms(20_000) - 10*time.Second}}
+		m.Notes = []Note{{Path: names[r.IntN(4)], Reason: reason.Reason{Text: "loss"}, Failures: 1 + r.IntN(3), Until: c.Age + ms(20_000) - 10*time.Second}}
 		stage := []Stage{stageQuiet, stageRoom, stageWarm, stageJudge}[r.IntN(4)]
 		counts := []Carried{{SubflowID(1 + r.IntN(5)), uint64(r.IntN(1 << 20))}}
 		parked, total, proven := []SubflowID{SubflowID(r.IntN(6))}, uint64(r.IntN(1<<20)), []SubflowID{SubflowID(1 + r.IntN(5))}
@@ -153,7 +154,7 @@ func violations(c Conn, paths []Path, plan Plan) (bad []string) {
 			if s.Established {
 				kept++
 			}
-			if (k.Backup != s.Backup) != (k.Reason != (Reason{})) {
+			if (k.Backup != s.Backup) != (k.Reason != (reason.Reason{})) {
 				complain("subflow %d: backup %v → %v with the reason %q", s.ID, s.Backup, k.Backup, k.Reason)
 			}
 		}
@@ -205,7 +206,7 @@ func checkInput(t *testing.T, c Conn, paths []Path, m Memory) {
 	done, waiting := apply(c, paths, plan)
 	second, _ := Decide(done, waiting, after)
 	for _, k := range second.Keep {
-		if k.Reason != (Reason{}) {
+		if k.Reason != (reason.Reason{}) {
 			t.Errorf("changes its mind about subflow %d: backup %v, %s", k.ID, k.Backup, k.Reason)
 			show()
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	. "mpproxy/pathctl/policy"
+	"mpproxy/pathctl/reason"
 )
 
 // TestClasses: what each decision is counted by, and, for drops, how long its path is
@@ -67,7 +68,7 @@ func classes(p Plan) (all []string) {
 		all = append(all, "+"+c.Path+" "+string(c.Reason.Class))
 	}
 	for _, k := range p.Keep {
-		if k.Reason != (Reason{}) {
+		if k.Reason != (reason.Reason{}) {
 			all = append(all, id(k.ID)+" "+string(k.Reason.Class))
 		}
 	}
@@ -75,8 +76,8 @@ func classes(p Plan) (all []string) {
 }
 
 func TestReasonText(t *testing.T) {
-	aside := Reason{Kind: ReasonSetAside, Path: "dsl", Took: 1090 * ms, Because: &Reason{Kind: harms[loses], Path: "dsl", Rate: 0.05, Most: 0.06}}
-	for want, r := range map[string]Reason{
+	aside := reason.Reason{Kind: ReasonSetAside, Path: "dsl", Took: 1090 * ms, Because: &reason.Reason{Kind: harms[loses], Path: "dsl", Rate: 0.05, Most: 0.06}}
+	for want, r := range map[string]reason.Reason{
 		"": {},
 		"dsl is set aside for 1.09 s: dsl loses 5 % and carries less than 6 %": aside,
 		"carries the data":         {Kind: ReasonCarries},
@@ -86,12 +87,12 @@ func TestReasonText(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 		text, err := json.Marshal(r)
-		var again Reason
+		var again reason.Reason
 		if err != nil || json.Unmarshal(text, &again) != nil || !cmp.Equal(r, again) {
 			t.Errorf("%s came back as %+v: %v", text, again, err)
 		}
 	}
-	var r Reason
+	var r reason.Reason
 	if err := json.Unmarshal([]byte(`"it was said in old words"`), &r); err != nil || r.String() != "it was said in old words" {
 		t.Errorf("words alone: %+v, %v", r, err)
 	}

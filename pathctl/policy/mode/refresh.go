@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/reason"
 )
 
 // Refresh has n subflows on random ports over one path, whose load balancers spread
@@ -92,10 +93,10 @@ type Carried struct {
 }
 
 var (
-	starved         = policy.NewReason("starved", "hardly gets anything on {path} ({bytes} of {of} bytes/s)")
-	inPlaceOfSlower = policy.NewReason("in-place-of-slower", "in place of a slower one")
-	slowestOf       = policy.NewReason("slowest-of", "the slowest of {count} on {path} ({bytes} bytes/s)")
-	missed          = policy.NewReason("missed", "{bytes} bytes/s with it, {of} without it on {path}")
+	starved         = reason.New("starved", "hardly gets anything on {path} ({bytes} of {of} bytes/s)")
+	inPlaceOfSlower = reason.New("in-place-of-slower", "in place of a slower one")
+	slowestOf       = reason.New("slowest-of", "the slowest of {count} on {path} ({bytes} bytes/s)")
+	missed          = reason.New("missed", "{bytes} bytes/s with it, {of} without it on {path}")
 )
 
 type refresh struct {
@@ -156,7 +157,7 @@ func (v refresh) parkStarving(home, used int) bool {
 		if !found || s.Pacing*uint64(starving*v.n.SubflowCount) > total {
 			continue
 		}
-		v.Keep(i, true, policy.Reason{Kind: starved, Path: s.Label(), Bytes: s.Pacing, Of: total})
+		v.Keep(i, true, reason.Reason{Kind: starved, Path: s.Label(), Bytes: s.Pacing, Of: total})
 		used--
 	}
 	return used < before
@@ -268,7 +269,7 @@ func (v refresh) admit(home int) {
 	}
 	v.enter(stageQuiet)
 	for range min(v.newcomers(), v.Room()) {
-		v.Create(home, false, policy.Reason{Kind: inPlaceOfSlower})
+		v.Create(home, false, reason.Reason{Kind: inPlaceOfSlower})
 	}
 	if v.Created() > 0 {
 		v.enter(stageWarm)
@@ -291,7 +292,7 @@ func (v refresh) sift(home, used int) {
 		if left -= float64(v.speed(s)); used <= v.n.SubflowCount || left < 0 && len(v.m.Parked) > 0 {
 			break
 		}
-		v.Keep(i, true, policy.Reason{Kind: slowestOf, Count: used, Path: s.Label(), Bytes: v.speed(s)})
+		v.Keep(i, true, reason.Reason{Kind: slowestOf, Count: used, Path: s.Label(), Bytes: v.speed(s)})
 		v.m.Parked = append(v.m.Parked, s.ID)
 		used--
 	}
@@ -314,7 +315,7 @@ func (v refresh) takeBack(home int, without uint64) bool {
 		}
 		back = true
 		s := &v.Subs[i]
-		v.Keep(i, false, policy.Reason{Kind: missed, Bytes: v.m.Total, Of: without, Path: s.Label()})
+		v.Keep(i, false, reason.Reason{Kind: missed, Bytes: v.m.Total, Of: without, Path: s.Label()})
 	}
 	if back {
 		v.m.Proven = append(slices.Clip(v.m.Proven), v.m.Parked[len(v.m.Parked)-1])

@@ -4,14 +4,15 @@ import (
 	"slices"
 
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/reason"
 )
 
 var (
-	inPlaceOfAnother = policy.NewReason("in-place-of-another", "in place of another one on {path}")
-	slowestHere      = policy.NewReason("slowest", "the slowest on {path} ({bytes} bytes/s)")
-	inTheWay         = policy.NewReason("in-the-way", "parked on {path}: room for others")
-	parkedIdle       = policy.NewReason("parked-idle", "parked on {path}: nothing flows")
-	tooMany          = policy.NewReason("too-many", "one too many on {path}: nothing flows")
+	inPlaceOfAnother = reason.New("in-place-of-another", "in place of another one on {path}")
+	slowestHere      = reason.New("slowest", "the slowest on {path} ({bytes} bytes/s)")
+	inTheWay         = reason.New("in-the-way", "parked on {path}: room for others")
+	parkedIdle       = reason.New("parked-idle", "parked on {path}: nothing flows")
+	tooMany          = reason.New("too-many", "one too many on {path}: nothing flows")
 )
 
 // usedOn counts the subflows on a path that are in use, or about to be, and
@@ -33,7 +34,7 @@ func (v refresh) usedOn(home int) (used, parked int) {
 func (v refresh) unpark(home, need int) {
 	for i := len(v.Subs) - 1; i >= 0 && need > 0; i-- {
 		if s := &v.Subs[i]; s.On == home && s.Backup && s.Ready() {
-			v.Keep(i, false, policy.Reason{Kind: inPlaceOfAnother, Path: s.Label()})
+			v.Keep(i, false, reason.Reason{Kind: inPlaceOfAnother, Path: s.Label()})
 			need--
 		}
 	}
@@ -50,15 +51,15 @@ func (v refresh) parkedAs(home int, id policy.SubflowID) int {
 func (v refresh) replace(home int) {
 	if slow := v.slowest(home); slow != policy.Nowhere && v.ReadyBut(slow) {
 		s := &v.Subs[slow]
-		v.Drop(slow, policy.Replaced, policy.Reason{Kind: slowestHere, Path: s.Label(), Bytes: v.speed(s)})
+		v.Drop(slow, policy.Replaced, reason.Reason{Kind: slowestHere, Path: s.Label(), Bytes: v.speed(s)})
 	}
 }
 
 // clear destroys what is parked.
-func (v refresh) clear(home int, why policy.ReasonKind) {
+func (v refresh) clear(home int, why reason.Kind) {
 	for i := range v.Subs {
 		if s := &v.Subs[i]; s.On == home && s.Backup && !s.Dropped() {
-			v.Drop(i, policy.Replaced, policy.Reason{Kind: why, Path: s.Label()})
+			v.Drop(i, policy.Replaced, reason.Reason{Kind: why, Path: s.Label()})
 		}
 	}
 }
@@ -68,7 +69,7 @@ func (v refresh) tidy(home, used int) {
 	v.clear(home, parkedIdle)
 	for i := len(v.Subs) - 1; i >= 0 && used > v.n.SubflowCount; i-- {
 		if s := &v.Subs[i]; s.On == home && !s.Backup && !s.Dropped() {
-			v.Drop(i, policy.Replaced, policy.Reason{Kind: tooMany, Path: s.Label()})
+			v.Drop(i, policy.Replaced, reason.Reason{Kind: tooMany, Path: s.Label()})
 			used--
 		}
 	}

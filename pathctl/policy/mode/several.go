@@ -2,6 +2,7 @@ package mode
 
 import (
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/reason"
 )
 
 // several keeps n subflows on one path.
@@ -21,7 +22,7 @@ var severalFits = []policy.Fit[SeveralNumbers]{
 	{Key: "subflows", Legal: "at most max_subflows", OK: func(c *policy.Common, n *SeveralNumbers) bool { return n.SubflowCount <= c.MaxSubflows }},
 }
 
-var oneOfSeveral = policy.NewReason("one-of-several", "one of several on the path")
+var oneOfSeveral = reason.New("one-of-several", "one of several on the path")
 
 // settle chooses the path for all subflows and clears the others. A path before
 // it in preference gets one backup, to return to. It returns policy.Nowhere while no
@@ -39,7 +40,7 @@ func (v several) settle(parks bool) int {
 		case s.On == home:
 			v.Keep(i, s.Backup && parks, why)
 		case s.On < home:
-			v.Keep(i, true, policy.Reason{Kind: policy.ReasonCarries, Path: v.Memory.Best})
+			v.Keep(i, true, reason.Reason{Kind: policy.ReasonCarries, Path: v.Memory.Best})
 		case s.On > home:
 			v.Dismiss(i)
 		}
@@ -71,6 +72,6 @@ func (v several) fill(home int) {
 		}
 	}
 	for ; n < v.n.SubflowCount && v.Room() > 0; n++ {
-		v.Create(home, false, policy.Reason{Kind: oneOfSeveral})
+		v.Create(home, false, reason.Reason{Kind: oneOfSeveral})
 	}
 }

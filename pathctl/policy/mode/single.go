@@ -2,6 +2,7 @@ package mode
 
 import (
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/reason"
 )
 
 // Single has one subflow and no others, whatever it loses. Only when its path is
@@ -12,7 +13,7 @@ var Single = policy.Register(policy.Definition[policy.None, policy.None]{
 	Want: func(v *policy.View, _ policy.None, _ *policy.None) { single(v) },
 })
 
-var carriesAlone = policy.NewReason("carries-alone", "{path} carries the only subflow")
+var carriesAlone = reason.New("carries-alone", "{path} carries the only subflow")
 
 func single(v *policy.View) {
 	best, why := v.ByRank()
@@ -23,7 +24,7 @@ func single(v *policy.View) {
 			if i == one {
 				v.Keep(i, false, why)
 			} else if !v.Subs[i].Dropped() {
-				v.Drop(i, policy.Unneeded, policy.Reason{Kind: carriesAlone, Path: v.Memory.Best})
+				v.Drop(i, policy.Unneeded, reason.Reason{Kind: carriesAlone, Path: v.Memory.Best})
 			}
 		}
 		return

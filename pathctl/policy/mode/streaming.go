@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/reason"
 )
 
 // Streaming is for a block every period (SMAPP §4.3). A path is added when half-way
@@ -63,13 +64,13 @@ func (v streaming) want() {
 	for k := range v.Paths { // what was closed comes back as a reserve
 		name := v.Paths[k].Name
 		if _, failed := v.Note(name); failed && v.Probation(name) == 0 {
-			v.Add(k, true, policy.Reason{Kind: reserve, Path: name})
+			v.Add(k, true, reason.Reason{Kind: reserve, Path: name})
 		}
 	}
 }
 
 // promote puts the preferred reserve to use.
-func (v streaming) promote(why policy.Reason) bool {
+func (v streaming) promote(why reason.Reason) bool {
 	for k := range v.Paths {
 		if i := v.ReadyOn(k); i != policy.Nowhere && v.Subs[i].Backup {
 			v.Keep(i, false, why)
@@ -91,7 +92,7 @@ func (v streaming) anyRegular() bool {
 
 // blockLate follows the blocks, in whichever direction they go, and reports
 // once a block that it is late.
-func (v streaming) blockLate() (bool, policy.Reason) {
+func (v streaming) blockLate() (bool, reason.Reason) {
 	m, c := v.m, v.Conn
 	if m.Active && c.Age-m.At >= v.n.Period {
 		m.Active = false
@@ -114,18 +115,18 @@ func (v streaming) blockLate() (bool, policy.Reason) {
 		v.LookIn(v.n.Period - sinceStart)
 		return v.judge()
 	}
-	return false, policy.Reason{Kind: unused}
+	return false, reason.Reason{Kind: unused}
 }
 
 var (
-	lateBlock = policy.NewReason("late-block", "{bytes} of {of} bytes after {took} of a block")
-	reserve   = policy.NewReason("reserve", "{path} in reserve for a late block")
-	unused    = policy.NewReason("unused", "nothing else is in use")
+	lateBlock = reason.New("late-block", "{bytes} of {of} bytes after {took} of a block")
+	reserve   = reason.New("reserve", "{path} in reserve for a late block")
+	unused    = reason.New("unused", "nothing else is in use")
 )
 
 // judge compares what came since the block began with half of it. A block that
 // has come whole is never late, however small.
-func (v streaming) judge() (bool, policy.Reason) {
+func (v streaming) judge() (bool, reason.Reason) {
 	got, going := v.Conn.Sent-min(v.m.Mark, v.Conn.Sent), v.Conn.Pending > 0
 	if !going {
 		got = v.Conn.Received - min(v.m.MarkIn, v.Conn.Received)
@@ -135,8 +136,8 @@ func (v streaming) judge() (bool, policy.Reason) {
 		}
 	}
 	if !going || got >= v.n.Block/2 {
-		return false, policy.Reason{Kind: unused}
+		return false, reason.Reason{Kind: unused}
 	}
 	v.m.Turn++
-	return true, policy.Reason{Kind: lateBlock, Bytes: got, Of: v.n.Block, Took: v.Conn.Age - v.m.At}
+	return true, reason.Reason{Kind: lateBlock, Bytes: got, Of: v.n.Block, Took: v.Conn.Age - v.m.At}
 }
