@@ -94,6 +94,31 @@ var handshakes = []struct {
 		want: proxy.Flow{Who: proxy.Identity{Mode: "aggregate"}, To: proxy.Destination{Addr: V6.Addr(), Port: 443}}, answer: []byte{5, 0},
 	},
 	{
+		name: "IPv6 literal in brackets", auth: Auth{Anybody: true},
+		in:   Join(GreetNone(), ConnectName("[2001:db8::1]", 8080)),
+		want: proxy.Flow{Who: proxy.Identity{Mode: "aggregate"}, To: proxy.Destination{Addr: V6.Addr(), Port: 8080}}, answer: []byte{5, 0},
+	},
+	{
+		name: "IPv6 literal with a zone in brackets", auth: Auth{Anybody: true},
+		in:   Join(GreetNone(), ConnectName("[2001:db8::1%25eth0]", 8080)),
+		want: proxy.Flow{Who: proxy.Identity{Mode: "aggregate"}, To: proxy.Destination{Addr: V6.Addr(), Port: 8080}}, answer: []byte{5, 0},
+	},
+	{
+		name: "IPv4-mapped literal in brackets", auth: Auth{Anybody: true},
+		in:   Join(GreetNone(), ConnectName("[::ffff:192.0.2.1]", 443)),
+		want: proxy.Flow{Who: proxy.Identity{Mode: "aggregate"}, To: proxy.Destination{Addr: V4.Addr(), Port: 443}}, answer: []byte{5, 0},
+	},
+	{
+		name: "half a pair of brackets", auth: Auth{Anybody: true},
+		in:   Join(GreetNone(), ConnectName("[2001:db8::1", 8080)),
+		want: proxy.Flow{Who: proxy.Identity{Mode: "aggregate"}, To: proxy.Destination{Name: "[2001:db8::1", Port: 8080}}, answer: []byte{5, 0},
+	},
+	{
+		name: "IPv4 literal in brackets", auth: Auth{Anybody: true},
+		in:   Join(GreetNone(), ConnectName("[192.0.2.1]", 443)),
+		want: proxy.Flow{Who: proxy.Identity{Mode: "aggregate"}, To: proxy.Destination{Name: "[192.0.2.1]", Port: 443}}, answer: []byte{5, 0},
+	},
+	{
 		name: "user and token", auth: Alice,
 		in:   Join(GreetUser("alice+handover", "token"), ConnectAddr(V4)),
 		want: proxy.Flow{Who: proxy.Identity{User: "alice", Mode: "handover"}, To: proxy.Destination{Addr: V4.Addr(), Port: 443}}, answer: []byte{5, 2, 1, 0},

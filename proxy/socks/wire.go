@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 
 	"github.com/things-go/go-socks5/statute"
 
@@ -113,14 +114,21 @@ func destinationOf(spec statute.AddrSpec) (proxy.Destination, bool) {
 	to := proxy.Destination{Name: spec.FQDN, Port: uint16(spec.Port)}
 	addr, ok := netip.AddrFromSlice(spec.IP)
 	if to.Name != "" {
-		var err error
-		addr, err = netip.ParseAddr(to.Name)
-		ok = err == nil
+		addr, ok = literal(to.Name)
 	}
 	if ok {
 		to.Name, to.Addr = "", addr.Unmap().WithZone("")
 	}
 	return to, to.Name != "" || ok
+}
+
+// literal reads an address, also one of IPv6 in the brackets that a URL has it in.
+func literal(name string) (netip.Addr, bool) {
+	inner, opened := strings.CutPrefix(name, "[")
+	inner, closed := strings.CutSuffix(inner, "]")
+	addr, err := netip.ParseAddr(inner)
+	ok := err == nil && opened == closed && (!opened || addr.Is6())
+	return addr, ok
 }
 
 func addrSpec(d proxy.Destination) statute.AddrSpec {
