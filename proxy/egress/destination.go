@@ -10,6 +10,7 @@ import (
 
 	"mpproxy/proxy"
 	"mpproxy/proxy/egress/destination"
+	"mpproxy/proxy/relay"
 )
 
 // destinationDialer connects to destinations: names are resolved here, both
@@ -40,7 +41,7 @@ func (d *destinationDialer) dial(ctx context.Context, to proxy.Destination) (*ne
 	return conn.(*net.TCPConn), nil
 }
 
-func (d *destinationDialer) control(ctx context.Context, _, address string, _ syscall.RawConn) error {
+func (d *destinationDialer) control(ctx context.Context, _, address string, c syscall.RawConn) error {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return fmt.Errorf("%w: %w", destination.ErrRefused, err)
@@ -49,5 +50,8 @@ func (d *destinationDialer) control(ctx context.Context, _, address string, _ sy
 	if err != nil {
 		return err
 	}
-	return d.rules.Check(to, known)
+	if err := d.rules.Check(to, known); err != nil {
+		return err
+	}
+	return relay.UrgentInline(c)
 }

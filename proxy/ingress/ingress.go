@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mpproxy/proxy"
+	"mpproxy/proxy/relay"
 	"mpproxy/proxy/serve"
 )
 
@@ -44,7 +45,7 @@ type WayIn interface {
 func Listen(ctx context.Context, addrs ...netip.AddrPort) (listeners []*net.TCPListener, err error) {
 	// Applications on the loopback speak plain TCP: no MPTCP here (Go would switch
 	// it on by default since 1.24). The relay sees to keep-alive.
-	lc := net.ListenConfig{KeepAlive: -1, Control: freeBind}
+	lc := net.ListenConfig{KeepAlive: -1, Control: control}
 	lc.SetMultipathTCP(false)
 	for _, addr := range addrs {
 		network := "tcp6"
@@ -63,9 +64,14 @@ func Listen(ctx context.Context, addrs ...netip.AddrPort) (listeners []*net.TCPL
 	return listeners, nil
 }
 
+// control prepares a listener.
+func control(network, _ string, c syscall.RawConn) error {
+	return errors.Join(freeBind(network, c), relay.UrgentInline(c))
+}
+
 // freeBind lets a listener have an address that no interface has (ip(7), IP_FREEBIND):
 // a LAN's interface may come up after the program. It needs no privilege.
-func freeBind(network, _ string, c syscall.RawConn) (err error) {
+func freeBind(network string, c syscall.RawConn) (err error) {
 	level, option := unix.SOL_IP, unix.IP_FREEBIND
 	if network == "tcp6" {
 		level, option = unix.SOL_IPV6, unix.IPV6_FREEBIND

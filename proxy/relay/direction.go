@@ -37,6 +37,7 @@ type direction struct {
 	err     error // of the callback that just ran
 	blocked int64 // stamp of the first wait for dst in this chunk, 0: none
 	last    bool  // nothing follows the chunk: it goes with the end of data
+	looked  bool  // TLS was asked for what it has decrypted
 
 	waiting atomic.Bool // for src
 	yielded bool        // the pump has returned in order to be parked; s.mu guards it
@@ -121,10 +122,8 @@ func (d *direction) fill() error {
 // readable takes what src has into a pipe or a buffer. It returns false, and
 // holds neither, when there is nothing.
 func (d *direction) readable(fd uintptr) bool {
-	if d.method == methodSplice && d.level > level16K {
-		if done, ok := d.spliceIn(int(fd)); ok {
-			return done
-		}
+	if d.method == methodSplice && d.level > level16K && d.spliceIn(int(fd)) {
+		return true
 	}
 	return d.recv(int(fd))
 }

@@ -10,35 +10,30 @@ import (
 
 const spliceFlags = unix.SPLICE_F_NONBLOCK | unix.SPLICE_F_MOVE
 
-// spliceIn moves what src has into a pipe. ok is false when it has to be
-// copied instead; then nothing was taken from src. done is false when src has
-// nothing.
-func (d *direction) spliceIn(fd int) (done, ok bool) {
+// spliceIn moves what src has into a pipe. It reports false where recv is to look: splice
+// stops before an urgent byte as if src had nothing, or had ended, and some sources cannot
+// be spliced from. Nothing was taken from src then.
+func (d *direction) spliceIn(fd int) bool {
 	p := pipes.take()
 	if p == nil {
-		return false, false
+		return false
 	}
 	n, err := spliceOnce(fd, p.w, min(p.size, levelSize[d.level]))
-	switch {
-	case err == nil && n > 0:
+	if err == nil && n > 0 {
 		d.pipe, d.n = p, n
 		d.adapt(n, minPipe)
-		return true, true
-	case err == nil:
-		d.err = io.EOF
-	case err == unix.EAGAIN:
-		// The pipe is empty, so it is the source that has nothing.
-		pipes.give(p)
-		return false, true
-	case err == unix.EINVAL || err == unix.ENOSYS || err == unix.EOPNOTSUPP:
-		pipes.give(p)
-		d.noSplice()
-		return false, false
-	default:
-		d.err = err
+		return true
 	}
 	pipes.give(p)
-	return true, true
+	switch err {
+	case nil, unix.EAGAIN: // the pipe is empty, so it is not that which was full
+		return false
+	case unix.EINVAL, unix.ENOSYS, unix.EOPNOTSUPP:
+		d.noSplice()
+		return false
+	}
+	d.err = err
+	return true
 }
 
 // spliceOut moves the pipe's content to dst.

@@ -7,12 +7,16 @@ import (
 
 // fillTLS waits for TLS bytes without holding anything, then decrypts as many
 // records as have arrived into one buffer, so that they leave in one write. It
-// never waits for a further record.
+// never waits for a further record. The first time it does not wait at all: whoever
+// read the handshake may have left a part of a record that is decrypted already, of
+// which the socket does not tell.
 func (d *direction) fillTLS() error {
 	rec := d.src.rec
 	for {
 		rec.aheadLevel = min(int(d.level)+1, level256K)
-		if err := rec.WaitReadable(); err != nil {
+		if !d.looked {
+			d.looked = true
+		} else if err := rec.WaitReadable(); err != nil {
 			return err
 		}
 		d.buf = buffers.take(int(d.level))
