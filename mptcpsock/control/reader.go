@@ -1,8 +1,10 @@
 package control
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,6 +18,7 @@ func Reader(c *mptcpsock.Conn) engine.Reader { return &reader{conn: c} }
 type reader struct {
 	conn   *mptcpsock.Conn
 	unsent int // the bound that was set; 0: none
+	idle   int // TCP_KEEPIDLE before it was changed, in seconds; 0: it was not
 }
 
 func (r *reader) Read() (engine.Reading, error) {
@@ -33,6 +36,34 @@ func (r *reader) Read() (engine.Reading, error) {
 	}
 	return out, nil
 }
+
+// Prod sets TCP_KEEPIDLE of all subflows, in whole seconds, if the program has
+// keep-alive on. MPTCP knows the option since Linux 6.10.
+func (r *reader) Prod(after time.Duration) error {
+	raw, err := r.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	cerr := raw.Control(func(fd uintptr) {
+		var on int
+		if on, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE); err != nil || on == 0 {
+			err = errors.Join(err, errNoKeepAlive)
+			return
+		}
+		if r.idle == 0 {
+			if r.idle, err = unix.GetsockoptInt(int(fd), unix.SOL_TCP, unix.TCP_KEEPIDLE); err != nil {
+				return
+			}
+		}
+		err = unix.SetsockoptInt(int(fd), unix.SOL_TCP, unix.TCP_KEEPIDLE, cmp.Or(int(after/time.Second), r.idle))
+	})
+	if err = errors.Join(cerr, err); err != nil {
+		return fmt.Errorf("asking for signs of life on a connection: %w", err)
+	}
+	return nil
+}
+
+var errNoKeepAlive = errors.New("the program has switched keep-alive off")
 
 // BoundUnsent sets TCP_NOTSENT_LOWAT of the connection as a whole (Linux 6.9;
 // older kernels refuse), unless the program has set it.

@@ -40,7 +40,7 @@ func Changes(conn policy.Conn, plan policy.Plan) []Change {
 	changes := make([]Change, 0, n)
 	destroy := func(failed bool) {
 		for _, d := range plan.Drop {
-			if failed == (d.Cause == policy.Failed || d.Cause == policy.PathDown) {
+			if failed == d.Cause.Broken() {
 				changes = append(changes, Change{Action: ActionDestroy, ID: d.ID, Path: d.Path, Cause: d.Cause, Reason: d.Reason})
 			}
 		}

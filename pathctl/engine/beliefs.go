@@ -90,7 +90,7 @@ func (e *Engine) observe(c *connection, now time.Time) {
 			s.RTT.Sample(f.obs.Last().RTT, now)
 			e.tellRTT(f.path, s)
 		}
-		s.Handshakes.Disprove(f.obs.Alive())
+		s.Heard(f.obs.Alive())
 		s.Up.Saw(f.obs.FoundRate(), now)
 		s.Down.Saw(f.obs.Arrival(), now)
 	}
@@ -115,7 +115,7 @@ func (e *Engine) pathsFor(c *connection, now time.Time) []policy.Path {
 		s := e.stateOf(p.Name)
 		v := policy.Path{
 			Name: p.Name, Rank: p.Rank, Metered: p.Metered,
-			RTT: s.RTT.Smoothed, Silent: s.Handshakes.Silent(now), Answered: s.Handshakes.Answered(now),
+			RTT: s.RTT.Smoothed, Silent: s.Handshakes.Silent(now), Answered: s.Handshakes.Answered(now), Heard: s.HeardAgo(now),
 			Retry: max(s.Retry(now), c.refusals[p.Name].until.Sub(now)), Unproven: !p.Metered && s.Unproven(now),
 		}
 		if v.RTT > 0 {

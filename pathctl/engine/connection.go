@@ -44,6 +44,8 @@ type connection struct {
 	linger         time.Duration // the bound of its subflows' queues; 0: none yet
 	unsent         int           // the bound of what it holds unsent, in bytes; 0: none
 	unboundable    bool          // that cannot be bounded
+	unprodable     bool          // that the kernel cannot be told
+	prodded        time.Time     // until when the peer is asked for signs of life soon; zero: not
 	urgent         bool          // an event asks for a look at once
 }
 

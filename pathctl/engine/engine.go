@@ -466,6 +466,7 @@ func (e *Engine) carryOut(ctx context.Context, c *connection, v verdict, now tim
 	e.learn(v.look.Conn, v.look.Memory, v.memory, now)
 	v.look.Outcomes = e.reconcile(ctx, c, v.changes, now)
 	e.probe(ctx, c, plan.Probe, now)
+	e.prod(c, plan.Prod, now)
 	e.record(c, v.look)
 	e.queue.schedule(c, now.Add(c.nextLook(plan)))
 }

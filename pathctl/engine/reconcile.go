@@ -96,7 +96,7 @@ func (e *Engine) drop(ctx context.Context, c *connection, d Change, now time.Tim
 		return
 	}
 	gone := e.destroy
-	if c.reg.Role == policy.Client && (d.Cause == policy.PathDown || d.Cause == policy.Failed) {
+	if c.reg.Role == policy.Client && d.Cause.Broken() {
 		gone = e.takeBack
 	}
 	if !gone(ctx, c, f, Reason(d.Reason.Class), d.Reason.String(), now) {

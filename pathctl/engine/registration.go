@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/netip"
+	"time"
 
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/policy"
@@ -49,6 +50,14 @@ type Bounder interface {
 	// bytes that no subflow has got yet; 0 lifts the bound. It fails where the
 	// kernel has no such bound, or the program set its own.
 	BoundUnsent(bytes int) error
+}
+
+// Prodder is a Reader that can also have the kernel ask the peer for a sign of life on
+// each subflow.
+type Prodder interface {
+	// Prod has it ask after so long without one; 0 is as long as at first. It fails
+	// where the kernel's MPTCP cannot be told.
+	Prod(after time.Duration) error
 }
 
 // Reading is the state of a connection at one moment.

@@ -184,6 +184,7 @@ func (o *Subflow) View(f policy.Subflow, awake, now time.Time) policy.Subflow {
 	t := o.last
 	f.RTT, f.RTTVar, f.MinRTT, f.RTO = t.RTT, t.RTTVar, t.MinRTT, t.RTO
 	f.Backoff = int(t.Backoff)
+	f.KeepAlives = int(t.Probes)
 	f.Stalled, f.Timeouts = min(o.stalled(now), now.Sub(awake)), o.timeouts
 	if now.Sub(awake) < settleTime {
 		f.Timeouts, f.Backoff = 0, 0

@@ -57,6 +57,22 @@ func (h *Handshakes) Disprove(progress time.Time) {
 	}
 }
 
+// Heard notes that a subflow has got an answer on the path at that time.
+func (s *State) Heard(at time.Time) {
+	s.Handshakes.Disprove(at)
+	s.carriedAt = later(s.carriedAt, at)
+}
+
+// HeardAgo returns how long ago anybody got an answer on the path: a single probe, or a
+// subflow; 0: never.
+func (s *State) HeardAgo(now time.Time) time.Duration {
+	at := later(s.carriedAt, s.Handshakes.answeredAt)
+	if at.IsZero() {
+		return 0
+	}
+	return max(now.Sub(at), 1)
+}
+
 // Silent returns how long probes have been unanswered, counted from the first of at
 // least two; 0: they are not. One that is lost tells nothing.
 func (h *Handshakes) Silent(now time.Time) time.Duration {

@@ -9,6 +9,7 @@ type State struct {
 	Leg        Leg
 	Handshakes Handshakes
 	JoinedAt   time.Time // when a subflow was last established; zero: never
+	carriedAt  time.Time // when a subflow last got an answer; zero: never
 
 	troubles    [kinds]Trouble
 	tryingUntil time.Time // a subflow is being opened

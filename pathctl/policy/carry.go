@@ -108,7 +108,7 @@ func (v *View) firstReady() int {
 // blameLost holds it against a path that is up that its subflow is gone,
 // without our doing: the peer, who sees its own losses, has closed it.
 func (v *View) blameLost(path int) {
-	if path == Nowhere || !v.Paths[path].Up || v.occupied(path) {
+	if path == Nowhere || !v.Paths[path].Up || v.occupied(path) || v.bestOn(path) != Nowhere {
 		return
 	}
 	v.Blame(v.Paths[path].Name, v.Failure(path), true)

@@ -12,7 +12,8 @@ const inline = 8
 //
 // Whatever the mode, the last established subflow is never dropped, a subflow
 // is only dropped for having failed when another can carry its data, and
-// nothing is created on a path that is down, has Retry > 0, or has its subflows.
+// nothing is created on a path that is down, has Retry > 0, or has its subflows,
+// unless those were forgotten on the way.
 func Decide(c Conn, paths []Path, m Memory) (Plan, Memory) {
 	if c.Params == (Params{}) {
 		c.Params = DefaultParams(c.Mode)
@@ -47,6 +48,7 @@ func (v *View) client() {
 		v.dropTwins()
 	}
 	v.mode.want(v)
+	v.prod()
 	if v.mode.Alone {
 		return // it does without a second path
 	}
@@ -56,7 +58,7 @@ func (v *View) client() {
 
 // plan turns the verdicts into a plan. Undecided subflows stay as they are.
 func (v *View) plan() Plan {
-	plan := Plan{Create: v.create, Probe: v.probe, Look: v.look}
+	plan := Plan{Create: v.create, Probe: v.probe, Prod: v.prodding, Look: v.look}
 	if len(v.Subs) > 0 {
 		plan.Keep = make([]Keep, 0, len(v.Subs))
 	}

@@ -16,13 +16,14 @@ type fault struct {
 type faultKind uint8
 
 const (
-	healthy    faultKind = iota
-	isAway               // its path is down, gone or not allowed
-	isUnjoined           // the peer did not answer its request
-	isSilent             // probes on its path are unanswered
-	isStalled            // data in flight is not acknowledged
-	isTimedOut           // its timer expired and is long
-	isLossy              // it loses much more than another path does
+	healthy     faultKind = iota
+	isAway                // its path is down, gone or not allowed
+	isUnjoined            // the peer did not answer its request
+	isSilent              // probes on its path are unanswered
+	isStalled             // data in flight is not acknowledged
+	isTimedOut            // its timer expired and is long
+	isLossy               // it loses much more than another path does
+	isForgotten           // its path answers others, and not it
 )
 
 // reason says what is wrong on a path, or with a subflow of that name.
@@ -30,6 +31,7 @@ func (f fault) reason(where string) reason.Reason {
 	kinds := [...]reason.Kind{
 		isAway: reasonAway, isUnjoined: reasonUnjoined, isSilent: reasonSilent,
 		isStalled: reasonStalled, isTimedOut: reasonTimedOut, isLossy: reasonLossy,
+		isForgotten: reasonForgotten,
 	}
 	return reason.Reason{Kind: kinds[f.kind], Path: where, Took: f.took, Limit: f.limit, Rate: f.rate, Most: f.most}
 }
@@ -85,6 +87,9 @@ func (v *View) faultOf(s *Sub, acts bool) fault {
 			return fault{kind: isUnjoined, took: s.Age}
 		}
 		return fault{}
+	}
+	if silence, is := v.forgotten(s); is {
+		return fault{kind: isForgotten, took: silence}
 	}
 	limit := v.StallLimit(s)
 	if acts && s.Stalled > 0 {

@@ -60,6 +60,8 @@ type Sign string
 const (
 	SignLoss Sign = "loss" // more than Params.LossThreshold is lost
 	SignPoor Sign = "poor" // it holds the other subflows back (aggregate)
+	// SignUnheard: the kernel has asked for a sign of life, and nothing has come since.
+	SignUnheard Sign = "unheard"
 )
 
 // maxNotes bounds what is remembered: a concentrator's paths are addresses, and

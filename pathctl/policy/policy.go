@@ -105,6 +105,9 @@ type Subflow struct {
 	// Timeouts counts expirations of the retransmission timer since the last
 	// acknowledged byte.
 	Timeouts int
+	// KeepAlives counts the kernel's requests for a sign of life that nobody has
+	// answered.
+	KeepAlives int `json:",omitempty"`
 	// LossRate is the share of segments sent again in the last window, 0 to
 	// 1, without those that the peer reported as duplicates (DSACK) and
 	// without the losses of slow start. LossKnown says that enough was sent to
@@ -155,6 +158,9 @@ type Path struct {
 	Silent time.Duration
 	// Answered is how long ago a probe was last answered; 0 means never.
 	Answered time.Duration
+	// Heard is how long ago anybody got an answer on it: a probe, or a subflow of any
+	// connection; 0 means never.
+	Heard time.Duration `json:",omitempty"`
 	// Retry is how long the path is to be left alone after a subflow on it
 	// failed; 0 when it may be used.
 	Retry time.Duration
@@ -175,6 +181,9 @@ type Plan struct {
 	// nothing. Asking the concentrator for any answer over the path tells
 	// (Path.Silent, Path.RTT).
 	Probe []string
+	// Prod asks for a sign of life of each subflow (Subflow.KeepAlives): data stopped
+	// arriving, and the path's answer to a probe does not tell whether the subflow works.
+	Prod bool `json:",omitempty"`
 	// Look says when to ask again at the latest; 0 means only when something
 	// happens. It is never below 10 ms otherwise.
 	Look time.Duration
@@ -203,11 +212,15 @@ type Cause uint8
 
 // The causes.
 const (
-	Failed   Cause = iota // it does not carry data as it should
-	PathDown              // its path is down, gone or not allowed by the rule
-	Unneeded              // the mode has no use for it
-	Replaced              // another one on the same path takes its place
+	Failed    Cause = iota // it does not carry data as it should
+	PathDown               // its path is down, gone or not allowed by the rule
+	Unneeded               // the mode has no use for it
+	Replaced               // another one on the same path takes its place
+	Forgotten              // its path works, and something on the way does not know it any more
 )
+
+// Broken reports whether the subflow cannot carry data any more.
+func (c Cause) Broken() bool { return c == Failed || c == PathDown || c == Forgotten }
 
 func (c Cause) String() string {
 	switch c {
@@ -219,6 +232,8 @@ func (c Cause) String() string {
 		return "unneeded"
 	case Replaced:
 		return "replaced"
+	case Forgotten:
+		return "forgotten"
 	}
 	return "unknown"
 }
@@ -228,7 +243,7 @@ func (c Cause) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // UnmarshalText reads what MarshalText has written.
 func (c *Cause) UnmarshalText(text []byte) error {
-	for k := Failed; k <= Replaced; k++ {
+	for k := Failed; k <= Forgotten; k++ {
 		if k.String() == string(text) {
 			*c = k
 			return nil

@@ -10,6 +10,7 @@ var (
 	reasonStalled   = reason.New("stalled", "no progress for {took} on {path} (limit {limit})")
 	reasonTimedOut  = reason.New("timed-out", "RTO {took} ≥ {limit} on {path}")
 	reasonLossy     = reason.New("lossy", "loss {rate} ≥ {most} on {path}")
+	reasonForgotten = reason.New("forgotten", "{path} answers others, and not this subflow for {took} (forgotten by a NAT or firewall?)")
 	reasonGone      = reason.New("gone", "{path} is gone or was never there")
 	reasonEmpty     = reason.New("empty", "{path} has no subflow")
 	reasonNone      = reason.New("none", "no subflow is established")
@@ -28,8 +29,8 @@ func (v *View) classify(plan *Plan) {
 	failed := false
 	for i := range plan.Drop {
 		d := &plan.Drop[i]
-		failed = failed || d.Cause == Failed || d.Cause == PathDown
-		d.Reason.Class = map[Cause]reason.Class{PathDown: reason.ClassPathDown, Unneeded: reason.ClassUnneeded, Replaced: reason.ClassReplaced}[d.Cause]
+		failed = failed || d.Cause.Broken()
+		d.Reason.Class = map[Cause]reason.Class{PathDown: reason.ClassPathDown, Unneeded: reason.ClassUnneeded, Replaced: reason.ClassReplaced, Forgotten: reason.ClassForgotten}[d.Cause]
 		if d.Cause == Failed {
 			d.Reason.Class = v.classOfFailure(d.ID)
 		}

@@ -22,6 +22,8 @@ type View struct {
 	create []Create
 	probe  []string
 	look   time.Duration
+
+	prodding bool // Plan.Prod
 }
 
 // Sub is a subflow with what was found and decided about it.
@@ -173,9 +175,9 @@ func (v *View) ReadyOn(path int) int {
 }
 
 // occupied reports whether a path has a subflow, had one until this decision,
-// or is about to get one.
+// or is about to get one. One that was forgotten on the way occupies nothing.
 func (v *View) occupied(path int) bool {
-	return slices.ContainsFunc(v.Subs, func(s Sub) bool { return s.On == path }) ||
+	return slices.ContainsFunc(v.Subs, func(s Sub) bool { return s.On == path && s.fault.kind != isForgotten }) ||
 		slices.ContainsFunc(v.create, func(c Create) bool { return c.Path == v.Paths[path].Name })
 }
 
@@ -241,8 +243,12 @@ func (v *View) dropFaulty(i int) {
 		return
 	}
 	why := s.fault.reason(s.Label())
-	if s.fault.kind == isAway {
+	switch s.fault.kind {
+	case isAway:
 		v.Drop(i, PathDown, why)
+		return
+	case isForgotten: // the path is well
+		v.Drop(i, Forgotten, why)
 		return
 	}
 	v.Drop(i, Failed, why)

@@ -38,15 +38,16 @@ type Class string
 
 // The classes.
 const (
-	ClassMode     Class = "mode"      // the mode wants it so
-	ClassFailover Class = "failover"  // another subflow failed, or none was left
-	ClassSetAside Class = "set-aside" // its path gave trouble lately
-	ClassTimeout  Class = "timeout"   // data was not acknowledged in time
-	ClassLoss     Class = "loss"      // it works, but loses too much
-	ClassNoAnswer Class = "no-answer" // the peer did not answer MP_JOIN
-	ClassPathDown Class = "path-down" // its path is down, gone or not allowed
-	ClassUnneeded Class = "unneeded"  // the mode has no use for it any more
-	ClassReplaced Class = "replaced"  // another one takes its place
+	ClassMode      Class = "mode"      // the mode wants it so
+	ClassFailover  Class = "failover"  // another subflow failed, or none was left
+	ClassSetAside  Class = "set-aside" // its path gave trouble lately
+	ClassTimeout   Class = "timeout"   // data was not acknowledged in time
+	ClassLoss      Class = "loss"      // it works, but loses too much
+	ClassNoAnswer  Class = "no-answer" // the peer did not answer MP_JOIN
+	ClassPathDown  Class = "path-down" // its path is down, gone or not allowed
+	ClassUnneeded  Class = "unneeded"  // the mode has no use for it any more
+	ClassReplaced  Class = "replaced"  // another one takes its place
+	ClassForgotten Class = "forgotten" // its path works, and something on the way does not know it any more
 )
 
 // phrases has the words of each kind. {path} and {other} are paths or subflows,

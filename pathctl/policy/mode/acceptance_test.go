@@ -51,6 +51,48 @@ func TestLinkDownIsLeftAtOnce(t *testing.T) {
 	}
 }
 
+// TestForgottenSubflow: a box on the only path loses its state; the connection goes on
+// over another subflow on the same path, in each mode.
+func TestForgottenSubflow(t *testing.T) {
+	for _, mode := range Modes() {
+		t.Run(string(mode), func(t *testing.T) {
+			a := fast("wifi")
+			w := newWorld(t, mode, bulk, a)
+			w.run(5 * time.Second)
+			w.silence = 0
+			for _, f := range w.flows {
+				f.forgotten = true
+			}
+			w.run(20 * time.Second)
+			limit := 1200 * ms
+			if mode.Traits().Several { // they are found out one after the other
+				limit = 6 * time.Second
+			}
+			w.check(w.silence <= limit, "%v without a byte", w.silence)
+			w.check(mode.Traits().Several || a.failures == 0, "the path is blamed %d times", a.failures)
+		})
+	}
+}
+
+// TestDarkOnlyPath: on the only path, while it is dark, nothing is opened or dropped;
+// once it answers again, the connection does not wait for its timer.
+func TestDarkOnlyPath(t *testing.T) {
+	for _, mode := range Modes() {
+		t.Run(string(mode), func(t *testing.T) {
+			a := fast("wifi")
+			a.dark = between2(5*time.Second, 105*time.Second)
+			w := newWorld(t, mode, bulk, a)
+			w.run(6 * time.Second)
+			begun := len(w.log)
+			w.run(105 * time.Second)
+			w.check(len(w.log) == begun, "%d decisions while nothing can be done", len(w.log)-begun)
+			before := a.carried
+			w.run(107 * time.Second)
+			w.check(a.carried > before, "nothing is carried two seconds after the path came back")
+		})
+	}
+}
+
 func TestMeteredStandby(t *testing.T) {
 	a, b := fast("wifi"), metered(fast("lte"))
 	a.dark = between2(30*time.Second, 60*time.Second)

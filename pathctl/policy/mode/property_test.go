@@ -34,6 +34,7 @@ func anyInput(r *rand.Rand) (Conn, []Path, Memory) {
 		}
 		if often(2) {
 			p.RTT, p.RTTAge, p.Answered = ms(300), ms(3000), ms(1000)
+			p.Heard = p.Answered
 		}
 		paths = append(paths, p)
 	}
@@ -60,6 +61,7 @@ func anyInput(r *rand.Rand) (Conn, []Path, Memory) {
 		s.FreshLoss, s.Fresh, s.Starting, s.UsedAgo = r.Float64()/3, r.IntN(100), often(4), ms(4000)
 		if often(2) {
 			s.Stalled, s.Unacked, s.Timeouts = ms(500), r.IntN(12), r.IntN(3)
+			s.KeepAlives = s.Unacked / 10
 		}
 		c.Subflows = append(c.Subflows, s)
 	}
@@ -175,7 +177,10 @@ func violations(c Conn, paths []Path, plan Plan) (bad []string) {
 		if i < 0 || !paths[i].Up || paths[i].Retry > 0 || cr.Reason.String() == "" || len(c.Prefer) > 0 && !slices.Contains(c.Prefer, cr.Path) {
 			complain("creates %+v, which cannot be", cr)
 		}
-		if has := slices.ContainsFunc(c.Subflows, func(s Subflow) bool { return s.Path == cr.Path }); c.Mode != Refresh && c.Mode != Ndiffports && (has || created[cr.Path] > 1) {
+		alive := func(s Subflow) bool {
+			return s.Path == cr.Path && (!s.Established || s.Timeouts < 2 && s.KeepAlives == 0 || paths[i].Heard == 0)
+		}
+		if has := slices.ContainsFunc(c.Subflows, alive); c.Mode != Refresh && c.Mode != Ndiffports && (has || created[cr.Path] > 1) {
 			complain("creates a second subflow on %s", cr.Path)
 		}
 	}

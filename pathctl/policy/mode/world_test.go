@@ -45,6 +45,7 @@ type link struct {
 	deadBranch  int // counted from 1
 	failures    int
 	carried     uint64
+	answerAt    time.Duration // of a probe; 0: none was sent
 }
 
 type flow struct {
@@ -55,6 +56,7 @@ type flow struct {
 	acked      uint64        // bytes in this window
 	window     time.Duration // when it began
 	inFlight   uint64        // bytes that a dark link swallowed
+	forgotten  bool          // by a box on the way
 }
 
 type entry struct {
@@ -82,7 +84,7 @@ func newWorld(t *testing.T, mode Mode, app func(*world) uint64, links ...*link) 
 
 // alive reports whether a link lets the packets of a flow through.
 func (w *world) alive(f *flow) bool {
-	return f.link.Up && !f.link.dark(w.conn.Age) && f.link.deadBranch != f.branch+1
+	return f.link.Up && !f.link.dark(w.conn.Age) && f.link.deadBranch != f.branch+1 && !f.forgotten
 }
 
 func orElse[T any](f, otherwise func(time.Duration) T) func(time.Duration) T {
@@ -122,6 +124,10 @@ func (w *world) moveLinks() {
 			l.UpFor = 0
 		}
 		l.Up, l.Retry = up, max(0, l.Retry-step)
+		if l.answerAt > 0 && w.conn.Age >= l.answerAt {
+			w.event = w.event || w.conn.Age < l.answerAt+step
+			l.Heard = w.conn.Age - l.answerAt + step
+		}
 	}
 }
 
@@ -129,6 +135,7 @@ func (w *world) moveFlows() {
 	now := w.conn.Age
 	for _, f := range w.flows {
 		f.Age += step
+		f.Quiet = f.Age // nothing comes from the other end
 		rtt := f.link.rtt + f.link.queue(now) + time.Duration((2*w.rng.Float64()-1)*float64(f.link.jitter))
 		alive := w.alive(f)
 		if !f.Established {
@@ -342,6 +349,12 @@ func (w *world) execute(plan Plan) {
 			w.note("%s backup %v: %s", f.Path, k.Backup, k.Reason)
 		}
 		f.Backup = k.Backup
+	}
+	for _, name := range plan.Probe {
+		l := w.links[slices.IndexFunc(w.links, func(l *link) bool { return l.Name == name })]
+		if l.Up && !l.dark(w.conn.Age) && w.conn.Age >= l.answerAt {
+			l.answerAt = w.conn.Age + l.rtt
+		}
 	}
 	for _, c := range plan.Create {
 		i := slices.IndexFunc(w.links, func(l *link) bool { return l.Name == c.Path })
