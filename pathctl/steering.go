@@ -71,10 +71,10 @@ func (s *steered) Register(ctx context.Context, reg engine.Registration) {
 	}
 }
 
-// Describe says what a connection carries from now on.
-func (s *steered) Describe(ctx context.Context, token uapi.Token, d engine.Description) {
+// Describe says what a connection carries from now on, and which paths it may use; nil: all.
+func (s *steered) Describe(ctx context.Context, token uapi.Token, d engine.Description, paths []string) {
 	if e := s.engine.Load(); e != nil {
-		e.Describe(ctx, token, d)
+		e.Describe(ctx, token, d, paths)
 	}
 }
 

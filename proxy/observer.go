@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"slices"
+
 	"mpproxy/mptcpsock"
 	"mpproxy/mptcpsock/uapi"
 )
@@ -11,8 +13,8 @@ import (
 // be closed by then.
 type Observer interface {
 	Opened(token uapi.Token, leg *mptcpsock.Conn, f *Flow)
-	// Carries tells that the leg, which stays in the mode and on the paths that it
-	// was opened with, carries another flow now.
+	// Carries tells that the leg, which stays in the mode that it was opened with, carries
+	// another flow now, and may use the paths that this one may.
 	Carries(token uapi.Token, f *Flow)
 	Closed(token uapi.Token)
 }
@@ -21,9 +23,10 @@ type Observer interface {
 type Observed struct {
 	by    Observer
 	token uapi.Token
-	// What by was told last. The mode and the paths stay for as long as the leg.
+	// What by was told last. The mode stays for as long as the leg.
 	to         Destination
 	user, rule string
+	paths      []string
 }
 
 // Observe tells o of a leg. It returns nil for a leg that is plain TCP: that has no
@@ -41,15 +44,15 @@ func Observe(o Observer, leg *mptcpsock.Conn, f *Flow) *Observed {
 		return nil
 	}
 	o.Opened(token, leg, f)
-	return &Observed{o, token, f.To, f.Who.User, f.How.Rule}
+	return &Observed{o, token, f.To, f.Who.User, f.How.Rule, f.How.Paths}
 }
 
 // Next tells of another flow on the leg, if there is anything new to tell.
 func (w *Observed) Next(f *Flow) {
-	if w == nil || w.to == f.To && w.user == f.Who.User && w.rule == f.How.Rule {
+	if w == nil || w.to == f.To && w.user == f.Who.User && w.rule == f.How.Rule && slices.Equal(w.paths, f.How.Paths) {
 		return
 	}
-	w.to, w.user, w.rule = f.To, f.Who.User, f.How.Rule
+	w.to, w.user, w.rule, w.paths = f.To, f.Who.User, f.How.Rule, f.How.Paths
 	w.by.Carries(w.token, f)
 }
 

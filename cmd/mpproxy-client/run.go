@@ -77,7 +77,7 @@ func (c runCmd) Run() error {
 		base := policy.Mode(baseOf(conf.Modes, mode))
 		return controller.Kernel().UserSpace && base.Traits().BeginsAnywhere
 	}, memory{controller})
-	up.IdleLegs = conf.Limits.IdleLegs
+	up.IdleLegs, up.Ahead = conf.Limits.IdleLegs, true
 	session := leg.New(up)
 	f = front.New(front.Config{
 		WaysIn: []ingress.WayIn{

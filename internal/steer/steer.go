@@ -17,7 +17,7 @@ import (
 // Controller is what pathctl.Client and pathctl.Concentrator have in common.
 type Controller interface {
 	Register(ctx context.Context, reg engine.Registration)
-	Describe(ctx context.Context, token uapi.Token, d engine.Description)
+	Describe(ctx context.Context, token uapi.Token, d engine.Description, paths []string)
 	Unregister(ctx context.Context, token uapi.Token)
 }
 
@@ -47,11 +47,15 @@ func (o Observer) Opened(token uapi.Token, leg *mptcpsock.Conn, f *proxy.Flow) {
 func (o Observer) Carries(token uapi.Token, f *proxy.Flow) {
 	ctx, cancel := context.WithTimeout(context.Background(), handOver)
 	defer cancel()
-	o.Controller.Describe(ctx, token, describe(f))
+	o.Controller.Describe(ctx, token, describe(f), f.How.Paths)
 }
 
 func describe(f *proxy.Flow) engine.Description {
-	return engine.Description{Destination: f.To.String(), User: f.Who.User, Rule: f.How.Rule}
+	d := engine.Description{User: f.Who.User, Rule: f.How.Rule}
+	if f.To != (proxy.Destination{}) { // else the leg waits for its first flow
+		d.Destination = f.To.String()
+	}
+	return d
 }
 
 // Closed ends what Opened began.

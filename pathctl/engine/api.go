@@ -32,9 +32,9 @@ func (e *Engine) Register(ctx context.Context, reg Registration) {
 	e.post(ctx, e.register(reg))
 }
 
-// Describe says what a connection carries from now on.
-func (e *Engine) Describe(ctx context.Context, token uapi.Token, d Description) {
-	e.post(ctx, e.describe(token, d))
+// Describe says what a connection carries from now on, and which paths it may use; nil: all.
+func (e *Engine) Describe(ctx context.Context, token uapi.Token, d Description, paths []string) {
+	e.post(ctx, e.describe(token, d, paths))
 }
 
 // Unregister ends what Register began.

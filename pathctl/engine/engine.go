@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -185,11 +186,17 @@ func (e *Engine) lookSoon(c *connection, now time.Time) {
 	e.queue.sooner(c, now)
 }
 
-// describe says what a connection carries.
-func (e *Engine) describe(token uapi.Token, d Description) func(time.Time) {
-	return func(time.Time) {
-		if c := e.conns[token]; c != nil {
-			c.reg.Description = d
+// describe says what a connection carries, and on which paths.
+func (e *Engine) describe(token uapi.Token, d Description, paths []string) func(time.Time) {
+	return func(now time.Time) {
+		c := e.conns[token]
+		if c == nil {
+			return
+		}
+		c.reg.Description = d
+		if !slices.Equal(c.reg.Paths, paths) {
+			c.reg.Paths = paths
+			e.lookSoon(c, now)
 		}
 	}
 }

@@ -113,6 +113,11 @@ func (s *Concentrator) handle(leg *mptcpsock.Conn, full bool, release func()) {
 	if multipath, err := leg.IsMultipath(); err == nil && !multipath {
 		s.Table().Totals.FellBack.Add(1)
 	}
+	if p.fresh {
+		p.observed = proxy.Observe(s.cfg.Observer, leg, &proxy.Flow{Who: p.id, How: proxy.Choice{Mode: p.id.Mode}})
+		go s.stand(p)
+		return
+	}
 	p.observed = proxy.Observe(s.cfg.Observer, leg, carried(c, p.id))
 	go s.carry(p, c, dest)
 }
@@ -152,19 +157,7 @@ func (s *Concentrator) next(p *peer, last *serve.Connection, r relay.Result) (c 
 		p.end()
 		return nil, nil
 	}
-	if !s.rest(p, last) {
-		s.Table().Wake(last)
-		_ = p.carrier().Close()
-		p.end()
-		return nil, nil
-	}
-	c, dest, err := s.again(p)
-	s.Table().Wake(last) // not before it is found under its next name
-	if err != nil {
-		s.drop(p, c, err)
-		return nil, nil
-	}
-	return c, dest
+	return s.follow(p, last)
 }
 
 // drop ends a leg that is not relayed.
@@ -197,9 +190,15 @@ func (s *Concentrator) open(p *peer, full bool) (*serve.Connection, *net.TCPConn
 		return nil, nil, err
 	}
 	req.Who.LeaveSubflows = req.LeaveSubflows()
-	p.id = req.Who
+	p.id, p.agreed = req.Who, req.Agreed
 	if req.Framed {
 		p.framed = relay.NewFramed(p.stream)
+	}
+	if p.fresh = req.Waits; p.fresh {
+		if full {
+			return nil, nil, s.ErrFull()
+		}
+		return nil, nil, release(p.stream)
 	}
 	return s.serveRequest(p, req, full)
 }
@@ -305,9 +304,12 @@ func (s *Concentrator) userLimit(ctx context.Context, user string) (int, error) 
 
 // answer forwards what the client sent ahead of time and answers it.
 func (s *Concentrator) answer(p *peer, req *socks.Request, dest *net.TCPConn) error {
-	if len(req.Early) > 0 {
+	if early := req.Early; len(early) > 0 {
+		if p.framed != nil {
+			early = p.framed.Take(early)
+		}
 		_ = dest.SetWriteDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
-		if _, err := dest.Write(req.Early); err != nil {
+		if _, err := dest.Write(early); err != nil {
 			return fmt.Errorf("forwarding early data: %w", err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"mpproxy/proxy"
 	"mpproxy/proxy/relay"
 	"mpproxy/proxy/serve"
+	"mpproxy/proxy/socks"
 )
 
 // restTime is how long the concentrator keeps a leg that carries nothing. The
@@ -24,6 +25,8 @@ type peer struct {
 	conn     *mptcpsock.Conn
 	stream   relay.Stream  // conn, or TLS on it
 	framed   *relay.Framed // on stream; nil: it carries one stream
+	agreed   socks.Agreed
+	fresh    bool // it has waited for its first stream
 	id       proxy.Identity
 	ctx      context.Context // ends with the leg
 	cancel   context.CancelCauseFunc
@@ -90,6 +93,33 @@ func awaitInput(conn *net.TCPConn) bool {
 	return err == nil && n > 0
 }
 
+// stand lets a leg wait whose client has shown who it is and asked for nothing yet.
+func (s *Concentrator) stand(p *peer) {
+	c := &serve.Connection{
+		User: p.id.User, Mode: p.id.Mode, Peer: serve.AddrPort(p.conn.RemoteAddr()), Leg: p.conn, Stop: p.stop,
+	}
+	c, dest := s.follow(p, c)
+	s.carry(p, c, dest)
+}
+
+// follow waits for the next stream on a leg, which was last called c. It returns a nil dest
+// when the leg has ended.
+func (s *Concentrator) follow(p *peer, c *serve.Connection) (next *serve.Connection, dest *net.TCPConn) {
+	if !s.rest(p, c) {
+		s.Table().Wake(c)
+		_ = p.carrier().Close()
+		p.end()
+		return nil, nil
+	}
+	next, dest, err := s.again(p)
+	s.Table().Wake(c) // not before it is found under its next name
+	if err != nil {
+		s.drop(p, next, err)
+		return nil, nil
+	}
+	return next, dest
+}
+
 // again takes the next stream of a leg that has rested.
 func (s *Concentrator) again(p *peer) (*serve.Connection, *net.TCPConn, error) {
 	full, release := s.Claim()
@@ -97,7 +127,10 @@ func (s *Concentrator) again(p *peer) (*serve.Connection, *net.TCPConn, error) {
 	p.release = release
 	c, dest, err := s.reopen(p, full)
 	if err == nil {
-		s.Table().Totals.Reused.Add(1)
+		if !p.fresh {
+			s.Table().Totals.Reused.Add(1)
+		}
+		p.fresh = false
 		p.observed.Next(carried(c, p.id))
 	}
 	return c, dest, err
@@ -106,12 +139,14 @@ func (s *Concentrator) again(p *peer) (*serve.Connection, *net.TCPConn, error) {
 // reopen is open for a leg that is secure and whose user is known.
 func (s *Concentrator) reopen(p *peer, full bool) (*serve.Connection, *net.TCPConn, error) {
 	defer s.bound(p)()
-	req, err := s.hands.Next(p.framed.Between(), p.id)
+	req, err := s.hands.Next(p.framed.Between(), p.id, p.agreed)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := p.framed.Next(); err != nil {
-		return nil, nil, err
+	if !p.fresh {
+		if err := p.framed.Next(); err != nil {
+			return nil, nil, err
+		}
 	}
 	return s.serveRequest(p, req, full)
 }

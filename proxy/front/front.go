@@ -186,7 +186,7 @@ func (f *Front) begin(app *net.TCPConn, flow *proxy.Flow, l *leg.Leg) error {
 	if err := flow.Reply(proxy.Succeeded, l.Bound); err != nil {
 		return fmt.Errorf("answering the application: %w", err)
 	}
-	if len(flow.Early) > 0 {
+	if len(flow.Early) > 0 && !l.EarlySent {
 		_ = l.Conn.SetWriteDeadline(time.Now().Add(f.cfg.HandshakeTimeout))
 		if _, err := l.Stream.Write(flow.Early); err != nil {
 			return fmt.Errorf("forwarding early data: %w", err)

@@ -21,10 +21,15 @@ type Leg struct {
 	Conn   *mptcpsock.Conn // the socket under it
 	Path   string          // path of the first subflow
 	Bound  netip.AddrPort  // the concentrator's BND.ADDR, may be invalid
-	Reused bool            // it carried another stream before
+	Reused bool            // it was there already, and the stream needed no handshake
 
-	below     relay.Stream  // Stream without frames
-	framed    *relay.Framed // Stream; nil: the leg carries one stream
+	below  relay.Stream  // Stream without frames
+	framed *relay.Framed // Stream; nil: the leg carries one stream
+	// EarlySent: the flow's Early went with its request.
+	EarlySent bool
+
+	ready     bool // data may travel with a request
+	unused    bool // it has carried no stream yet
 	key       legKey
 	way       attempt           // that led to the concentrator
 	plain     bool              // it is no MPTCP
@@ -48,9 +53,9 @@ func (l *Leg) abandon() {
 }
 
 // converse connects, runs opening and read on the leg, all under ctx. On error nothing
-// is left open. f is nil for a leg that will carry nothing.
-func (s *Session) converse(ctx context.Context, f *proxy.Flow, opening []byte, read func(*Leg) error) (*Leg, error) {
-	leg, err := s.connect(ctx, f)
+// is left open. f is nil for a leg that will carry nothing. cands are the paths to begin on, the best first.
+func (s *Session) converse(ctx context.Context, f *proxy.Flow, cands []Candidate, opening []byte, read func(*Leg) error) (*Leg, error) {
+	leg, err := s.connect(ctx, f, cands)
 	if err != nil {
 		return nil, err
 	}

@@ -110,6 +110,18 @@ func (k *pool) takePath(path string) (out []*Leg) {
 	return out
 }
 
+// count returns how many legs for key there are of which f holds.
+func (k *pool) count(key legKey, f func(*Leg) bool) (n int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, l := range k.legs {
+		if l.key == key && f(l) {
+			n++
+		}
+	}
+	return n
+}
+
 func (k *pool) len() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()

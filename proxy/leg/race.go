@@ -59,17 +59,9 @@ func plan(cands []Candidate, addrs []netip.Addr, port uint16, leftAlone func(pat
 	return append(good, bad...)
 }
 
-// connect reaches the concentrator over the first way that leads to it, of those that
-// the choice for f allows. f is nil for a leg that will carry nothing.
-func (s *Session) connect(ctx context.Context, f *proxy.Flow) (*Leg, error) {
-	var choice proxy.Choice
-	if f != nil {
-		choice = f.How
-	}
-	cands, err := s.cfg.Paths.Order(choice)
-	if err != nil {
-		return nil, err
-	}
+// connect reaches the concentrator over the first way that leads to it, of those over
+// cands. f is nil for a leg that will carry nothing.
+func (s *Session) connect(ctx context.Context, f *proxy.Flow, cands []Candidate) (*Leg, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ConnectTimeout)
 	defer cancel()
 	addrs, err := s.names.lookup(ctx)

@@ -32,6 +32,7 @@ var (
 func (s *Session) Finished(l *Leg, keep bool) {
 	if keep && !l.plain && !l.framed.Early() && l.framed.Next() == nil {
 		s.idle.put(l)
+		s.ahead.returned(l.key)
 		return
 	}
 	l.Close()
@@ -49,10 +50,10 @@ func (s *Session) reopen(ctx context.Context, deadline time.Time, key legKey, f 
 			l.Close()
 			continue
 		}
-		err := l.ask(ctx, earlier(ctx, deadline), f.To)
+		err := l.ask(ctx, earlier(ctx, deadline), f)
 		if err == nil {
 			s.health.ok()
-			l.Reused = true
+			l.Reused, l.unused = true, false
 			l.observed.Next(f)
 			return l, nil
 		}
@@ -75,17 +76,28 @@ func (s *Session) reopen(ctx context.Context, deadline time.Time, key legKey, f 
 // fit reports whether a new leg might begin on the same path.
 func (s *Session) fit(l *Leg, c proxy.Choice) bool {
 	cands, err := s.cfg.Paths.Order(c)
-	return err == nil && (len(cands) == 0 || slices.ContainsFunc(cands, func(a Candidate) bool { return a.Path == l.Path && a.Fit }))
+	return err == nil && fits(l, cands)
 }
 
-// ask sends a request on a kept leg and reads the answer, until the deadline.
-func (l *Leg) ask(ctx context.Context, deadline time.Time, to proxy.Destination) error {
+// fits reports whether a leg began where one of the candidates has new ones begin. None
+// leaves that to the kernel's routing.
+func fits(l *Leg, cands []Candidate) bool {
+	return len(cands) == 0 || slices.ContainsFunc(cands, func(a Candidate) bool { return a.Path == l.Path && a.Fit })
+}
+
+// ask sends a request on a kept leg, with what the application has sent already if the
+// concentrator takes that, and reads the answer, until the deadline.
+func (l *Leg) ask(ctx context.Context, deadline time.Time, f *proxy.Flow) error {
+	message := socks.RequestMessage(f.To)
+	if l.EarlySent = l.ready && len(f.Early) > 0 && len(f.Early) <= socks.EarlyLimit && socks.DataMayFollow(message); l.EarlySent {
+		message = l.framed.Append(message, f.Early)
+	}
 	_ = l.Conn.SetDeadline(deadline)
 	wake := func() { _ = l.Conn.SetDeadline(time.Unix(1, 0)) }
 	stop := context.AfterFunc(ctx, wake)
 	defer stop()
 	impatience := startImpatience(l.Conn, wake)
-	if _, err := l.below.Write(socks.RequestMessage(to)); err != nil {
+	if _, err := l.below.Write(message); err != nil {
 		impatience.end()
 		return fmt.Errorf("%w: sending a request: %w", errStale, err)
 	}

@@ -59,6 +59,8 @@ type Config struct {
 	// IdleLegs is how many legs are kept for another stream when theirs has
 	// ended, where the concentrator agrees; 0: none.
 	IdleLegs int
+	// Ahead has legs opened before flows ask for them, within IdleLegs.
+	Ahead bool
 }
 
 // Session opens legs to one concentrator. It is safe for concurrent use.
@@ -69,6 +71,7 @@ type Session struct {
 	own    hostaddr.Cache
 	health health
 	idle   pool
+	ahead  *ahead
 }
 
 // New returns a Session. It opens nothing yet.
@@ -85,12 +88,14 @@ func New(cfg Config) *Session {
 	if cfg.Paths == nil {
 		cfg.Paths = NewRanking(nil, nil, nil)
 	}
-	return &Session{
+	s := &Session{
 		cfg: cfg, log: cfg.Log,
 		names:  nameCache{host: cfg.Host, resolver: cfg.Resolver},
 		health: health{log: cfg.Log},
 		idle:   pool{most: cfg.IdleLegs},
 	}
+	s.ahead = newAhead(s)
+	return s
 }
 
 // OpenStream asks the concentrator for a stream to the destination. An error that
@@ -101,28 +106,35 @@ func (s *Session) OpenStream(ctx context.Context, f *proxy.Flow) (*Leg, error) {
 	cred := s.credentials(f.How.Mode)
 	key := keyOf(cred, f.How)
 	deadline := time.Now().Add(s.cfg.AnswerTimeout)
+	s.ahead.took(key, f.How)
 	if leg, err := s.reopen(ctx, deadline, key, f); leg != nil || err != nil {
 		s.note(ctx, err)
 		return leg, err
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	leg, err := s.converse(ctx, f, cred.Flight(f.To), func(leg *Leg) error {
-		framed, err := cred.ReadGreeting(leg.below)
+	cands, err := s.cfg.Paths.Order(f.How)
+	if err != nil {
+		s.note(ctx, err)
+		return nil, err
+	}
+	leg, err := s.converse(ctx, f, cands, cred.Flight(f.To), func(leg *Leg) error {
+		agreed, err := cred.ReadGreeting(leg.below)
 		if err != nil {
 			return err
 		}
 		s.answered(leg)
+		s.ahead.able.Store(agreed.Ready)
 		// From here on it is the destination that takes its time.
 		_ = leg.Conn.SetDeadline(earlier(ctx, deadline))
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := leg.readAnswer(framed); err != nil {
+		if err := leg.readAnswer(agreed.Framed); err != nil {
 			return err
 		}
-		if framed {
-			leg.key, leg.framed = key, relay.NewFramed(leg.below)
+		if agreed.Framed {
+			leg.key, leg.ready, leg.framed = key, agreed.Ready, relay.NewFramed(leg.below)
 			leg.Stream = leg.framed
 		}
 		return nil
@@ -137,7 +149,12 @@ func (s *Session) Check(ctx context.Context, mode string) error {
 	cred := s.credentials(mode)
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ConnectTimeout)
 	defer cancel()
-	leg, err := s.converse(ctx, nil, cred.Greeting(), func(leg *Leg) error {
+	cands, err := s.cfg.Paths.Order(proxy.Choice{})
+	if err != nil {
+		s.note(ctx, err)
+		return err
+	}
+	leg, err := s.converse(ctx, nil, cands, cred.Greeting(), func(leg *Leg) error {
 		_, err := cred.ReadGreeting(leg.below)
 		if err == nil {
 			s.answered(leg)
@@ -154,8 +171,15 @@ func (s *Session) Check(ctx context.Context, mode string) error {
 // Idle returns how many legs wait for another stream.
 func (s *Session) Idle() int { return s.idle.len() }
 
-// Close closes the legs that wait for another stream. Those that end later are not kept.
-func (s *Session) Close() { s.idle.close() }
+// Ahead reports whether the concentrator lets legs wait for their first flow, as the last
+// new one has shown.
+func (s *Session) Ahead() bool { return s.ahead.able.Load() }
+
+// Close closes the legs that wait for a stream. Those that end later are not kept.
+func (s *Session) Close() {
+	s.ahead.close()
+	s.idle.close()
+}
 
 // Health says how the concentrator answered last.
 func (s *Session) Health() Health { return s.health.get() }

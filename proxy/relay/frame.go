@@ -153,6 +153,19 @@ func (f *Framed) Next() error {
 
 func (f *Framed) kept() bool { return f.in.state == framesDone && f.out.state == framesDone }
 
+// Append appends p as a frame to b, which the caller sends ahead of all other data of the
+// stream. p is 1 to 65,534 bytes, and no more than FramedLimit.
+func (f *Framed) Append(b, p []byte) []byte {
+	from := len(b)
+	b = append(append(b, make([]byte, frameHeader)...), p...)
+	f.out.frame(b[from:])
+	return b
+}
+
+// Take takes the frame off that the peer's end got with Append, and returns its data.
+// b is the whole frame; Take changes it.
+func (f *Framed) Take(b []byte) []byte { return b[:f.strip(b)] }
+
 // Early reports whether bytes behind the end of the last stream were read already.
 // They come from a peer that has begun the next one; whoever waits for its turn
 // has not spoken yet.

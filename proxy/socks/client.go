@@ -13,7 +13,7 @@ import (
 // authentication is offered.
 type Credentials struct {
 	User, Password string // 255 bytes each at most
-	Frames         bool   // offer methodFramed
+	Frames         bool   // offer methodFramed and methodReady
 	// LeaveSubflows asks the concentrator to close no subflow: nobody would make another.
 	LeaveSubflows bool
 }
@@ -24,9 +24,9 @@ func (c Credentials) Greeting() []byte {
 	if c.User == "" {
 		return methodsMessage(methodNone)
 	}
-	methods := make([]byte, 0, 3)
+	methods := make([]byte, 0, 4)
 	if c.Frames {
-		methods = append(methods, methodFramed)
+		methods = append(methods, methodReady, methodFramed)
 	}
 	if c.LeaveSubflows {
 		methods = append(methods, methodAlone)
@@ -41,8 +41,20 @@ func (c Credentials) Flight(to proxy.Destination) []byte {
 	return append(c.Greeting(), RequestMessage(to)...)
 }
 
-// ReadGreeting reads the answers to Greeting, and says whether methodFramed was taken.
-func (c Credentials) ReadGreeting(r io.Reader) (framed bool, err error) {
+// Agreed is what both ends have agreed on in the greeting.
+type Agreed struct {
+	Framed bool // one stream may follow another: see relay.Framed
+	Ready  bool // requests may come late, and data right behind them; Framed, too
+}
+
+// DataMayFollow reports whether a frame of data may travel with a request, if both ends
+// have agreed on methodReady. flight is all that is sent from the greeting on, or from the
+// last stream's end. The server must see some of the frame when it has read the request:
+// TLS may have the rest in its own buffer, where nobody looks.
+func DataMayFollow(flight []byte) bool { return len(flight) < conversationBuffer-earlyHeader }
+
+// ReadGreeting reads the answers to Greeting.
+func (c Credentials) ReadGreeting(r io.Reader) (agreed Agreed, err error) {
 	ar := &answerReader{r: r, ours: methodReplySize}
 	want := methodNone
 	if c.User != "" {
@@ -52,27 +64,27 @@ func (c Credentials) ReadGreeting(r io.Reader) (framed bool, err error) {
 	version, method, err := parseMethodReply(ar)
 	switch {
 	case err != nil:
-		return false, ar.explain("greeting", err)
+		return agreed, ar.explain("greeting", err)
 	case version != version5:
-		return false, fmt.Errorf("%w: the server's first byte is %d instead of 5", ErrProtocol, version)
+		return agreed, fmt.Errorf("%w: the server's first byte is %d instead of 5", ErrProtocol, version)
 	case method == methodUnacceptable:
-		return false, fmt.Errorf("%w: the server does not take this kind of authentication", ErrTokenRefused)
-	case method == methodFramed && c.Frames:
-		framed = true
+		return agreed, fmt.Errorf("%w: the server does not take this kind of authentication", ErrTokenRefused)
+	case (method == methodFramed || method == methodReady) && c.Frames:
+		agreed = Agreed{Framed: true, Ready: method == methodReady}
 	case method != want:
-		return false, fmt.Errorf("%w: the server chose authentication method %d, offered was %d", ErrProtocol, method, want)
+		return agreed, fmt.Errorf("%w: the server chose authentication method %d, offered was %d", ErrProtocol, method, want)
 	}
 	if c.User == "" {
-		return false, nil
+		return agreed, nil
 	}
 	status, err := parsePasswordReply(ar)
 	if err != nil {
-		return false, ar.explain("answer to the token", err)
+		return agreed, ar.explain("answer to the token", err)
 	}
 	if status != passwordRight {
-		return false, ErrTokenRefused
+		return Agreed{}, ErrTokenRefused
 	}
-	return framed, nil
+	return agreed, nil
 }
 
 // ReadReply reads the answer to a request, and no byte of what follows it. bound is

@@ -1,6 +1,7 @@
 package socks
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -64,6 +65,41 @@ func (c *conversation) peek() (byte, error) {
 
 // rest returns a copy of what is unread, nil for nothing.
 func (c *conversation) rest() []byte { return append([]byte(nil), c.buf[c.from:c.to]...) }
+
+// earlyHeader is the header of a frame (relay.Framed), which holds its length.
+const earlyHeader = 2
+
+// frame returns the whole frame that begins behind a request, nil for none. Its bytes left
+// the peer together: what is not read yet is on its way, or in TLS's own buffer.
+func (c *conversation) frame() ([]byte, error) {
+	b := c.rest()
+	if len(b) == 0 {
+		return nil, nil
+	}
+	b, err := c.complete(b, earlyHeader)
+	if err != nil {
+		return nil, err
+	}
+	size := int(binary.BigEndian.Uint16(b))
+	if size == 0 || size > EarlyLimit || len(b) > earlyHeader+size {
+		return nil, fmt.Errorf("%w: behind a request comes no frame of 1 to %d bytes", ErrProtocol, EarlyLimit)
+	}
+	return c.complete(b, earlyHeader+size)
+}
+
+// complete reads until b has n bytes.
+func (c *conversation) complete(b []byte, n int) ([]byte, error) {
+	have := len(b)
+	if have >= n {
+		return b, nil
+	}
+	b = append(b, make([]byte, n-have)...)
+	if _, c.err = io.ReadFull(c.conn, b[have:]); c.err != nil {
+		c.starved = true
+		return nil, c.err
+	}
+	return b, nil
+}
 
 func (c *conversation) hold(b ...byte) { c.held = append(c.held, b...) }
 

@@ -33,6 +33,15 @@ var (
 // that does not know it takes the plain method, which is always offered beside it.
 const methodFramed = 0x9A
 
+// methodReady is methodFramed with more freedom for the client. It may send its first
+// request as late as it likes after the answer to the greeting, and a frame of data right
+// behind any request, before the answer (see EarlyLimit). The answer to a request that
+// failed ends the connection, data or not.
+const methodReady = 0x9D
+
+// EarlyLimit is how many bytes of data may come behind a request in one frame.
+const EarlyLimit = 8 << 10
+
 // Two more private methods are never chosen. They are a field of the greeting, by which
 // the client says whether the concentrator may close a subflow on which its own sending
 // fails. A server that does not know them takes another method, as RFC 1928 §3 has it.

@@ -29,9 +29,12 @@ type Authenticator interface {
 // Request is what a peer asked for in a complete handshake.
 type Request struct {
 	proxy.Flow
-	// Framed: the peer and we agreed on methodFramed.
-	Framed bool
-	held   []byte // answers of the handshake that no one waits for yet
+	// Framed and Ready: what the peer and we agreed on. Early is one whole frame then.
+	Agreed
+	// Waits: the peer has shown who it is and asked for nothing yet. Next reads its
+	// request; To and Answer are empty.
+	Waits bool
+	held  []byte // answers of the handshake that no one waits for yet
 	// What the greeting says of the client's subflows: methodManaged, methodAlone, or 0.
 	subflows byte
 }
@@ -55,7 +58,7 @@ func (r *Request) answer(w io.Writer, o proxy.Outcome, bound netip.AddrPort) err
 // other. It is safe for concurrent use.
 type Server struct {
 	Auth   Authenticator
-	Frames bool // take methodFramed where it is offered
+	Frames bool // take methodFramed and methodReady where they are offered
 	// NeverAsk takes a peer that offers to go without a user name by its word, although it
 	// offers to show one as well. It is for Auths that are open.
 	NeverAsk bool
@@ -72,15 +75,15 @@ func (s *Server) Handshake(ctx context.Context, conn net.Conn) (*Request, error)
 	return finish(c, req, err)
 }
 
-// Next reads a further request of a peer that agreed on methodFramed.
-func (s *Server) Next(conn net.Conn, id proxy.Identity) (*Request, error) {
+// Next reads a further request of a peer, or the first one of a peer that has waited.
+func (s *Server) Next(conn net.Conn, id proxy.Identity, agreed Agreed) (*Request, error) {
 	c := &conversation{conn: conn, known: true}
 	to, err := readRequest(c)
-	return finish(c, newRequest(id, to, true), err)
+	return finish(c, newRequest(id, to, agreed), err)
 }
 
-func newRequest(id proxy.Identity, to proxy.Destination, framed bool) *Request {
-	return &Request{Flow: proxy.Flow{To: to, Who: id, How: proxy.Choice{Mode: id.Mode}}, Framed: framed}
+func newRequest(id proxy.Identity, to proxy.Destination, agreed Agreed) *Request {
+	return &Request{Flow: proxy.Flow{To: to, Who: id, How: proxy.Choice{Mode: id.Mode}}, Agreed: agreed}
 }
 
 // finish hands over what the conversation holds, or refuses the peer.
@@ -89,10 +92,21 @@ func finish(c *conversation, req *Request, err error) (*Request, error) {
 		_ = c.flush() // the refusal; the peer may be gone, and err says more
 		return nil, c.explain(err)
 	}
-	req.held, req.Early = c.held, c.rest()
+	if req.Waits {
+		return req, c.flush()
+	}
+	if req.Ready {
+		req.Early, err = c.frame()
+	} else {
+		req.Early = c.rest()
+	}
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	req.held = c.held
 	conn := c.conn // alone: c holds a buffer
 	req.Answer = func(o proxy.Outcome, bound netip.AddrPort) error { return req.answer(conn, o, bound) }
-	if req.Framed && len(req.Early) > 0 { // frames begin behind the answer
+	if req.Framed && !req.Ready && len(req.Early) > 0 { // frames begin behind the answer
 		return nil, fmt.Errorf("%w: %d bytes behind a request whose answer has to be waited for", ErrProtocol, len(req.Early))
 	}
 	return req, nil
@@ -111,17 +125,19 @@ func (s *Server) converse(ctx context.Context, c *conversation) (*Request, error
 	if err != nil {
 		return nil, err
 	}
-	framed := s.Frames && bytes.IndexByte(methods, methodFramed) >= 0
-	id, err := s.authenticate(ctx, c, methods, framed)
+	ready := s.Frames && bytes.IndexByte(methods, methodReady) >= 0
+	agreed := Agreed{Framed: ready || s.Frames && bytes.IndexByte(methods, methodFramed) >= 0, Ready: ready}
+	id, err := s.authenticate(ctx, c, methods, agreed)
 	if err != nil {
 		return nil, err
 	}
 	c.known = true
-	to, err := readRequest(c)
-	if err != nil {
-		return nil, err
+	req := newRequest(id, proxy.Destination{}, agreed)
+	if req.Waits = ready && c.from == c.to; !req.Waits {
+		if req.To, err = readRequest(c); err != nil {
+			return nil, err
+		}
 	}
-	req := newRequest(id, to, framed)
 	if i := slices.IndexFunc(methods, func(m byte) bool { return m == methodManaged || m == methodAlone }); i >= 0 {
 		req.subflows = methods[i]
 	}
@@ -143,12 +159,14 @@ func guess(b byte) string {
 
 // authenticate prefers user names unless NeverAsk is set: curl offers both methods when
 // it has a user name, and the user name carries the mode.
-func (s *Server) authenticate(ctx context.Context, c *conversation, methods []byte, framed bool) (proxy.Identity, error) {
+func (s *Server) authenticate(ctx context.Context, c *conversation, methods []byte, agreed Agreed) (proxy.Identity, error) {
 	nameless := s.Auth.Open() && bytes.IndexByte(methods, methodNone) >= 0
 	switch {
 	case nameless && s.NeverAsk:
 		return s.nobody(ctx, c)
-	case framed:
+	case agreed.Ready:
+		return s.checkPassword(ctx, c, methodReady)
+	case agreed.Framed:
 		return s.checkPassword(ctx, c, methodFramed)
 	case bytes.IndexByte(methods, methodPassword) >= 0:
 		return s.checkPassword(ctx, c, methodPassword)

@@ -361,6 +361,7 @@ func TestReadGreeting(t *testing.T) {
 		{"another protocol", user, []byte("HTTP"), ErrProtocol, 0, false},
 		{"cut", user, []byte{5, 2, 1}, io.ErrUnexpectedEOF, 0, false},
 		{"framed", framing, []byte{5, methodFramed, 1, 0, 9, 9}, nil, 2, true},
+		{"ready", framing, []byte{5, methodReady, 1, 0, 9, 9}, nil, 2, true},
 		{"frames are not known", framing, []byte{5, 2, 1, 0, 9, 9}, nil, 2, false},
 		{"framed and refused", framing, []byte{5, methodFramed, 1, 1}, ErrTokenRefused, 0, false},
 		{"framed unasked", user, []byte{5, methodFramed, 1, 0}, ErrProtocol, 0, false},
@@ -368,9 +369,9 @@ func TestReadGreeting(t *testing.T) {
 	} {
 		for name, piece := range map[string]func(io.Reader) io.Reader{"whole": func(r io.Reader) io.Reader { return r }, "bytes": iotest.OneByteReader} {
 			r := bytes.NewReader(tt.in)
-			framed, err := tt.cred.ReadGreeting(piece(r))
-			if framed != tt.framed {
-				t.Errorf("%s, %s: framed %v", tt.name, name, framed)
+			agreed, err := tt.cred.ReadGreeting(piece(r))
+			if want := (Agreed{Framed: tt.framed, Ready: tt.name == "ready"}); agreed != want {
+				t.Errorf("%s, %s: agreed %+v", tt.name, name, agreed)
 			}
 			if !errors.Is(err, tt.err) || (err == nil) != (tt.err == nil) {
 				t.Errorf("%s, %s: got %v, want %v", tt.name, name, err, tt.err)

@@ -73,12 +73,15 @@ func TestGreetingForOldServers(t *testing.T) {
 		}
 		answers := map[byte]error{2: nil, 0x9B: ErrProtocol, 0x9C: ErrProtocol}
 		if cred.Frames {
-			answers[0x9A] = nil // an old concentrator
+			answers[0x9A], answers[0x9D] = nil, nil
 		}
 		for method, want := range answers {
-			framed, err := cred.ReadGreeting(bytes.NewReader([]byte{5, method, 1, 0}))
-			if framed != (method == 0x9A) || !errors.Is(err, want) || (err == nil) != (want == nil) {
-				t.Errorf("%+v, method %#x chosen: framed %v, %v", cred, method, framed, err)
+			agreed, err := cred.ReadGreeting(bytes.NewReader([]byte{5, method, 1, 0}))
+			if want := (Agreed{Framed: method == 0x9A || method == 0x9D, Ready: method == 0x9D}); err == nil && agreed != want {
+				t.Errorf("%+v, method %#x chosen: agreed %+v", cred, method, agreed)
+			}
+			if !errors.Is(err, want) || (err == nil) != (want == nil) {
+				t.Errorf("%+v, method %#x chosen: %v", cred, method, err)
 			}
 		}
 	}
