@@ -2,6 +2,7 @@ package mptcpsock
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 	"time"
@@ -197,6 +198,43 @@ func (o *sockopts) setReceiveBuffer(s, trial int) error {
 		return nil
 	}
 	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(s, unix.SOL_SOCKET, unix.SO_RCVBUF, want))
+}
+
+// SetSendBuffer fixes how many bytes the connection, and each of its subflows, may hold
+// unacknowledged; the kernel tunes them no longer. Subflows that join later inherit it.
+// Without CAP_NET_ADMIN the kernel grants net.core.wmem_max; where that is less, nothing
+// is changed, and the error is an fs.ErrPermission.
+func (c *Conn) SetSendBuffer(bytes int) error {
+	var err error
+	cerr := c.control(func(fd int) { err = setSendBuffer(fd, bytes) })
+	if cerr != nil {
+		return cerr
+	}
+	return err
+}
+
+// setSendBuffer asks a socket that is thrown away what would be granted, as
+// setReceiveBuffer does.
+func setSendBuffer(fd, bytes int) error {
+	half := bytes / 2 // the kernel doubles it, socket(7)
+	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, half)
+	if !errors.Is(err, unix.EPERM) {
+		return os.NewSyscallError("setsockopt SO_SNDBUFFORCE", err)
+	}
+	trial, serr := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if serr != nil {
+		return os.NewSyscallError("socket", serr)
+	}
+	defer unix.Close(trial)
+	serr = unix.SetsockoptInt(trial, unix.SOL_SOCKET, unix.SO_SNDBUF, half)
+	granted, gerr := unix.GetsockoptInt(trial, unix.SOL_SOCKET, unix.SO_SNDBUF)
+	if serr = errors.Join(serr, gerr); serr != nil {
+		return os.NewSyscallError("setsockopt SO_SNDBUF", serr)
+	}
+	if granted/2 < half {
+		return fmt.Errorf("a send buffer of %d bytes needs CAP_NET_ADMIN, or net.core.wmem_max=%d: %w", bytes, half, err)
+	}
+	return os.NewSyscallError("setsockopt SO_SNDBUF", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, half))
 }
 
 // worthSetting decides whether a receive buffer of the bytes that the kernel

@@ -1,7 +1,9 @@
 package mptcpsock
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"testing"
 	"time"
@@ -59,6 +61,48 @@ func TestReceiveBuffer(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestSendBuffer: it is set on the connection and each of its subflows, or nothing is.
+func TestSendBuffer(t *testing.T) {
+	needMPTCP(t)
+	const most = 1 << 30 // more than any net.core.wmem_max
+	for _, tt := range []struct {
+		name       string
+		privileged bool
+		bytes      int
+		granted    bool
+	}{
+		{"privileged", true, most, true},
+		{"modest", false, 64 << 10, true},
+		{"too much", false, most, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			veth.OnThread(t, func() {
+				ln := listen(t, ListenConfig{}, "127.0.0.1:0")
+				c, _ := connect(t, Dialer{}, ln, ln.Addr())
+				before := sockoptInt(t, c, unix.SOL_SOCKET, unix.SO_SNDBUF)
+				if err := c.SetSendBuffer(before); tt.privileged && errors.Is(err, fs.ErrPermission) {
+					t.Skip("needs CAP_NET_ADMIN in the initial user namespace")
+				}
+				before = sockoptInt(t, c, unix.SOL_SOCKET, unix.SO_SNDBUF)
+				if !tt.privileged {
+					defer dropNetAdmin(t)()
+				}
+				err := c.SetSendBuffer(tt.bytes)
+				want := before
+				if tt.granted {
+					want = tt.bytes
+				}
+				if errors.Is(err, fs.ErrPermission) == tt.granted || (err == nil) != tt.granted {
+					t.Errorf("SetSendBuffer = %v, want it granted: %v", err, tt.granted)
+				}
+				if got := sockoptInt(t, c, unix.SOL_SOCKET, unix.SO_SNDBUF); got != want {
+					t.Errorf("SO_SNDBUF is %d, want %d", got, want)
+				}
+			})
+		})
 	}
 }
 

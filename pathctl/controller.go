@@ -154,14 +154,17 @@ func (c *controller) steer(announce []netip.Addr) *steering {
 	return s
 }
 
+// bufferShare is the part of the host's memory for TCP that connections of ours may fill
+// with what their peers have not acknowledged.
+const bufferShare = 4
+
 // takeOver opens an engine and takes the path manager for it.
 func (c *controller) takeOver(announce []netip.Addr) (*steering, error) {
-	wide := hoststate.TakeSendBuffer(c.journal)
 	s, err := openSteering(engine.Config{
-		Role: c.role, Commands: c.client, Announce: announce, Recorder: c.recorder, WideBuffers: wide == nil, Log: c.log,
+		Role: c.role, Commands: c.client, Announce: announce, Recorder: c.recorder, BufferMemory: hoststate.TCPMemory() / bufferShare, Log: c.log,
 	})
 	if err != nil {
-		return nil, errors.Join(err, hoststate.ReturnSendBuffer(c.journal))
+		return nil, err
 	}
 	s.journal = c.journal
 	before, err := hoststate.TakePathManager(c.journal)
@@ -170,9 +173,6 @@ func (c *controller) takeOver(announce []netip.Addr) (*steering, error) {
 	}
 	c.log.Info("took over the path manager of this network namespace: mpproxy decides about subflows, and serves other programs' connections by the configured endpoints",
 		"before", before, "timeouts", s.watch.Mechanism().String())
-	if wide != nil {
-		c.log.Info("a slow path will hold up the others more than it has to", "error", wide)
-	}
 	return s, nil
 }
 

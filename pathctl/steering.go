@@ -40,6 +40,9 @@ func openSteering(cfg engine.Config) (_ *steering, err error) {
 	if s.watch, err = subflowbpf.Open(subflowbpf.Config{TimeoutsOnly: true, Backlog: true}, cfg.Log); err != nil {
 		return nil, fmt.Errorf("watching for timeouts: %w", err)
 	}
+	if s.watch.Mechanism().Kind == subflowbpf.Polling {
+		cfg.BufferMemory = 0 // nothing would bound what a subflow holds
+	}
 	cfg.Events, cfg.Watch = s.events, s.watch
 	s.engine = engine.New(cfg)
 	return s, nil
@@ -49,7 +52,7 @@ func openSteering(cfg engine.Config) (_ *steering, err error) {
 func (s *steering) close() error {
 	var errs []error
 	if s.journal != nil {
-		errs = append(errs, hoststate.ReturnSendBuffer(s.journal), hoststate.ReturnPathManager(s.journal))
+		errs = append(errs, hoststate.ReturnPathManager(s.journal))
 	}
 	if s.watch != nil {
 		errs = append(errs, s.watch.Close())

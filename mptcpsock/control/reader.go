@@ -89,3 +89,6 @@ func (r *reader) BoundUnsent(bytes int) error {
 	r.unsent = bytes
 	return nil
 }
+
+// SetSendBuffer fixes how much the connection may hold unacknowledged.
+func (r *reader) SetSendBuffer(bytes int) error { return r.conn.SetSendBuffer(bytes) }

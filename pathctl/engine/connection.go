@@ -46,6 +46,8 @@ type connection struct {
 	unboundable    bool          // that cannot be bounded
 	unprodable     bool          // that the kernel cannot be told
 	prodded        time.Time     // until when the peer is asked for signs of life soon; zero: not
+	buffer         int           // its send buffer, in bytes; 0: the kernel tunes it
+	holds          held          // in that, as it was read last
 	urgent         bool          // an event asks for a look at once
 }
 
@@ -83,6 +85,9 @@ var noMode policy.Spec
 func newConnection(now time.Time) *connection {
 	return &connection{since: now, index: -1, reg: Registration{Mode: &noMode}}
 }
+
+// wide says that its send buffer is fixed, and far wider than what it may hold unsent.
+func (c *connection) wide() bool { return c.buffer > 0 }
 
 func (f *subflow) key() subflowKey { return keyOf(f.local, f.remote) }
 

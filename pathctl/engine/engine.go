@@ -73,10 +73,11 @@ type Config struct {
 	Announce []netip.Addr
 	// LeaveStrangers leaves other programs' connections to another controller.
 	LeaveStrangers bool
-	// WideBuffers says that a connection may hold far more unacknowledged than one
-	// path carries in a round trip.
-	WideBuffers bool
-	Log         *slog.Logger // nil: nothing is logged
+	// BufferMemory is how many bytes all connections together may hold unacknowledged
+	// before their send buffers are narrowed; 0: send buffers are left to the kernel.
+	// They can be wide only where Watch bounds what a subflow holds.
+	BufferMemory uint64
+	Log          *slog.Logger // nil: nothing is logged
 }
 
 // Engine is the controller in user space: one goroutine, Run's, owns all of its
@@ -87,7 +88,6 @@ type Engine struct {
 	log   *slog.Logger
 	cmds  Commands
 	watch *subflowbpf.Watcher
-	wide  bool // Config.WideBuffers
 
 	events Events
 	inbox  chan func(now time.Time)
@@ -105,6 +105,7 @@ type Engine struct {
 	// concentrator's by the client's address.
 	states  map[string]*pathstate.State
 	lessons map[string]lesson
+	buffers buffers
 	// announce lists the addresses that a concentrator tells its clients.
 	announce []netip.Addr
 	// leaveStrangers leaves other programs' connections to another controller.
@@ -134,7 +135,7 @@ func New(cfg Config) *Engine {
 	}
 	e := &Engine{
 		role: cfg.Role, log: cfg.Log, cmds: cfg.Commands, watch: cfg.Watch, announce: cfg.Announce,
-		events: cfg.Events, recorder: cfg.Recorder, leaveStrangers: cfg.LeaveStrangers, wide: cfg.WideBuffers,
+		events: cfg.Events, recorder: cfg.Recorder, leaveStrangers: cfg.LeaveStrangers, buffers: newBuffers(cfg.BufferMemory),
 		inbox:        make(chan func(time.Time), inboxSize),
 		ended:        make(chan struct{}),
 		conns:        make(map[uapi.Token]*connection),
@@ -209,6 +210,7 @@ func (e *Engine) unregister(token uapi.Token) func(time.Time) {
 func (e *Engine) forget(token uapi.Token) {
 	if c := e.conns[token]; c != nil {
 		e.queue.remove(c)
+		e.buffers.enter(&c.holds, held{})
 		delete(e.conns, token)
 		c.part()
 	}
@@ -415,7 +417,7 @@ func (e *Engine) examine(ctx context.Context, c *connection, now time.Time) {
 		// delay the second subflow (SMAPP section 4.5).
 		c.looked = true
 		e.carryOut(ctx, c, e.consider(c, now), now)
-		e.boundFirst(c)
+		e.widen(c)
 		e.queue.sooner(c, now.Add(lookBusy))
 		return
 	}
@@ -431,6 +433,7 @@ func (e *Engine) examine(ctx context.Context, c *connection, now time.Time) {
 	}
 	c.looked = true
 	c.update(r, e.pathOf, now)
+	e.buffers.enter(&c.holds, held{c.reg.User, c.pending})
 	e.boundQueues(c, now)
 	e.tellRates(c)
 	if c.reg.Manual {

@@ -26,9 +26,9 @@ const (
 // The kernel hands all that is contiguous to a subflow at once, up to unsentMost (a
 // page fragment, net/mptcp/protocol.c, __subflow_push_pending): 52 ms at 5 Mbit/s. A
 // connection that sends that in pieceTime needs no such bound, and several subflows
-// would want for data now and then. Wherever the send buffer is wide it would hold
+// would want for data now and then. A connection with a wide send buffer would hold
 // seconds of data, though: it may hold what goes in wideTime, wideLeast to wideMost,
-// and wideFirst before its rate is known.
+// and wideFirst before the buffer is widened.
 const (
 	unsentTime  = 5 * time.Millisecond
 	unsentLeast = 6 << 10
@@ -51,7 +51,7 @@ const rateFast = 125_000_000
 // get off the ground: it is given time, but for modes that begin one after the
 // other on purpose.
 func (e *Engine) boundQueues(c *connection, now time.Time) {
-	e.boundFirst(c)
+	e.widen(c)
 	var slowest time.Duration
 	var rate uint64
 	inUse, young := 0, false
@@ -76,9 +76,9 @@ func (e *Engine) boundQueues(c *connection, now time.Time) {
 	few := inUse < 2 && !c.reg.Manual
 	early := lift && c.linger == 0 // let it begin
 	if !few && !early || c.unsent > 0 {
-		e.boundUnsent(c, rate, lift || few && e.wide)
+		e.boundUnsent(c, rate, lift || few && c.wide())
 	}
-	if (!few || e.wide && rate < rateFast) && !early {
+	if (!few || c.wide() && rate < rateFast) && !early {
 		e.boundLinger(c, d)
 	}
 }
@@ -95,21 +95,14 @@ func (e *Engine) boundLinger(c *connection, d time.Duration) {
 	c.linger = d
 }
 
-// beginBounds bounds a connection from its begin: what it holds unsent where its buffer
-// is wide, and the windows of several subflows on a path before there are any.
+// beginBounds bounds a connection from its begin: its send buffer, and the windows of
+// several subflows on a path before there are any.
 func (e *Engine) beginBounds(c *connection) {
 	if c.reg.Role == policy.Concentrator {
-		e.boundFirst(c) // a client has its subflows to ask for first
+		e.widen(c) // a client has its subflows to ask for first
 	}
 	if c.several() {
 		e.boundLinger(c, noBound)
-	}
-}
-
-// boundFirst bounds what a connection holds unsent before its rate is known.
-func (e *Engine) boundFirst(c *connection) {
-	if e.wide && c.unsent == 0 {
-		e.setUnsent(c, wideFirst)
 	}
 }
 
@@ -132,7 +125,7 @@ func (e *Engine) boundUnsent(c *connection, rate uint64, pieces bool) {
 	bytes := max(unsentLeast, inTime(rate, unsentTime))
 	switch {
 	case !pieces && inTime(rate, pieceTime) <= unsentMost:
-	case e.wide:
+	case c.wide():
 		bytes = min(max(wideLeast, inTime(rate, wideTime)), wideMost)
 	default:
 		bytes = 0

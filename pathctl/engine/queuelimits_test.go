@@ -14,8 +14,15 @@ import (
 // boundable is a fakeReader whose connection can be bounded, or fails to.
 type boundable struct {
 	*fakeReader
-	bounds []int
-	err    error
+	bounds    []int
+	err       error
+	buffers   []int // send buffers
+	bufferErr error
+}
+
+func (b *boundable) SetSendBuffer(bytes int) error {
+	b.buffers = append(b.buffers, bytes)
+	return b.bufferErr
 }
 
 func (b *boundable) BoundUnsent(bytes int) error {
@@ -40,7 +47,7 @@ func TestUnsentOfWideBuffers(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, policy.Client)
-			b.wide = true
+			b.buffers = newBuffers(1 << 30)
 			c, r := b.steered(t, mode.Aggregate)
 			end := &boundable{fakeReader: r}
 			reg := c.reg

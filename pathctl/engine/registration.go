@@ -44,12 +44,15 @@ type Reader interface {
 	Read() (Reading, error)
 }
 
-// Bounder is a Reader that can also bound what a connection holds unsent.
+// Bounder is a Reader that can also bound what a connection holds.
 type Bounder interface {
 	// BoundUnsent makes the connection take more data only while it holds fewer
 	// bytes that no subflow has got yet; 0 lifts the bound. It fails where the
 	// kernel has no such bound, or the program set its own.
 	BoundUnsent(bytes int) error
+	// SetSendBuffer fixes how much the connection may hold unacknowledged, in bytes.
+	// Its subflows may hold as much each. It fails where the kernel grants less.
+	SetSendBuffer(bytes int) error
 }
 
 // Prodder is a Reader that can also have the kernel ask the peer for a sign of life on

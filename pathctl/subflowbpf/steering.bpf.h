@@ -166,42 +166,33 @@ static __always_inline void widen_window(struct bpf_sock_ops *ctx)
 	set(ctx, SOL_TCP, TCP_BPF_IW, window);
 }
 
-/* begin prepares a subflow whose handshake is complete. */
-static __always_inline void begin(struct subflow *s)
-{
-	const struct limits *l = bpf_map_lookup_elem(&limits_by_token, &s->token);
-	bool modest = l && l->modest;
-
-	if (modest)
-		set(s->ctx, SOL_TCP, TCP_NOTSENT_LOWAT, MODEST_UNSENT);
-	if (!s->tcp || !uses_bbr(s->tcp))
-		return;
-	bound_pace(s->ctx, FIRST_PACE);
-	if (!modest)
-		widen_window(s->ctx);
-}
-
 /*
  * What a subflow holds unsent.
  *
  * Without a bound the scheduler gives a subflow data until its send buffer is full:
- * 200 KB, which take 0.3 s at 5 Mbit/s. What a dead subflow leaves behind is sent
- * again on another subflow, after what that one holds. Therefore each subflow
- * holds what it sends within limits.linger, less one round trip.
+ * 200 KB, which take 0.3 s at 5 Mbit/s, or megabytes where the engine has widened the
+ * send buffer of the connection. What a dead subflow leaves behind is sent again on
+ * another subflow, after what that one holds. Therefore each subflow holds what it
+ * sends within limits.linger, less one round trip. While linger is LINGER_FREE, it
+ * holds what the kernel would let it hold when it tunes the buffer itself
+ * (tcp_sndbuf_expand): two windows beside the one that is under way.
  *
  * Only eBPF can set the bound for one subflow: the socket option is one for the
  * whole connection, and the sysctl does not reach subflows. Linux can since 5.17.
  */
 #define UNSENT_SHIFT 2 /* a quarter of the window at least */
-#define UNSENT_LEAST 4096 /* bytes */
-#define UNSENT_MOST (1 << 30) /* bytes; the option ends there */
+#define UNSENT_WINDOWS 2
+#define UNSENT_LEAST 4096 /* bytes, as are the following */
+#define UNSENT_FIRST (64 << 10) /* at least, while linger is LINGER_FREE */
+#define UNSENT_MOST (1 << 30) /* the option ends there */
+#define LINGER_FREE 60000000 /* µs; as noBound of the engine */
 
 static __always_inline void bound_unsent(struct subflow *s)
 {
 	struct bpf_sock_ops *ctx = s->ctx;
 	const struct limits *l = bpf_map_lookup_elem(&limits_by_token, &s->token);
 	__u64 window = (__u64)ctx->snd_cwnd * ctx->mss_cache, rtt = ctx->srtt_us >> 3;
-	__u64 linger, unsent = 0;
+	__u64 linger, most, unsent = 0;
 
 	if (!l || !rtt)
 		return;
@@ -212,9 +203,31 @@ static __always_inline void bound_unsent(struct subflow *s)
 		unsent = window >> UNSENT_SHIFT;
 	if (unsent < UNSENT_LEAST)
 		unsent = UNSENT_LEAST;
-	if (unsent > UNSENT_MOST)
-		unsent = UNSENT_MOST;
+	most = UNSENT_MOST;
+	if (linger >= LINGER_FREE)
+		most = UNSENT_WINDOWS * window;
+	if (most < UNSENT_FIRST)
+		most = UNSENT_FIRST;
+	if (most > UNSENT_MOST)
+		most = UNSENT_MOST;
+	if (unsent > most)
+		unsent = most;
 	set(ctx, SOL_TCP, TCP_NOTSENT_LOWAT, unsent);
+}
+
+/* begin prepares a subflow whose handshake is complete. */
+static __always_inline void begin(struct subflow *s)
+{
+	const struct limits *l = bpf_map_lookup_elem(&limits_by_token, &s->token);
+	bool modest = l && l->modest;
+
+	if (l)
+		set(s->ctx, SOL_TCP, TCP_NOTSENT_LOWAT, modest ? MODEST_UNSENT : UNSENT_FIRST);
+	if (!s->tcp || !uses_bbr(s->tcp))
+		return;
+	bound_pace(s->ctx, FIRST_PACE);
+	if (!modest)
+		widen_window(s->ctx);
 }
 
 /* measured steers the subflow whose round trip was measured. */

@@ -111,3 +111,15 @@ func Changed(t *testing.T, before, now, kinds []string) {
 		}
 	}
 }
+
+// Unchanged wants what is said of each kind to be what it was before.
+func Unchanged(t *testing.T, before, now []string, kinds ...string) {
+	t.Helper()
+	for _, kind := range kinds {
+		other := func(s string) bool { return !strings.HasPrefix(s, kind+" ") }
+		was, is := slices.DeleteFunc(slices.Clone(before), other), slices.DeleteFunc(slices.Clone(now), other)
+		if len(was) == 0 || !slices.Equal(was, is) {
+			t.Errorf("the running program has changed %s: %q, was %q", kind, is, was)
+		}
+	}
+}
