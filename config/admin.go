@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"mpproxy/config/joinlink"
+	"mpproxy/config/tomlfile"
 	"net/netip"
 	"path/filepath"
 )
@@ -19,29 +21,29 @@ type ServerAdmin struct {
 }
 
 type rawAdmin struct {
-	Socket field[string] `toml:"socket"`
-	HTTP   field[string] `toml:"http"`
+	Socket tomlfile.Field[string] `toml:"socket"`
+	HTTP   tomlfile.Field[string] `toml:"http"`
 }
 
 // maxSocketPath is sizeof(sun_path) less its terminating zero (unix(7)).
 const maxSocketPath = 107
 
-func (c check) adminSocket(f field[string]) string {
+func (c check) adminSocket(f tomlfile.Field[string]) string {
 	p := c.path(f, "")
 	if len(p) > maxSocketPath {
-		c.at(f.mark, "the path %q has %d bytes: a Unix socket's may have at most %d", p, len(p), maxSocketPath)
+		c.At(f.Mark, "the path %q has %d bytes: a Unix socket's may have at most %d", p, len(p), maxSocketPath)
 	}
 	return p
 }
 
 // adminHTTP reads where to serve HTTP; "" is nowhere.
-func (c check) adminHTTP(f field[string]) netip.AddrPort {
-	if f.value == "" {
+func (c check) adminHTTP(f tomlfile.Field[string]) netip.AddrPort {
+	if f.Value == "" {
 		return netip.AddrPort{}
 	}
-	ap, err := ParseListen(f.value)
+	ap, err := joinlink.ParseListen(f.Value)
 	if err != nil {
-		c.at(f.mark, "%v; \"\" switches it off", err)
+		c.At(f.Mark, "%v; \"\" switches it off", err)
 	}
 	return ap
 }
@@ -83,10 +85,10 @@ func socketPath(configured, name string, uid int, getenv func(string) string) st
 }
 
 // http writes admin.http.
-func (w *tomlWriter) http(addr netip.AddrPort) {
+func (w *writer) http(addr netip.AddrPort) {
 	if !addr.IsValid() {
-		w.str("http", "")
+		w.Str("http", "")
 		return
 	}
-	w.str("http", addr.String())
+	w.Str("http", addr.String())
 }

@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"mpproxy/config/credential"
+	"mpproxy/config/joinlink"
+	"mpproxy/config/tomlfile"
 	"mpproxy/proxy/rules"
 
 	"mpproxy/pathctl/policy"
@@ -14,8 +17,8 @@ import (
 
 // Client is the configuration of mpproxy-client.
 type Client struct {
-	Link         Link   // zero when neither file nor flag gave one
-	Mode         string // of connections for which nothing else is asked: the name of one of Modes
+	Link         joinlink.Link // zero when neither file nor flag gave one
+	Mode         string        // of connections for which nothing else is asked: the name of one of Modes
 	PathManager  PathManager
 	RequireMPTCP bool // refuse an upstream leg that came up as plain TCP
 	Socks        Socks
@@ -39,8 +42,8 @@ type Socks struct {
 
 // SocksUser is a local user of the SOCKS5 front.
 type SocksUser struct {
-	Name     string // see CheckUserName
-	Password Secret // 1 to 255 bytes (RFC 1929 §2)
+	Name     string            // see CheckUserName
+	Password credential.Secret // 1 to 255 bytes (RFC 1929 §2)
 }
 
 // DefaultClient returns the configuration of an empty file: everything but the
@@ -65,31 +68,31 @@ func DefaultClient() Client {
 }
 
 type rawClient struct {
-	Link         field[string] `toml:"link" secret:"yes"`
-	Mode         field[string] `toml:"mode" table:"modes.NAME"`
-	PathManager  field[string] `toml:"path_manager"`
-	RequireMPTCP field[bool]   `toml:"require_mptcp"`
-	Socks        rawSocks      `toml:"socks"`
-	Paths        []rawPath     `toml:"path"`
-	Rules        []rawRule     `toml:"rule"`
-	Modes        rawModes      `toml:"modes"`
-	Limits       rawLimits     `toml:"limits"`
-	Admin        rawAdmin      `toml:"admin"`
-	Log          rawLog        `toml:"log"`
+	Link         tomlfile.Field[string] `toml:"link" secret:"yes"`
+	Mode         tomlfile.Field[string] `toml:"mode" table:"modes.NAME"`
+	PathManager  tomlfile.Field[string] `toml:"path_manager"`
+	RequireMPTCP tomlfile.Field[bool]   `toml:"require_mptcp"`
+	Socks        rawSocks               `toml:"socks"`
+	Paths        []rawPath              `toml:"path"`
+	Rules        []rawRule              `toml:"rule"`
+	Modes        clientModes            `toml:"modes"`
+	Limits       rawLimits              `toml:"limits"`
+	Admin        rawAdmin               `toml:"admin"`
+	Log          rawLog                 `toml:"log"`
 }
 
 type rawSocks struct {
-	Listen           field[[]element] `toml:"listen" example:"[\"127.0.0.1:1080\"]"`
-	AllowOpen        field[bool]      `toml:"allow_open"`
-	Ask              field[bool]      `toml:"ask"`
-	HandshakeTimeout field[string]    `toml:"handshake_timeout" example:"\"10s\""`
-	Users            []rawSocksUser   `toml:"user"`
+	Listen           tomlfile.Field[[]tomlfile.Element] `toml:"listen" example:"[\"127.0.0.1:1080\"]"`
+	AllowOpen        tomlfile.Field[bool]               `toml:"allow_open"`
+	Ask              tomlfile.Field[bool]               `toml:"ask"`
+	HandshakeTimeout tomlfile.Field[string]             `toml:"handshake_timeout" example:"\"10s\""`
+	Users            []rawSocksUser                     `toml:"user"`
 }
 
 type rawSocksUser struct {
-	mark
-	Name     field[string] `toml:"name"`
-	Password field[string] `toml:"password" secret:"yes"`
+	tomlfile.Mark
+	Name     tomlfile.Field[string] `toml:"name"`
+	Password tomlfile.Field[string] `toml:"password" secret:"yes"`
 }
 
 // ParseClient reads the text of a client file; filename is for messages, and
@@ -97,16 +100,16 @@ type rawSocksUser struct {
 // and holds every mistake. The link may be absent: Validate wants one.
 func ParseClient(data []byte, filename string) (Client, error) {
 	var raw rawClient
-	r, lines := parse(string(data), filename, &raw)
-	if lines == nil {
-		return Client{}, r.errs.err()
+	r, ok := tomlfile.Parse(string(data), filename, &raw, tomlfile.Program{Name: "mpproxy-server", Schema: rawServer{}})
+	if !ok {
+		return Client{}, r.Mistakes.OrNil()
 	}
-	c := check{r, filepath.Dir(filename)}
+	c := check{tomlfile.Checker{Report: r}, filepath.Dir(filename)}
 	client := c.client(raw)
 	client.checkOpen(func(key, message string) {
-		c.at(mark{key, raw.Socks.Listen.line}, "%s", message)
+		c.At(tomlfile.Mark{Key: key, Line: raw.Socks.Listen.Line}, "%s", message)
 	})
-	if err := r.errs.err(); err != nil {
+	if err := r.Mistakes.OrNil(); err != nil {
 		return Client{}, err
 	}
 	client.Warnings = append(adminFindings(client.Admin.HTTP), client.ruleFindings()...)
@@ -115,17 +118,17 @@ func ParseClient(data []byte, filename string) (Client, error) {
 
 func (c check) client(raw rawClient) Client {
 	d := DefaultClient()
-	modes := c.modes(raw.Modes, policy.Client)
+	modes := c.modes(raw.Modes.rawModes, policy.Client)
 	client := Client{
 		Link:         c.link(raw.Link),
 		Mode:         c.modeName(raw.Mode, d.Mode, modes),
 		PathManager:  c.pathManager(raw.PathManager),
-		RequireMPTCP: raw.RequireMPTCP.or(d.RequireMPTCP),
+		RequireMPTCP: raw.RequireMPTCP.Or(d.RequireMPTCP),
 		Socks: Socks{
 			Listen:           c.listen(raw.Socks.Listen, d.Socks.Listen),
-			AllowOpen:        raw.Socks.AllowOpen.or(d.Socks.AllowOpen),
-			Ask:              raw.Socks.Ask.or(d.Socks.Ask),
-			HandshakeTimeout: c.duration(raw.Socks.HandshakeTimeout, d.Socks.HandshakeTimeout, handshakeSpan),
+			AllowOpen:        raw.Socks.AllowOpen.Or(d.Socks.AllowOpen),
+			Ask:              raw.Socks.Ask.Or(d.Socks.Ask),
+			HandshakeTimeout: c.Duration(raw.Socks.HandshakeTimeout, d.Socks.HandshakeTimeout, handshakeSpan),
 			Users:            c.socksUsers(raw.Socks.Users),
 		},
 		Paths:  c.paths(raw.Paths),
@@ -135,19 +138,19 @@ func (c check) client(raw rawClient) Client {
 		Log:    c.log(raw.Log, d.Log),
 	}
 	if !client.Socks.Ask && len(client.Socks.Users) > 0 {
-		c.at(raw.Socks.Ask.mark, "there are users, who have to be asked for their passwords: remove it, or every [[socks.user]]")
+		c.At(raw.Socks.Ask.Mark, "there are users, who have to be asked for their passwords: remove it, or every [[socks.user]]")
 	}
 	client.Rules = c.rules(raw.Rules, client)
 	return client
 }
 
-func (c check) link(f field[string]) Link {
-	if !f.isSet {
-		return Link{}
+func (c check) link(f tomlfile.Field[string]) joinlink.Link {
+	if !f.IsSet {
+		return joinlink.Link{}
 	}
-	l, err := ParseLink(f.value)
+	l, err := joinlink.Parse(f.Value)
 	if err != nil {
-		c.at(f.mark, "%v", err) // never shows the value
+		c.At(f.Mark, "%v", err) // never shows the value
 	}
 	return l
 }
@@ -155,21 +158,21 @@ func (c check) link(f field[string]) Link {
 func (c check) socksUsers(raw []rawSocksUser) (users []SocksUser) {
 	seen := map[string]int{}
 	for _, u := range raw {
-		name, password := u.Name.value, u.Password.value
-		if u.Name.isAbsent() {
-			c.at(u.mark, "the user has no name: add name = \"…\"")
-		} else if err := CheckUserName(name); err != nil && u.Name.isSet {
-			c.at(u.Name.mark, "%v", err)
-		} else if line, twice := seen[name]; twice && u.Name.isSet {
-			c.at(u.Name.mark, "%q is already in line %d: give each user one [[socks.user]]", name, line)
+		name, password := u.Name.Value, u.Password.Value
+		if u.Name.IsAbsent() {
+			c.At(u.Mark, "the user has no name: add name = \"…\"")
+		} else if err := credential.CheckUserName(name); err != nil && u.Name.IsSet {
+			c.At(u.Name.Mark, "%v", err)
+		} else if line, twice := seen[name]; twice && u.Name.IsSet {
+			c.At(u.Name.Mark, "%q is already in line %d: give each user one [[socks.user]]", name, line)
 		}
-		seen[name] = u.Name.line
-		if u.Password.isAbsent() {
-			c.at(u.mark, "the user has no password: add password = \"…\"")
-		} else if u.Password.isSet && (password == "" || len(password) > 255) {
-			c.at(u.Password.mark, "the password has %d bytes: allowed is 1 to 255", len(password))
+		seen[name] = u.Name.Line
+		if u.Password.IsAbsent() {
+			c.At(u.Mark, "the user has no password: add password = \"…\"")
+		} else if u.Password.IsSet && (password == "" || len(password) > 255) {
+			c.At(u.Password.Mark, "the password has %d bytes: allowed is 1 to 255", len(password))
 		}
-		users = append(users, SocksUser{name, NewSecret(password)})
+		users = append(users, SocksUser{name, credential.NewSecret(password)})
 	}
 	return users
 }
@@ -194,7 +197,7 @@ func DefaultClientPath(uid int, getenv func(string) string) string {
 // cannot be read gives an error for which errors.Is finds fs.ErrNotExist or
 // fs.ErrPermission. A file with secrets that others may read gives a warning.
 func LoadClient(path string) (Client, error) {
-	data, info, err := readFile(path, maxConfigFile)
+	data, info, err := tomlfile.ReadFile(path, maxConfigFile)
 	if err != nil {
 		return Client{}, err
 	}
@@ -202,7 +205,7 @@ func LoadClient(path string) (Client, error) {
 	if err != nil {
 		return Client{}, err
 	}
-	if w := exposedWarning(path, info); w != "" && (!c.Link.Token.IsZero() || len(c.Socks.Users) > 0) {
+	if w := tomlfile.ExposedWarning(path, info); w != "" && (!c.Link.Token.IsZero() || len(c.Socks.Users) > 0) {
 		c.Warnings = append(c.Warnings, w)
 	}
 	return c, nil
@@ -212,8 +215,8 @@ func LoadClient(path string) (Client, error) {
 // there is a link, and no open listener without consent. The error is of type
 // Errors, without file and lines.
 func (c Client) Validate() error {
-	var r report
-	add := func(key, message string) { r.at(mark{key: key}, "%s", message) }
+	var r tomlfile.Report
+	add := func(key, message string) { r.At(tomlfile.Mark{Key: key}, "%s", message) }
 	if c.Link.IsZero() {
 		add("link", "there is none: run `mpproxy-client join` once, set link = \"mpproxy://…\" in the file, or give --link")
 	}
@@ -222,7 +225,7 @@ func (c Client) Validate() error {
 	}
 	c.checkOpen(add)
 	c.checkRulePaths(add)
-	return r.errs.err()
+	return r.Mistakes.OrNil()
 }
 
 // checkOpen refuses an open relay: a listener that other hosts reach, without

@@ -3,9 +3,13 @@ package config
 import (
 	"errors"
 	"io/fs"
+	"mpproxy/config/configtest"
+	"mpproxy/config/credential"
+	"mpproxy/config/tomlfile"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +18,7 @@ import (
 )
 
 const fullClient = `
-link = "mpproxy://alice:Tok-en_1@proxy.example.net:8443?pin=` + testPin + `#home"
+link = "mpproxy://alice:Tok-en_1@proxy.example.net:8443?pin=` + configtest.Pin + `#home"
 mode = "handover"
 path_manager = "kernel"
 require_mptcp = true
@@ -52,7 +56,7 @@ level = "debug"
 format = "json"
 `
 
-const fullClientPrinted = `link = "mpproxy://alice:REDACTED@proxy.example.net:8443?pin=` + testPin + `#home"
+const fullClientPrinted = `link = "mpproxy://alice:REDACTED@proxy.example.net:8443?pin=` + configtest.Pin + `#home"
 mode = "handover"
 path_manager = "kernel"
 require_mptcp = true
@@ -105,19 +109,19 @@ func TestParseClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := DefaultClient()
-	want.Link = mustLink(t, "mpproxy://alice:Tok-en_1@proxy.example.net:8443?pin="+testPin+"#home")
+	want.Link = mustLink(t, "mpproxy://alice:Tok-en_1@proxy.example.net:8443?pin="+configtest.Pin+"#home")
 	want.Mode, want.PathManager = "handover", PathManagerKernel
 	want.RequireMPTCP = true
 	want.Socks.Listen = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1080"), netip.MustParseAddrPort("[::]:1080")}
 	want.Socks.HandshakeTimeout = 2500 * time.Millisecond
-	want.Socks.Users = []SocksUser{{"bob", NewSecret(`pass"word`)}}
+	want.Socks.Users = []SocksUser{{"bob", credential.NewSecret(`pass"word`)}}
 	want.Paths = []Path{
 		{Interface: "wlan*", Name: "wifi", Rank: 1, MinSignal: -75},
 		{Interface: "wwan0", Name: "lte", Rank: 7, Metered: true},
 	}
 	want.Limits.MaxConnections = 500
 	want.Limits.IdleTimeout = 0
-	want.Limits.ReceiveBuffer = MiB
+	want.Limits.ReceiveBuffer = tomlfile.MiB
 	want.Admin.Socket = "/etc/mpproxy/client.sock"
 	want.Admin.HTTP = netip.MustParseAddrPort("127.0.0.1:9480")
 	want.Log.Level, want.Log.Format = -4, LogJSON
@@ -129,34 +133,9 @@ func TestParseClient(t *testing.T) {
 	}
 }
 
-// mistakes runs a table of texts and the exact error each must give.
-func mistakes(t *testing.T, parse func([]byte, string) error, table []mistake) {
-	t.Helper()
-	for _, tt := range table {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Helper()
-			err := parse([]byte(tt.text), "f.toml")
-			if err == nil {
-				t.Fatalf("accepted, want error:\n%s", strings.Join(tt.want, "\n"))
-			}
-			if diff := cmp.Diff(tt.want, strings.Split(err.Error(), "\n")); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-			if _, ok := errors.AsType[*Error](err); !ok {
-				t.Errorf("no *Error in %T", err)
-			}
-		})
-	}
-}
-
-type mistake struct {
-	name, text string
-	want       []string
-}
-
 func TestClientMistakes(t *testing.T) {
 	parse := func(b []byte, f string) error { _, err := ParseClient(b, f); return err }
-	mistakes(t, parse, clientMistakes)
+	configtest.Refuses(t, parse, slices.Concat(textMistakes, clientMistakes))
 }
 
 func TestValidate(t *testing.T) {
@@ -169,7 +148,7 @@ func TestValidate(t *testing.T) {
 	if diff := cmp.Diff(want, strings.Split(c.Validate().Error(), "\n")); diff != "" {
 		t.Error(diff)
 	}
-	c.Link = mustLink(t, testLink)
+	c.Link = mustLink(t, configtest.Link)
 	c.Socks.AllowOpen = true
 	if err := c.Validate(); err != nil {
 		t.Error(err)
@@ -241,7 +220,7 @@ func TestLoadClient(t *testing.T) {
 	if _, err := LoadClient(dir); err == nil || !strings.Contains(err.Error(), "is a directory") {
 		t.Errorf("directory: %v", err)
 	}
-	if err := WritePrivate(file, ClientTOML(mustLink(t, testLink))); err != nil {
+	if err := tomlfile.WritePrivate(file, ClientTOML(mustLink(t, configtest.Link))); err != nil {
 		t.Fatal(err)
 	}
 	c, err := LoadClient(file)
@@ -261,12 +240,5 @@ func TestLoadClient(t *testing.T) {
 	}
 	if _, err := LoadClient(file); err == nil || !strings.Contains(err.Error(), "is larger than 256KiB") {
 		t.Errorf("oversized: %v", err)
-	}
-}
-
-func TestUnreadableFile(t *testing.T) {
-	err := explain("/etc/x", &fs.PathError{Op: "open", Path: "/etc/x", Err: fs.ErrPermission}) // root reads everything
-	if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "run as its owner") {
-		t.Error(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"mpproxy/config/tomlfile"
 	"mpproxy/pathctl/policy"
 )
 
@@ -27,14 +28,14 @@ func numbersOf(role policy.Role, modes ...policy.Mode) (out []policy.Param) {
 // numbers lays the numbers of a table over those of a mode.
 func (c check) numbers(spec *policy.Spec, raw rawMode, role policy.Role) {
 	legal := numbersOf(role, spec.Base)
-	marks := map[string]mark{}
+	marks := map[string]tomlfile.Mark{}
 	for _, n := range raw.numbers {
 		i := slices.IndexFunc(legal, func(p policy.Param) bool { return p.Key == n.name })
 		if i < 0 {
 			c.unknownNumber(n, spec.Base, role, legal)
 			continue
 		}
-		marks[n.name] = n.mark
+		marks[n.name] = n.Mark
 		c.setNumber(&spec.Params, legal[i], n)
 	}
 	// What is left are numbers that do not fit each other.
@@ -45,9 +46,9 @@ func (c check) numbers(spec *policy.Spec, raw rawMode, role policy.Role) {
 		}
 		at, given := marks[pe.Key]
 		if !given {
-			at = mark{joinKey(raw.key, pe.Key), raw.line}
+			at = tomlfile.Mark{Key: tomlfile.JoinKey(raw.Key, pe.Key), Line: raw.Line}
 		}
-		c.at(at, "%s does not fit the mode's other numbers: use %s", pe.Value, pe.Legal)
+		c.At(at, "%s does not fit the mode's other numbers: use %s", pe.Value, pe.Legal)
 	}
 }
 
@@ -55,12 +56,12 @@ func (c check) setNumber(to *policy.Params, p policy.Param, n rawNumber) {
 	text, ok := numberText(p.Kind, n.value)
 	if !ok {
 		example, _ := to.Get(p.Key)
-		c.at(n.mark, "expected %s such as %s, found %s", kindName(p.Kind), tomlNumber(p.Kind, example), describe(n.value, false))
+		c.At(n.Mark, "expected %s such as %s, found %s", kindName(p.Kind), tomlNumber(p.Kind, example), tomlfile.Describe(n.value, false))
 		return
 	}
 	var pe *policy.ParamError
 	if err := to.Set(p.Key, text); errors.As(err, &pe) {
-		c.at(n.mark, "%q is not allowed: use %s", strings.Trim(pe.Value, `"`), pe.Legal)
+		c.At(n.Mark, "%q is not allowed: use %s", strings.Trim(pe.Value, `"`), pe.Legal)
 	}
 }
 
@@ -94,7 +95,7 @@ func tomlNumber(k policy.Kind, text string) string {
 	if k == policy.Ratio || k == policy.Count {
 		return text
 	}
-	return quote(text)
+	return tomlfile.Quote(text)
 }
 
 func (c check) unknownNumber(n rawNumber, base policy.Mode, role policy.Role, legal []policy.Param) {
@@ -104,18 +105,18 @@ func (c check) unknownNumber(n rawNumber, base policy.Mode, role policy.Role, le
 	}
 	is := func(p policy.Param) bool { return p.Key == n.name }
 	if slices.ContainsFunc(base.Params(), is) {
-		c.at(n.mark, "the client decides about this: it belongs in the file of mpproxy-client")
+		c.At(n.Mark, "the client decides about this: it belongs in the file of mpproxy-client")
 		return
 	}
 	if elsewhere := modesWith(n.name); len(elsewhere) > 0 {
-		c.at(n.mark, "%q does not use this number: it is one of %s", base, strings.Join(elsewhere, ", "))
+		c.At(n.Mark, "%q does not use this number: it is one of %s", base, strings.Join(elsewhere, ", "))
 		return
 	}
-	if near := nearest(n.name, keys); near != "" {
-		c.at(n.mark, "unknown key; did you mean %q?", near)
+	if near := tomlfile.Nearest(n.name, keys); near != "" {
+		c.At(n.Mark, "unknown key; did you mean %q?", near)
 		return
 	}
-	c.at(n.mark, "unknown key; the keys of a mode with the base %q are %s", base, strings.Join(keys, ", "))
+	c.At(n.Mark, "unknown key; the keys of a mode with the base %q are %s", base, strings.Join(keys, ", "))
 }
 
 func modesWith(key string) (names []string) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"mpproxy/config/tomlfile"
 	"mpproxy/pathctl/policy"
 )
 
@@ -18,8 +19,8 @@ func (c check) modes(raw rawModes, role policy.Role) []policy.Spec {
 			own = append(own, m)
 			continue
 		}
-		if m.base.isSet && m.base.value != m.name {
-			c.at(m.base.mark, "%q is built in: it has no base; give a mode of your own another name", m.name)
+		if m.base.IsSet && m.base.Value != m.name {
+			c.At(m.base.Mark, "%q is built in: it has no base; give a mode of your own another name", m.name)
 		}
 		c.numbers(&specs[i], m, role)
 	}
@@ -36,14 +37,14 @@ func (c check) ownMode(raw rawMode, builtIn []policy.Spec, role policy.Role) pol
 	spec := builtIn[0]
 	spec.Name = raw.name
 	if err := spec.Validate(); err != nil {
-		c.at(raw.mark, "%v", err)
+		c.At(raw.Mark, "%v", err)
 		return spec
 	}
-	if raw.base.isAbsent() {
-		c.at(raw.mark, "no mode has this name, and one of your own needs a base: add base = \"…\", one of the built-in modes%s", didYouMean(raw.name, specNames(builtIn)))
+	if raw.base.IsAbsent() {
+		c.At(raw.Mark, "no mode has this name, and one of your own needs a base: add base = \"…\", one of the built-in modes%s", tomlfile.DidYouMean(raw.name, specNames(builtIn)))
 		return spec
 	}
-	base := string(oneOf(c, raw.base, "", policy.Modes()...))
+	base := string(tomlfile.OneOf(c.Checker, raw.base, "", policy.Modes()...))
 	i := slices.IndexFunc(builtIn, func(s policy.Spec) bool { return s.Name == base })
 	if i < 0 {
 		return spec
@@ -62,8 +63,8 @@ func specNames(specs []policy.Spec) []string {
 }
 
 // modeName reads the name of a mode that exists in this file.
-func (c check) modeName(f field[string], otherwise string, specs []policy.Spec) string {
-	return oneOf(c, f, otherwise, specNames(specs)...)
+func (c check) modeName(f tomlfile.Field[string], otherwise string, specs []policy.Spec) string {
+	return tomlfile.OneOf(c.Checker, f, otherwise, specNames(specs)...)
 }
 
 // ModeNamed returns the mode with that exact name.
@@ -73,12 +74,14 @@ func ModeNamed(specs []policy.Spec, name string) (policy.Spec, error) {
 			return specs[i], nil
 		}
 	}
-	return policy.Spec{}, fmt.Errorf("unknown mode %q: the modes are %s%s", name, quotedList(specNames(specs)), didYouMean(name, specNames(specs)))
+	return policy.Spec{}, fmt.Errorf("unknown mode %q: the modes are %s%s", name, tomlfile.QuotedList(specNames(specs)), tomlfile.DidYouMean(name, specNames(specs)))
 }
 
 // NearestMode returns the mode whose name differs so little from name that it may be
 // meant, and "" if there is none.
-func NearestMode(specs []policy.Spec, name string) string { return nearest(name, specNames(specs)) }
+func NearestMode(specs []policy.Spec, name string) string {
+	return tomlfile.Nearest(name, specNames(specs))
+}
 
 // changedMode is a mode with the numbers that differ: from the defaults for a
 // built-in mode, from the base for one of the user's.
@@ -119,14 +122,14 @@ func changedModes(specs []policy.Spec) (out []changedMode) {
 }
 
 // modes writes what is not as it is by default.
-func (w *tomlWriter) modes(specs []policy.Spec) {
+func (w *writer) modes(specs []policy.Spec) {
 	for _, m := range changedModes(specs) {
-		w.table("modes." + m.spec.Name)
+		w.Table("modes." + m.spec.Name)
 		if m.isOwn {
-			w.str(baseKey, string(m.spec.Base))
+			w.Str(baseKey, string(m.spec.Base))
 		}
 		for _, n := range m.numbers {
-			w.raw(n.param.Key, tomlNumber(n.param.Kind, n.is))
+			w.Raw(n.param.Key, tomlNumber(n.param.Kind, n.is))
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/google/go-cmp/cmp"
 
+	"mpproxy/config/credential"
+	"mpproxy/config/joinlink"
 	"mpproxy/pathctl/policy"
 	"mpproxy/pathctl/policy/mode"
 )
@@ -69,7 +71,7 @@ func TestModes(t *testing.T) {
 	if c.Mode != "calls" {
 		t.Errorf("mode %q", c.Mode)
 	}
-	again, err := ParseClient(c.encode(Link.URL, Secret.Reveal), "f.toml")
+	again, err := ParseClient(c.encode(joinlink.Link.URL, credential.Secret.Reveal), "f.toml")
 	if diff := cmp.Diff(c, again, equal); diff != "" || err != nil {
 		t.Errorf("printed and parsed again: %v\n%s", err, diff)
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"mpproxy/config/tomlfile"
 	"net/netip"
 	"path"
 	"slices"
@@ -22,39 +23,39 @@ type Path struct {
 }
 
 type rawPath struct {
-	mark
-	Interface field[string] `toml:"interface"`
-	Name      field[string] `toml:"name"`
-	Gateway   field[string] `toml:"gateway"`
-	Table     field[int64]  `toml:"table"`
-	Rank      field[int64]  `toml:"rank"`
-	Metered   field[bool]   `toml:"metered"`
-	MinSignal field[string] `toml:"min_signal"`
+	tomlfile.Mark
+	Interface tomlfile.Field[string] `toml:"interface"`
+	Name      tomlfile.Field[string] `toml:"name"`
+	Gateway   tomlfile.Field[string] `toml:"gateway"`
+	Table     tomlfile.Field[int64]  `toml:"table"`
+	Rank      tomlfile.Field[int64]  `toml:"rank"`
+	Metered   tomlfile.Field[bool]   `toml:"metered"`
+	MinSignal tomlfile.Field[string] `toml:"min_signal"`
 }
 
 func (c check) paths(raw []rawPath) (paths []Path) {
 	for i, r := range raw {
 		p := Path{
-			Interface: r.Interface.value,
-			Name:      r.Name.value,
+			Interface: r.Interface.Value,
+			Name:      r.Name.Value,
 			Gateway:   c.gateway(r.Gateway),
 			Table:     c.table(r.Table),
-			Rank:      c.number(r.Rank, min(i+1, maxRank), 1, maxRank),
-			Metered:   r.Metered.value,
+			Rank:      c.Number(r.Rank, min(i+1, maxRank), 1, maxRank),
+			Metered:   r.Metered.Value,
 			MinSignal: c.signal(r.MinSignal),
 		}
-		if r.Interface.isAbsent() {
-			c.at(r.mark, "the path has no interface: add interface = \"…\", a name or a pattern such as \"wlan*\"")
-		} else if err := checkPattern(p.Interface); err != nil && r.Interface.isSet {
-			c.at(r.Interface.mark, "%v", err)
-		} else if j := slices.IndexFunc(paths, func(o Path) bool { return o.Interface == p.Interface && o.Gateway == p.Gateway && o.Table == p.Table }); j >= 0 && r.Interface.isSet {
-			c.at(r.Interface.mark, "%q is already in line %d: the first [[path]] that matches an interface is used", p.Interface, raw[j].Interface.line)
+		if r.Interface.IsAbsent() {
+			c.At(r.Mark, "the path has no interface: add interface = \"…\", a name or a pattern such as \"wlan*\"")
+		} else if err := checkPattern(p.Interface); err != nil && r.Interface.IsSet {
+			c.At(r.Interface.Mark, "%v", err)
+		} else if j := slices.IndexFunc(paths, func(o Path) bool { return o.Interface == p.Interface && o.Gateway == p.Gateway && o.Table == p.Table }); j >= 0 && r.Interface.IsSet {
+			c.At(r.Interface.Mark, "%q is already in line %d: the first [[path]] that matches an interface is used", p.Interface, raw[j].Interface.Line)
 		}
-		if r.Name.isSet {
+		if r.Name.IsSet {
 			if err := checkPathName(p.Name); err != nil {
-				c.at(r.Name.mark, "%v", err)
+				c.At(r.Name.Mark, "%v", err)
 			} else if j := slices.IndexFunc(paths, func(o Path) bool { return o.Name == p.Name }); j >= 0 {
-				c.at(r.Name.mark, "%q is already in line %d: give each path a name of its own", p.Name, raw[j].Name.line)
+				c.At(r.Name.Mark, "%q is already in line %d: give each path a name of its own", p.Name, raw[j].Name.Line)
 			}
 		}
 		paths = append(paths, p)
@@ -106,13 +107,13 @@ func ParsePath(s string) (Path, error) {
 }
 
 // gateway reads an address without a zone: the interface is known.
-func (c check) gateway(f field[string]) netip.Addr {
-	if !f.isSet {
+func (c check) gateway(f tomlfile.Field[string]) netip.Addr {
+	if !f.IsSet {
 		return netip.Addr{}
 	}
-	a, err := netip.ParseAddr(f.value)
+	a, err := netip.ParseAddr(f.Value)
 	if err != nil || !isGateway(a) {
-		c.at(f.mark, "%q is no address of a gateway: write one such as \"192.0.2.1\" or \"fe80::1\"", f.value)
+		c.At(f.Mark, "%q is no address of a gateway: write one such as \"192.0.2.1\" or \"fe80::1\"", f.Value)
 		return netip.Addr{}
 	}
 	return a
@@ -129,15 +130,15 @@ const (
 	firstOwnTable, lastOwnTable = 27000, 27255
 )
 
-func (c check) table(f field[int64]) uint32 {
-	if !f.isSet {
+func (c check) table(f tomlfile.Field[int64]) uint32 {
+	if !f.IsSet {
 		return 0
 	}
-	switch t := f.value; {
+	switch t := f.Value; {
 	case t < 1 || t > math.MaxUint32:
-		c.at(f.mark, "%d is no routing table: allowed is 1 to %d", t, uint32(math.MaxUint32))
+		c.At(f.Mark, "%d is no routing table: allowed is 1 to %d", t, uint32(math.MaxUint32))
 	case t == localTable, t >= firstOwnTable && t <= lastOwnTable:
-		c.at(f.mark, "table %d has no default routes of its own: %d is the kernel's, and %d to %d are what mpproxy makes", t, localTable, firstOwnTable, lastOwnTable)
+		c.At(f.Mark, "table %d has no default routes of its own: %d is the kernel's, and %d to %d are what mpproxy makes", t, localTable, firstOwnTable, lastOwnTable)
 	default:
 		return uint32(t)
 	}
@@ -151,14 +152,14 @@ const (
 )
 
 // signal reads "-75dBm"; a space before the unit is fine. 0 is not set.
-func (c check) signal(f field[string]) int {
-	if !f.isSet {
+func (c check) signal(f tomlfile.Field[string]) int {
+	if !f.IsSet {
 		return 0
 	}
-	n, unit := strings.CutSuffix(f.value, "dBm")
+	n, unit := strings.CutSuffix(f.Value, "dBm")
 	v, err := strconv.Atoi(strings.TrimSpace(n))
 	if !unit || err != nil || v < leastSignal || v > mostSignal {
-		c.at(f.mark, "%q is not a signal: use %s to %s", f.value, formatSignal(leastSignal), formatSignal(mostSignal))
+		c.At(f.Mark, "%q is not a signal: use %s to %s", f.Value, formatSignal(leastSignal), formatSignal(mostSignal))
 		return 0
 	}
 	return v

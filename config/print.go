@@ -2,48 +2,53 @@ package config
 
 import (
 	"io"
-	"time"
+	"mpproxy/config/credential"
+	"mpproxy/config/joinlink"
+	"mpproxy/config/tomlfile"
 )
+
+// writer writes the tables that both programs' files have.
+type writer struct{ tomlfile.Writer }
 
 // Print writes the configuration in effect as TOML. Secrets show as REDACTED:
 // the link's token and the passwords.
 func (c Client) Print(w io.Writer) error {
-	_, err := w.Write(c.encode(Link.Redacted, Secret.String))
+	_, err := w.Write(c.encode(joinlink.Link.Redacted, credential.Secret.String))
 	return err
 }
 
-func (c Client) encode(link func(Link) string, secret func(Secret) string) []byte {
-	var w tomlWriter
+func (c Client) encode(link func(joinlink.Link) string, secret func(credential.Secret) string) []byte {
+	var w writer
 	if !c.Link.IsZero() {
-		w.str("link", link(c.Link))
+		w.Str("link", link(c.Link))
 	}
-	w.str("mode", c.Mode)
-	w.str("path_manager", string(c.PathManager))
-	w.bool("require_mptcp", c.RequireMPTCP)
-	w.table("socks")
-	w.raw("listen", quoteList(c.Socks.Listen))
-	w.bool("allow_open", c.Socks.AllowOpen)
-	w.bool("ask", c.Socks.Ask)
-	w.duration("handshake_timeout", c.Socks.HandshakeTimeout)
+	w.Str("mode", c.Mode)
+	w.Str("path_manager", string(c.PathManager))
+	w.Bool("require_mptcp", c.RequireMPTCP)
+	w.Table("socks")
+	w.Raw("listen", tomlfile.QuoteList(c.Socks.Listen))
+	w.Bool("allow_open", c.Socks.AllowOpen)
+	w.Bool("ask", c.Socks.Ask)
+	w.Duration("handshake_timeout", c.Socks.HandshakeTimeout)
 	for _, u := range c.Socks.Users {
-		w.tables("socks.user")
-		w.str("name", u.Name)
-		w.str("password", secret(u.Password))
+		w.Tables("socks.user")
+		w.Str("name", u.Name)
+		w.Str("password", secret(u.Password))
 	}
 	for _, p := range c.Paths {
 		w.path(p)
 	}
-	w.table("limits")
+	w.Table("limits")
 	w.limits(c.Limits)
-	w.table("admin")
-	w.str("socket", c.Admin.Socket)
+	w.Table("admin")
+	w.Str("socket", c.Admin.Socket)
 	w.http(c.Admin.HTTP)
 	w.log(c.Log)
 	for _, r := range c.Rules {
 		w.rule(r)
 	}
 	w.modes(c.Modes)
-	return w.bytes()
+	return w.Bytes()
 }
 
 // Print writes the configuration in effect as TOML. It holds no secrets.
@@ -53,92 +58,82 @@ func (s Server) Print(w io.Writer) error {
 }
 
 func (s Server) encode() []byte {
-	var w tomlWriter
-	w.raw("listen", quoteList(s.Listen))
+	var w writer
+	w.Raw("listen", tomlfile.QuoteList(s.Listen))
 	if !s.Public.IsZero() {
-		w.str("public", s.Public.String())
+		w.Str("public", s.Public.String())
 	}
-	w.str("security", string(s.Security))
-	if s.Security == SecurityTLS {
-		w.str("certificate", s.Certificate)
-		w.str("key", s.Key)
+	w.Str("security", string(s.Security))
+	if s.Security == joinlink.SecurityTLS {
+		w.Str("certificate", s.Certificate)
+		w.Str("key", s.Key)
 	}
-	w.str("users", s.Users)
-	w.str("token_key", s.TokenKey)
-	w.str("mode", s.Mode)
-	w.str("path_manager", string(s.PathManager))
-	w.table("destinations")
-	w.raw("allow", quoteList(s.Destinations.Allow))
-	w.raw("deny", quoteList(s.Destinations.Deny))
-	w.raw("ports", portList(s.Destinations.Ports))
-	w.table("limits")
+	w.Str("users", s.Users)
+	w.Str("token_key", s.TokenKey)
+	w.Str("mode", s.Mode)
+	w.Str("path_manager", string(s.PathManager))
+	w.Table("destinations")
+	w.Raw("allow", tomlfile.QuoteList(s.Destinations.Allow))
+	w.Raw("deny", tomlfile.QuoteList(s.Destinations.Deny))
+	w.Raw("ports", portList(s.Destinations.Ports))
+	w.Table("limits")
 	w.limits(s.Limits.Limits)
-	w.num("max_connections_per_user", s.Limits.MaxConnectionsPerUser)
-	w.duration("handshake_timeout", s.Limits.HandshakeTimeout)
-	w.duration("auth_failure_delay", s.Limits.AuthFailureDelay)
-	w.table("announce")
+	w.Num("max_connections_per_user", s.Limits.MaxConnectionsPerUser)
+	w.Duration("handshake_timeout", s.Limits.HandshakeTimeout)
+	w.Duration("auth_failure_delay", s.Limits.AuthFailureDelay)
+	w.Table("announce")
 	w.announce(s.Announce)
-	w.table("admin")
-	w.str("socket", s.Admin.Socket)
+	w.Table("admin")
+	w.Str("socket", s.Admin.Socket)
 	w.http(s.Admin.HTTP)
 	w.log(s.Log)
 	w.modes(s.Modes)
-	return w.bytes()
+	return w.Bytes()
 }
 
-func (w *tomlWriter) duration(key string, d time.Duration) { w.str(key, formatDuration(d)) }
-
-func (w *tomlWriter) size(key string, s Size) {
-	if s == 0 {
-		w.str(key, "0")
-		return
-	}
-	w.str(key, s.String())
-}
-
-func (w *tomlWriter) path(p Path) {
-	w.tables("path")
-	w.str("interface", p.Interface)
+func (w *writer) path(p Path) {
+	w.Tables("path")
+	w.Str("interface", p.Interface)
 	if p.Name != "" {
-		w.str("name", p.Name)
+		w.Str("name", p.Name)
 	}
 	if p.Gateway.IsValid() {
-		w.str("gateway", p.Gateway.String())
+		w.Str("gateway", p.Gateway.String())
 	}
 	if p.Table != 0 {
-		w.num("table", int(p.Table))
+		w.Num("table", int(p.Table))
 	}
-	w.num("rank", p.Rank)
-	w.bool("metered", p.Metered)
+	w.Num("rank", p.Rank)
+	w.Bool("metered", p.Metered)
 	if p.MinSignal != 0 {
-		w.str("min_signal", formatSignal(p.MinSignal))
+		w.Str("min_signal", formatSignal(p.MinSignal))
 	}
 }
 
-func (w *tomlWriter) limits(l Limits) {
-	w.num("max_connections", l.MaxConnections)
-	w.duration("connect_timeout", l.ConnectTimeout)
-	w.duration("idle_timeout", l.IdleTimeout)
-	w.duration("max_lifetime", l.MaxLifetime)
-	w.duration("half_close_timeout", l.HalfCloseTimeout)
-	w.duration("drain_timeout", l.DrainTimeout)
-	w.size("receive_buffer", l.ReceiveBuffer)
-	w.num("idle_legs", l.IdleLegs)
+func (w *writer) limits(l Limits) {
+	w.Num("max_connections", l.MaxConnections)
+	w.Duration("connect_timeout", l.ConnectTimeout)
+	w.Duration("idle_timeout", l.IdleTimeout)
+	w.Duration("max_lifetime", l.MaxLifetime)
+	w.Duration("half_close_timeout", l.HalfCloseTimeout)
+	w.Duration("drain_timeout", l.DrainTimeout)
+	w.Size("receive_buffer", l.ReceiveBuffer)
+	w.Num("idle_legs", l.IdleLegs)
 }
 
-func (w *tomlWriter) announce(a Announce) {
+func (w *writer) announce(a Announce) {
 	switch {
 	case a.Auto:
-		w.str("addresses", "auto")
+		w.Str("addresses", "auto")
 	case len(a.Addresses) == 0:
-		w.str("addresses", "none")
+		w.Str("addresses", "none")
 	default:
-		w.raw("addresses", quoteList(a.Addresses))
+		w.Raw("addresses", tomlfile.QuoteList(a.Addresses))
 	}
 }
 
-func (w *tomlWriter) log(l Log) {
-	w.table("log")
-	w.str("level", levelName(l.Level))
-	w.str("format", string(l.Format))
+func (w *writer) log(l Log) {
+	w.Table("log")
+	w.Str("level", levelName(l.Level))
+	w.Str("format", string(l.Format))
 }

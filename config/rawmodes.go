@@ -1,9 +1,7 @@
 package config
 
 import (
-	"reflect"
-	"slices"
-
+	"mpproxy/config/tomlfile"
 	"mpproxy/pathctl/policy"
 )
 
@@ -12,40 +10,35 @@ import (
 type rawModes struct{ list []rawMode }
 
 type rawMode struct {
-	mark
+	tomlfile.Mark
 	name    string
-	base    field[string]
+	base    tomlfile.Field[string]
 	numbers []rawNumber
 }
 
 type rawNumber struct {
-	mark
+	tomlfile.Mark
 	name  string
 	value any
 }
 
-// tableBinder is a table whose keys are no fields of a struct.
-type tableBinder interface {
-	bindTable(path string, m map[string]any, b *binding, at mark)
-}
-
-func (r *rawModes) bindTable(path string, m map[string]any, b *binding, at mark) {
-	for _, name := range sortedKeys(m) {
-		p := joinKey(path, name)
-		mode := rawMode{mark: mark{joinKey(at.key, name), b.lines[p]}, name: name}
+func (r *rawModes) BindTable(path string, m map[string]any, b *tomlfile.Binding, at tomlfile.Mark) {
+	for _, name := range tomlfile.SortedKeys(m) {
+		mark, below := b.Child(path, at.Key, name)
+		mode := rawMode{Mark: mark, name: name}
 		keys, ok := m[name].(map[string]any)
 		if !ok {
-			b.at(mode.mark, "expected a table, found %s: write [%s] on a line of its own and its keys below", describe(m[name], false), mode.key)
+			b.At(mode.Mark, "expected a table, found %s: write [%s] on a line of its own and its keys below", tomlfile.Describe(m[name], false), mode.Key)
 			continue
 		}
-		for _, k := range sortedKeys(keys) {
-			km := mark{joinKey(mode.key, k), b.lines[joinKey(p, k)]}
+		for _, k := range tomlfile.SortedKeys(keys) {
+			at, path := b.Child(below, mode.Key, k)
 			if k != baseKey {
-				mode.numbers = append(mode.numbers, rawNumber{km, k, keys[k]})
+				mode.numbers = append(mode.numbers, rawNumber{at, k, keys[k]})
 				continue
 			}
-			if problem := mode.base.bind(joinKey(p, k), km, keys[k], b, `example:"\"handover\""`); problem != "" {
-				b.at(km, "%s", problem)
+			if problem := mode.base.Bind(path, at, keys[k], b, `example:"\"handover\""`); problem != "" {
+				b.At(at, "%s", problem)
 			}
 		}
 		r.list = append(r.list, mode)
@@ -54,30 +47,25 @@ func (r *rawModes) bindTable(path string, m map[string]any, b *binding, at mark)
 
 const baseKey = "base"
 
+// Which numbers a mode has depends on the program.
+type (
+	clientModes struct{ rawModes }
+	serverModes struct{ rawModes }
+)
+
+func (clientModes) EachKey(path string, f func(key string, isLeaf bool)) {
+	eachModeKey(path, policy.Client, f)
+}
+
+func (serverModes) EachKey(path string, f func(key string, isLeaf bool)) {
+	eachModeKey(path, policy.Concentrator, f)
+}
+
 // eachModeKey calls f for each key that a mode can have.
 func eachModeKey(path string, role policy.Role, f func(key string, isLeaf bool)) {
-	path = joinKey(path, "NAME")
-	f(joinKey(path, baseKey), true)
+	path = tomlfile.JoinKey(path, "NAME")
+	f(tomlfile.JoinKey(path, baseKey), true)
 	for _, p := range numbersOf(role, policy.Modes()...) {
-		f(joinKey(path, p.Key), true)
+		f(tomlfile.JoinKey(path, p.Key), true)
 	}
-}
-
-func sortedKeys(m map[string]any) []string {
-	names := make([]string, 0, len(m))
-	for name := range m {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
-
-var rawModesType = reflect.TypeFor[rawModes]()
-
-// roleOf says which program's file a raw struct mirrors.
-func roleOf(t reflect.Type) policy.Role {
-	if t == reflect.TypeFor[rawServer]() {
-		return policy.Concentrator
-	}
-	return policy.Client
 }

@@ -12,14 +12,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"mpproxy/config/configtest"
+	"mpproxy/config/credential"
+	"mpproxy/config/joinlink"
+	"mpproxy/config/tomlfile"
 	"mpproxy/pathctl/policy"
 )
 
 // equal compares configurations; nil and empty lists are the same.
 var equal = cmp.Options{
 	cmpopts.EquateEmpty(),
-	cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{}, Secret{}),
-	cmp.AllowUnexported(Users{}),
+	cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{}, credential.Secret{}),
 }
 
 func TestReferencesEqualDefaults(t *testing.T) {
@@ -61,7 +64,7 @@ func TestReferencesHaveEveryKey(t *testing.T) {
 		{"server", ReferenceServer(), rawServer{}},
 	} {
 		want := []string{}
-		eachKey(reflect.TypeOf(tt.raw), "", func(key string, isLeaf bool) {
+		tomlfile.EachKey(reflect.TypeOf(tt.raw), "", func(key string, isLeaf bool) {
 			if isLeaf {
 				want = append(want, key)
 			}
@@ -109,7 +112,7 @@ func TestReferenceExamples(t *testing.T) {
 }
 
 func TestClientTOML(t *testing.T) {
-	link := mustLink(t, "mpproxy://alice:s%22ecret@[2001:db8::1]:8443?pin="+testPin+"#my%20home")
+	link := mustLink(t, "mpproxy://alice:s%22ecret@[2001:db8::1]:8443?pin="+configtest.Pin+"#my%20home")
 	text := ClientTOML(link)
 	c, err := ParseClient(text, "client.toml")
 	if err != nil {
@@ -127,9 +130,9 @@ func TestClientTOML(t *testing.T) {
 
 func TestServerTOML(t *testing.T) {
 	base := DefaultServer()
-	base.Public = HostPort{"proxy.example.net", 443}
+	base.Public = joinlink.HostPort{Host: "proxy.example.net", Port: 443}
 	plain := base
-	plain.Security = SecurityNone
+	plain.Security = joinlink.SecurityNone
 	plain.Listen = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:443"), netip.MustParseAddrPort("[::1]:443")}
 	for _, tt := range []struct {
 		name   string
@@ -138,7 +141,7 @@ func TestServerTOML(t *testing.T) {
 		active []string
 	}{
 		{"tls", ServerInit{Public: base.Public}, base, []string{"listen", "public", "security", "certificate", "key", "users", "token_key"}},
-		{"none", ServerInit{plain.Public, plain.Listen, SecurityNone}, plain, []string{"listen", "public", "security", "users", "token_key"}},
+		{"none", ServerInit{plain.Public, plain.Listen, joinlink.SecurityNone}, plain, []string{"listen", "public", "security", "users", "token_key"}},
 	} {
 		text := ServerTOML(tt.init)
 		s, err := ParseServer(text, "server.toml")

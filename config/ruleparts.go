@@ -8,16 +8,19 @@ import (
 	"strconv"
 	"strings"
 
+	"mpproxy/config/credential"
+	"mpproxy/config/joinlink"
+	"mpproxy/config/tomlfile"
 	"mpproxy/proxy"
 	"mpproxy/proxy/rules"
 )
 
 // ports reads ports, 22, and ranges, "5060-5061".
-func (c check) ports(f field[[]item]) (out []rules.PortRange) {
-	for _, e := range f.value {
-		r, ok := parsePorts(e.value)
+func (c check) ports(f tomlfile.Field[[]tomlfile.Item]) (out []rules.PortRange) {
+	for _, e := range f.Value {
+		r, ok := parsePorts(e.Value)
 		if !ok {
-			c.at(e.mark, "%s is no port: write a number from 1 to 65535, or a range in quotes such as \"5060-5061\", the lower one first", showItem(e.value))
+			c.At(e.Mark, "%s is no port: write a number from 1 to 65535, or a range in quotes such as \"5060-5061\", the lower one first", showItem(e.Value))
 			continue
 		}
 		out = append(out, r)
@@ -59,34 +62,34 @@ func showItem(v any) string {
 	case float64:
 		return strconv.FormatFloat(v, 'g', -1, 64)
 	}
-	return describe(v, false)
+	return tomlfile.Describe(v, false)
 }
 
 // hosts reads host names. Addresses belong with the blocks: an application that
 // asks for an address names no host.
-func (c check) hosts(f field[[]element]) (out []string) {
-	for _, e := range f.value {
-		rule := rules.Rule{Hosts: []string{e.value}}
-		if _, err := ParsePrefix(e.value); err == nil {
-			c.at(e.mark, "%q is an address: write it in cidrs = [%q]", e.value, e.value)
+func (c check) hosts(f tomlfile.Field[[]tomlfile.Element]) (out []string) {
+	for _, e := range f.Value {
+		rule := rules.Rule{Hosts: []string{e.Value}}
+		if _, err := ParsePrefix(e.Value); err == nil {
+			c.At(e.Mark, "%q is an address: write it in cidrs = [%q]", e.Value, e.Value)
 		} else if err := rule.Validate(nil, nil); err != nil {
-			c.at(e.mark, "%v", err)
+			c.At(e.Mark, "%v", err)
 		} else {
-			out = append(out, e.value)
+			out = append(out, e.Value)
 		}
 	}
 	return out
 }
 
-func (c check) ruleListeners(f field[[]element], listeners []netip.AddrPort) (out []netip.AddrPort) {
-	for _, e := range f.value {
-		ap, err := ParseListen(e.value)
+func (c check) ruleListeners(f tomlfile.Field[[]tomlfile.Element], listeners []netip.AddrPort) (out []netip.AddrPort) {
+	for _, e := range f.Value {
+		ap, err := joinlink.ParseListen(e.Value)
 		rule := rules.Rule{Listeners: []netip.AddrPort{ap}}
 		switch {
 		case err != nil:
-			c.at(e.mark, "%v", err)
+			c.At(e.Mark, "%v", err)
 		case !slices.ContainsFunc(listeners, func(l netip.AddrPort) bool { return reaches(l, rule) }):
-			c.at(e.mark, "%q is not listened on: the addresses in [socks] listen are %s%s", e.value, quoteList(listeners), didYouMean(e.value, texts(listeners)))
+			c.At(e.Mark, "%q is not listened on: the addresses in [socks] listen are %s%s", e.Value, tomlfile.QuoteList(listeners), tomlfile.DidYouMean(e.Value, texts(listeners)))
 		default:
 			out = append(out, ap)
 		}
@@ -122,39 +125,39 @@ func texts(list []netip.AddrPort) []string {
 
 // ruleUsers reads local user names. With [[socks.user]] they are these; without,
 // an application shows any name, with any password.
-func (c check) ruleUsers(f field[[]element], client Client) (out []string) {
+func (c check) ruleUsers(f tomlfile.Field[[]tomlfile.Element], client Client) (out []string) {
 	var known []string
 	for _, u := range client.Socks.Users {
 		known = append(known, u.Name)
 	}
-	for _, e := range f.value {
-		_, isMode := ModeNamed(client.Modes, e.value)
-		switch err := CheckUserName(e.value); {
+	for _, e := range f.Value {
+		_, isMode := ModeNamed(client.Modes, e.Value)
+		switch err := credential.CheckUserName(e.Value); {
 		case err != nil:
-			c.at(e.mark, "%v", err)
-		case known != nil && !slices.Contains(known, e.value):
-			c.at(e.mark, "there is no [[socks.user]] %q%s", e.value, didYouMean(e.value, known))
+			c.At(e.Mark, "%v", err)
+		case known != nil && !slices.Contains(known, e.Value):
+			c.At(e.Mark, "there is no [[socks.user]] %q%s", e.Value, tomlfile.DidYouMean(e.Value, known))
 		case known == nil && isMode == nil:
-			c.at(e.mark, "%q is a mode: without [[socks.user]] a user name that is a mode asks for it; choose another name", e.value)
+			c.At(e.Mark, "%q is a mode: without [[socks.user]] a user name that is a mode asks for it; choose another name", e.Value)
 		default:
-			out = append(out, e.value)
+			out = append(out, e.Value)
 		}
 	}
 	return out
 }
 
-func (c check) rulePaths(f field[[]element], paths []Path) (out []string) {
-	if f.isSet && len(f.value) == 0 {
-		c.at(f.mark, "the list is empty: name the paths that are allowed, the preferred one first, or remove the key")
+func (c check) rulePaths(f tomlfile.Field[[]tomlfile.Element], paths []Path) (out []string) {
+	if f.IsSet && len(f.Value) == 0 {
+		c.At(f.Mark, "the list is empty: name the paths that are allowed, the preferred one first, or remove the key")
 	}
-	for _, e := range f.value {
-		switch err := pathExists(e.value, paths); {
+	for _, e := range f.Value {
+		switch err := pathExists(e.Value, paths); {
 		case err != nil:
-			c.at(e.mark, "%v", err)
-		case slices.Contains(out, e.value):
-			c.at(e.mark, "%q is listed twice", e.value)
+			c.At(e.Mark, "%v", err)
+		case slices.Contains(out, e.Value):
+			c.At(e.Mark, "%q is listed twice", e.Value)
 		default:
-			out = append(out, e.value)
+			out = append(out, e.Value)
 		}
 	}
 	return out
@@ -181,7 +184,7 @@ func pathExists(name string, paths []Path) error {
 		}
 		known = append(known, pathLabel(p))
 	}
-	return fmt.Errorf("there is no path %q: the paths are %s%s", name, quotedWords(known), didYouMean(name, known))
+	return fmt.Errorf("there is no path %q: the paths are %s%s", name, quotedWords(known), tomlfile.DidYouMean(name, known))
 }
 
 // isMark reports whether s is what netpath puts behind the name of an interface that
@@ -201,5 +204,5 @@ func pathLabel(p Path) string {
 
 // quotedWords writes "a", "b" and "c".
 func quotedWords(words []string) string {
-	return strings.Replace(quotedList(words), `" or "`, `" and "`, 1)
+	return strings.Replace(tomlfile.QuotedList(words), `" or "`, `" and "`, 1)
 }

@@ -6,21 +6,22 @@ import (
 	"strconv"
 	"strings"
 
+	"mpproxy/config/tomlfile"
 	"mpproxy/proxy/rules"
 )
 
 // rawRule is one [[rule]].
 type rawRule struct {
-	mark
-	Name      field[string]    `toml:"name"`
-	Ports     field[[]item]    `toml:"ports" example:"[22, \"5060-5061\"]"`
-	Hosts     field[[]element] `toml:"hosts" example:"[\"example.com\"]"`
-	CIDRs     field[[]element] `toml:"cidrs" example:"[\"192.0.2.0/24\"]"`
-	Listeners field[[]element] `toml:"listeners" example:"[\"127.0.0.1:1080\"]"`
-	Users     field[[]element] `toml:"users" example:"[\"alice\"]"`
-	Mode      field[string]    `toml:"mode"`
-	Enforce   field[bool]      `toml:"enforce"`
-	Paths     field[[]element] `toml:"paths" example:"[\"wifi\"]"`
+	tomlfile.Mark
+	Name      tomlfile.Field[string]             `toml:"name"`
+	Ports     tomlfile.Field[[]tomlfile.Item]    `toml:"ports" example:"[22, \"5060-5061\"]"`
+	Hosts     tomlfile.Field[[]tomlfile.Element] `toml:"hosts" example:"[\"example.com\"]"`
+	CIDRs     tomlfile.Field[[]tomlfile.Element] `toml:"cidrs" example:"[\"192.0.2.0/24\"]"`
+	Listeners tomlfile.Field[[]tomlfile.Element] `toml:"listeners" example:"[\"127.0.0.1:1080\"]"`
+	Users     tomlfile.Field[[]tomlfile.Element] `toml:"users" example:"[\"alice\"]"`
+	Mode      tomlfile.Field[string]             `toml:"mode"`
+	Enforce   tomlfile.Field[bool]               `toml:"enforce"`
+	Paths     tomlfile.Field[[]tomlfile.Element] `toml:"paths" example:"[\"wifi\"]"`
 }
 
 // rules reads the rules of a client, whose other values are known by now.
@@ -34,14 +35,14 @@ func (c check) rules(raw []rawRule, client Client) (all rules.Rules) {
 			Listeners: c.ruleListeners(r.Listeners, client.Socks.Listen),
 			Users:     c.ruleUsers(r.Users, client),
 			Mode:      c.modeName(r.Mode, "", client.Modes),
-			Enforce:   r.Enforce.value,
+			Enforce:   r.Enforce.Value,
 			Paths:     c.rulePaths(r.Paths, client.Paths),
 		}
-		if r.Mode.isAbsent() && r.Paths.isAbsent() {
-			c.at(r.mark, "the rule changes nothing: add mode = \"…\", paths = [\"…\"] or both")
+		if r.Mode.IsAbsent() && r.Paths.IsAbsent() {
+			c.At(r.Mark, "the rule changes nothing: add mode = \"…\", paths = [\"…\"] or both")
 		}
-		if rule.Enforce && r.Mode.isAbsent() {
-			c.at(r.Enforce.mark, "there is no mode to enforce: add mode = \"…\"; paths always hold")
+		if rule.Enforce && r.Mode.IsAbsent() {
+			c.At(r.Enforce.Mark, "there is no mode to enforce: add mode = \"…\"; paths always hold")
 		}
 		all = append(all, rule)
 	}
@@ -49,16 +50,16 @@ func (c check) rules(raw []rawRule, client Client) (all rules.Rules) {
 }
 
 // ruleName names a rule for people: by its place unless the file gives a name.
-func (c check) ruleName(f field[string], i int, before []rawRule) string {
-	if !f.isSet {
+func (c check) ruleName(f tomlfile.Field[string], i int, before []rawRule) string {
+	if !f.IsSet {
 		return fmt.Sprintf("rule %d", i+1)
 	}
-	if err := checkPathName(f.value); err != nil {
-		c.at(f.mark, "%q is not a rule's name: allowed are 1 to 32 letters, digits, '.', '_' and '-'", f.value)
-	} else if j := slices.IndexFunc(before, func(o rawRule) bool { return o.Name.isSet && o.Name.value == f.value }); j >= 0 {
-		c.at(f.mark, "%q is already in line %d: give each rule a name of its own", f.value, before[j].Name.line)
+	if err := checkPathName(f.Value); err != nil {
+		c.At(f.Mark, "%q is not a rule's name: allowed are 1 to 32 letters, digits, '.', '_' and '-'", f.Value)
+	} else if j := slices.IndexFunc(before, func(o rawRule) bool { return o.Name.IsSet && o.Name.Value == f.Value }); j >= 0 {
+		c.At(f.Mark, "%q is already in line %d: give each rule a name of its own", f.Value, before[j].Name.Line)
 	}
-	return f.value
+	return f.Value
 }
 
 // RulesUnderKernel says what rules cannot do where the kernel makes the
@@ -92,25 +93,25 @@ func (c Client) checkRulePaths(add func(key, message string)) {
 	}
 }
 
-func (w *tomlWriter) rule(r rules.Rule) {
-	w.tables("rule")
+func (w *writer) rule(r rules.Rule) {
+	w.Tables("rule")
 	if !strings.Contains(r.Name, " ") { // else it is its place
-		w.str("name", r.Name)
+		w.Str("name", r.Name)
 	}
 	if len(r.Ports) > 0 {
-		w.raw("ports", portList(r.Ports))
+		w.Raw("ports", portList(r.Ports))
 	}
 	w.strs("hosts", r.Hosts)
 	if len(r.CIDRs) > 0 {
-		w.raw("cidrs", quoteList(r.CIDRs))
+		w.Raw("cidrs", tomlfile.QuoteList(r.CIDRs))
 	}
 	if len(r.Listeners) > 0 {
-		w.raw("listeners", quoteList(r.Listeners))
+		w.Raw("listeners", tomlfile.QuoteList(r.Listeners))
 	}
 	w.strs("users", r.Users)
 	if r.Mode != "" {
-		w.str("mode", r.Mode)
-		w.bool("enforce", r.Enforce)
+		w.Str("mode", r.Mode)
+		w.Bool("enforce", r.Enforce)
 	}
 	w.strs("paths", r.Paths)
 }
@@ -119,20 +120,20 @@ func portList(ports []rules.PortRange) string {
 	items := make([]string, len(ports))
 	for i, p := range ports {
 		if items[i] = strconv.Itoa(int(p.First)); p.First != p.Last {
-			items[i] = quote(fmt.Sprintf("%d-%d", p.First, p.Last))
+			items[i] = tomlfile.Quote(fmt.Sprintf("%d-%d", p.First, p.Last))
 		}
 	}
 	return "[" + strings.Join(items, ", ") + "]"
 }
 
 // strs writes a list that has something in it.
-func (w *tomlWriter) strs(key string, list []string) {
+func (w *writer) strs(key string, list []string) {
 	if len(list) == 0 {
 		return
 	}
 	items := make([]string, len(list))
 	for i, s := range list {
-		items[i] = quote(s)
+		items[i] = tomlfile.Quote(s)
 	}
-	w.raw(key, "["+strings.Join(items, ", ")+"]")
+	w.Raw(key, "["+strings.Join(items, ", ")+"]")
 }

@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"mpproxy/config/configtest"
+	"mpproxy/config/credential"
+	"mpproxy/config/joinlink"
 	"mpproxy/proxy/rules"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,7 +59,7 @@ func TestRules(t *testing.T) {
 	if diff := cmp.Diff(want, c.Rules, equal); diff != "" {
 		t.Error(diff)
 	}
-	again, err := ParseClient(c.encode(Link.URL, Secret.Reveal), "f.toml")
+	again, err := ParseClient(c.encode(joinlink.Link.URL, credential.Secret.Reveal), "f.toml")
 	if diff := cmp.Diff(c, again, equal); diff != "" || err != nil {
 		t.Errorf("printed and parsed again: %v\n%s", err, diff)
 	}
@@ -88,7 +91,7 @@ func TestRulePathsAfterFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Link = mustLink(t, testLink)
+	c.Link = mustLink(t, configtest.Link)
 	if err := c.Validate(); err != nil {
 		t.Error(err)
 	}

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"time"
 
+	"mpproxy/config/credential"
+	"mpproxy/config/joinlink"
+	"mpproxy/config/tomlfile"
 	"mpproxy/proxy"
 	"mpproxy/proxy/egress/destination"
 	"mpproxy/proxy/rules"
@@ -18,11 +21,11 @@ import (
 // Server is the configuration of mpproxy-server. File names are absolute or
 // relative to the working directory.
 type Server struct {
-	Listen       []netip.AddrPort // at least one; port 0 lets the kernel choose
-	Public       HostPort         // what clients connect to, for links; zero when not set
-	Security     Security
-	Certificate  string // PEM file; for SecurityTLS
-	Key          string // PEM file; for SecurityTLS
+	Listen       []netip.AddrPort  // at least one; port 0 lets the kernel choose
+	Public       joinlink.HostPort // what clients connect to, for links; zero when not set
+	Security     joinlink.Security
+	Certificate  string // PEM file; for joinlink.SecurityTLS
+	Key          string // PEM file; for joinlink.SecurityTLS
 	Users        string // users file
 	TokenKey     string // file of the key that tokens are derived from
 	Mode         string // of connections whose user name asks for none: the name of one of Modes
@@ -70,7 +73,7 @@ func DefaultServer() Server {
 	limits.DrainTimeout = 30 * time.Second
 	return Server{
 		Listen:       []netip.AddrPort{netip.MustParseAddrPort("[::]:8443")},
-		Security:     SecurityTLS,
+		Security:     joinlink.SecurityTLS,
 		Certificate:  "server.crt",
 		Key:          "server.key",
 		Users:        "users.toml",
@@ -91,38 +94,38 @@ func DefaultServer() Server {
 }
 
 type rawServer struct {
-	Listen       field[[]element] `toml:"listen" example:"[\"[::]:8443\"]"`
-	Public       field[string]    `toml:"public"`
-	Security     field[string]    `toml:"security"`
-	Certificate  field[string]    `toml:"certificate"`
-	Key          field[string]    `toml:"key"`
-	Users        field[string]    `toml:"users"`
-	TokenKey     field[string]    `toml:"token_key"`
-	Mode         field[string]    `toml:"mode" table:"modes.NAME"`
-	PathManager  field[string]    `toml:"path_manager"`
-	Destinations rawDestinations  `toml:"destinations"`
-	Limits       rawServerLimits  `toml:"limits"`
-	Announce     rawAnnounce      `toml:"announce"`
-	Modes        rawModes         `toml:"modes"`
-	Admin        rawAdmin         `toml:"admin"`
-	Log          rawLog           `toml:"log"`
+	Listen       tomlfile.Field[[]tomlfile.Element] `toml:"listen" example:"[\"[::]:8443\"]"`
+	Public       tomlfile.Field[string]             `toml:"public"`
+	Security     tomlfile.Field[string]             `toml:"security"`
+	Certificate  tomlfile.Field[string]             `toml:"certificate"`
+	Key          tomlfile.Field[string]             `toml:"key"`
+	Users        tomlfile.Field[string]             `toml:"users"`
+	TokenKey     tomlfile.Field[string]             `toml:"token_key"`
+	Mode         tomlfile.Field[string]             `toml:"mode" table:"modes.NAME"`
+	PathManager  tomlfile.Field[string]             `toml:"path_manager"`
+	Destinations rawDestinations                    `toml:"destinations"`
+	Limits       rawServerLimits                    `toml:"limits"`
+	Announce     rawAnnounce                        `toml:"announce"`
+	Modes        serverModes                        `toml:"modes"`
+	Admin        rawAdmin                           `toml:"admin"`
+	Log          rawLog                             `toml:"log"`
 }
 
 type rawDestinations struct {
-	Allow field[[]element] `toml:"allow" example:"[\"10.0.0.0/8\"]"`
-	Deny  field[[]element] `toml:"deny" example:"[\"198.51.100.0/24\"]"`
-	Ports field[[]item]    `toml:"ports" example:"[\"1-65535\"]"`
+	Allow tomlfile.Field[[]tomlfile.Element] `toml:"allow" example:"[\"10.0.0.0/8\"]"`
+	Deny  tomlfile.Field[[]tomlfile.Element] `toml:"deny" example:"[\"198.51.100.0/24\"]"`
+	Ports tomlfile.Field[[]tomlfile.Item]    `toml:"ports" example:"[\"1-65535\"]"`
 }
 
 type rawServerLimits struct {
 	rawLimits
-	MaxConnectionsPerUser field[int64]  `toml:"max_connections_per_user"`
-	HandshakeTimeout      field[string] `toml:"handshake_timeout" example:"\"10s\""`
-	AuthFailureDelay      field[string] `toml:"auth_failure_delay" example:"\"1s\""`
+	MaxConnectionsPerUser tomlfile.Field[int64]  `toml:"max_connections_per_user"`
+	HandshakeTimeout      tomlfile.Field[string] `toml:"handshake_timeout" example:"\"10s\""`
+	AuthFailureDelay      tomlfile.Field[string] `toml:"auth_failure_delay" example:"\"1s\""`
 }
 
 type rawAnnounce struct {
-	Addresses field[word] `toml:"addresses" example:"\"auto\", \"none\" or [\"192.0.2.1\"]"`
+	Addresses tomlfile.Field[tomlfile.Word] `toml:"addresses" example:"\"auto\", \"none\" or [\"192.0.2.1\"]"`
 }
 
 // ParseServer reads the text of a server file; filename is for messages, and
@@ -130,13 +133,13 @@ type rawAnnounce struct {
 // and holds every mistake.
 func ParseServer(data []byte, filename string) (Server, error) {
 	var raw rawServer
-	r, lines := parse(string(data), filename, &raw)
-	if lines == nil {
-		return Server{}, r.errs.err()
+	r, ok := tomlfile.Parse(string(data), filename, &raw, tomlfile.Program{Name: "mpproxy-client", Schema: rawClient{}})
+	if !ok {
+		return Server{}, r.Mistakes.OrNil()
 	}
-	c := check{r, filepath.Dir(filename)}
+	c := check{tomlfile.Checker{Report: r}, filepath.Dir(filename)}
 	s := c.server(raw)
-	if err := r.errs.err(); err != nil {
+	if err := r.Mistakes.OrNil(); err != nil {
 		return Server{}, err
 	}
 	s.Warnings = s.findings(raw)
@@ -145,11 +148,11 @@ func ParseServer(data []byte, filename string) (Server, error) {
 
 func (c check) server(raw rawServer) Server {
 	d := DefaultServer()
-	modes := c.modes(raw.Modes, policy.Concentrator)
+	modes := c.modes(raw.Modes.rawModes, policy.Concentrator)
 	return Server{
 		Listen:      c.listen(raw.Listen, d.Listen),
 		Public:      c.public(raw.Public),
-		Security:    oneOf(c, raw.Security, d.Security, SecurityTLS, SecurityNone),
+		Security:    tomlfile.OneOf(c.Checker, raw.Security, d.Security, joinlink.SecurityTLS, joinlink.SecurityNone),
 		Certificate: c.path(raw.Certificate, d.Certificate),
 		Key:         c.path(raw.Key, d.Key),
 		Users:       c.path(raw.Users, d.Users),
@@ -164,9 +167,9 @@ func (c check) server(raw rawServer) Server {
 		},
 		Limits: ServerLimits{
 			Limits:                c.limits(raw.Limits.rawLimits, d.Limits.Limits),
-			MaxConnectionsPerUser: c.number(raw.Limits.MaxConnectionsPerUser, d.Limits.MaxConnectionsPerUser, 0, maxConnectionsLimit),
-			HandshakeTimeout:      c.duration(raw.Limits.HandshakeTimeout, d.Limits.HandshakeTimeout, handshakeSpan),
-			AuthFailureDelay:      c.duration(raw.Limits.AuthFailureDelay, d.Limits.AuthFailureDelay, delaySpan),
+			MaxConnectionsPerUser: c.Number(raw.Limits.MaxConnectionsPerUser, d.Limits.MaxConnectionsPerUser, 0, maxConnectionsLimit),
+			HandshakeTimeout:      c.Duration(raw.Limits.HandshakeTimeout, d.Limits.HandshakeTimeout, handshakeSpan),
+			AuthFailureDelay:      c.Duration(raw.Limits.AuthFailureDelay, d.Limits.AuthFailureDelay, delaySpan),
 		},
 		Announce: c.announce(raw.Announce.Addresses, d.Announce),
 		Admin:    ServerAdmin{Socket: c.adminSocket(raw.Admin.Socket), HTTP: c.adminHTTP(raw.Admin.HTTP)},
@@ -174,37 +177,37 @@ func (c check) server(raw rawServer) Server {
 	}
 }
 
-func (c check) public(f field[string]) HostPort {
-	if !f.isSet {
-		return HostPort{}
+func (c check) public(f tomlfile.Field[string]) joinlink.HostPort {
+	if !f.IsSet {
+		return joinlink.HostPort{}
 	}
-	hp, err := ParseHostPort(f.value)
+	hp, err := joinlink.ParseHostPort(f.Value)
 	if err != nil {
-		c.at(f.mark, "%q: %v", f.value, err)
+		c.At(f.Mark, "%q: %v", f.Value, err)
 	}
 	return hp
 }
 
 // destinationPorts reads the ports of destinations.
-func (c check) destinationPorts(f field[[]item], otherwise []rules.PortRange) []rules.PortRange {
-	if !f.isSet {
+func (c check) destinationPorts(f tomlfile.Field[[]tomlfile.Item], otherwise []rules.PortRange) []rules.PortRange {
+	if !f.IsSet {
 		return otherwise
 	}
-	if len(f.value) == 0 {
-		c.at(f.mark, "an empty list lets nobody connect to anything: leave the line out, or list ports such as [443, \"1024-65535\"]")
+	if len(f.Value) == 0 {
+		c.At(f.Mark, "an empty list lets nobody connect to anything: leave the line out, or list ports such as [443, \"1024-65535\"]")
 	}
 	return c.ports(f)
 }
 
 // prefixes reads CIDR blocks; an address alone is a block of one.
-func (c check) prefixes(f field[[]element]) (out []netip.Prefix) {
-	for _, e := range f.value {
-		p, err := ParsePrefix(e.value)
+func (c check) prefixes(f tomlfile.Field[[]tomlfile.Element]) (out []netip.Prefix) {
+	for _, e := range f.Value {
+		p, err := ParsePrefix(e.Value)
 		switch {
 		case err != nil:
-			c.at(e.mark, "%v", err)
+			c.At(e.Mark, "%v", err)
 		case slices.Contains(out, p):
-			c.at(e.mark, "%q is listed twice", e.value)
+			c.At(e.Mark, "%q is listed twice", e.Value)
 		default:
 			out = append(out, p)
 		}
@@ -229,27 +232,27 @@ func ParsePrefix(s string) (netip.Prefix, error) {
 	return p, nil
 }
 
-func (c check) announce(f field[word], otherwise Announce) (out Announce) {
+func (c check) announce(f tomlfile.Field[tomlfile.Word], otherwise Announce) (out Announce) {
 	const want = `write "auto", "none" or a list of addresses such as ["192.0.2.1", "2001:db8::1"]`
 	switch {
-	case !f.isSet:
+	case !f.IsSet:
 		return otherwise
-	case !f.value.isList && f.value.single == "auto":
+	case !f.Value.IsList && f.Value.Single == "auto":
 		return Announce{Auto: true}
-	case !f.value.isList && f.value.single == "none":
+	case !f.Value.IsList && f.Value.Single == "none":
 		return Announce{}
-	case !f.value.isList:
-		c.at(f.mark, "%q is not allowed here: %s", f.value.single, want)
+	case !f.Value.IsList:
+		c.At(f.Mark, "%q is not allowed here: %s", f.Value.Single, want)
 	}
-	for _, e := range f.value.list {
-		a, err := netip.ParseAddr(e.value)
+	for _, e := range f.Value.List {
+		a, err := netip.ParseAddr(e.Value)
 		switch {
 		case err != nil || a.Zone() != "":
-			c.at(e.mark, "%q is no IP address: %s", e.value, want)
+			c.At(e.Mark, "%q is no IP address: %s", e.Value, want)
 		case a.Is4In6() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast():
-			c.at(e.mark, "%q cannot be announced: give a unicast address that clients reach", e.value)
+			c.At(e.Mark, "%q cannot be announced: give a unicast address that clients reach", e.Value)
 		case slices.Contains(out.Addresses, a):
-			c.at(e.mark, "%q is listed twice", e.value)
+			c.At(e.Mark, "%q is listed twice", e.Value)
 		default:
 			out.Addresses = append(out.Addresses, a)
 		}
@@ -259,24 +262,24 @@ func (c check) announce(f field[word], otherwise Announce) (out Announce) {
 
 // Link makes the link of a user. It needs Public; pin is ignored without TLS, and
 // name, what the user's programs call this server, may be empty.
-func (s Server) Link(user string, token Secret, pin proxy.Pin, name string) (Link, error) {
+func (s Server) Link(user string, token credential.Secret, pin proxy.Pin, name string) (joinlink.Link, error) {
 	if s.Public.IsZero() {
-		return Link{}, &Error{Key: "public", Message: "is not set, so the link would lead nowhere: set public = \"HOST:PORT\" in the server's file, the name and port that clients reach"}
+		return joinlink.Link{}, &tomlfile.Error{Key: "public", Message: "is not set, so the link would lead nowhere: set public = \"HOST:PORT\" in the server's file, the name and port that clients reach"}
 	}
-	l := Link{User: user, Token: token, Host: s.Public.Host, Port: s.Public.Port, Security: s.Security, Name: name}
-	if s.Security == SecurityTLS {
+	l := joinlink.Link{User: user, Token: token, Host: s.Public.Host, Port: s.Public.Port, Security: s.Security, Name: name}
+	if s.Security == joinlink.SecurityTLS {
 		l.Pin = pin
 	}
-	return ParseLink(l.URL()) // checks the parts
+	return joinlink.Parse(l.URL()) // checks the parts
 }
 
 // findings are worth a warning, not an error.
 func (s Server) findings(raw rawServer) (warnings []string) {
 	warnings = adminFindings(s.Admin.HTTP)
-	if s.Security != SecurityNone {
+	if s.Security != joinlink.SecurityNone {
 		return warnings
 	}
-	if raw.Certificate.isSet || raw.Key.isSet {
+	if raw.Certificate.IsSet || raw.Key.IsSet {
 		warnings = append(warnings, `certificate and key have no effect with security = "none"`)
 	}
 	for _, l := range s.Listen {
@@ -291,7 +294,7 @@ func (s Server) findings(raw rawServer) (warnings []string) {
 // cannot be read gives an error for which errors.Is finds fs.ErrNotExist or
 // fs.ErrPermission. CheckFiles looks at the files that it names.
 func LoadServer(path string) (Server, error) {
-	data, _, err := readFile(path, maxConfigFile)
+	data, _, err := tomlfile.ReadFile(path, maxConfigFile)
 	if err != nil {
 		return Server{}, err
 	}
@@ -302,20 +305,20 @@ func LoadServer(path string) (Server, error) {
 // and readable. It returns a warning for each secret one that others may read.
 // The error is of type Errors.
 func (s Server) CheckFiles() (warnings []string, err error) {
-	var r report
+	var r tomlfile.Report
 	look := func(key, path string, secret bool) {
-		info, err := probe(path)
+		info, err := tomlfile.Probe(path)
 		if err != nil {
-			r.at(mark{key: key}, "%v", err)
-		} else if w := exposedWarning(path, info); secret && w != "" {
+			r.At(tomlfile.Mark{Key: key}, "%v", err)
+		} else if w := tomlfile.ExposedWarning(path, info); secret && w != "" {
 			warnings = append(warnings, w)
 		}
 	}
-	if s.Security == SecurityTLS {
+	if s.Security == joinlink.SecurityTLS {
 		look("certificate", s.Certificate, false)
 		look("key", s.Key, true)
 	}
 	look("users", s.Users, true)
 	look("token_key", s.TokenKey, true)
-	return warnings, r.errs.err()
+	return warnings, r.Mistakes.OrNil()
 }

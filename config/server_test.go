@@ -3,6 +3,10 @@ package config
 import (
 	"errors"
 	"io/fs"
+	"mpproxy/config/configtest"
+	"mpproxy/config/credential"
+	"mpproxy/config/joinlink"
+	"mpproxy/config/tomlfile"
 	"mpproxy/proxy/rules"
 	"net/netip"
 	"os"
@@ -50,7 +54,7 @@ func TestParseServer(t *testing.T) {
 	}
 	want := DefaultServer()
 	want.Listen = []netip.AddrPort{netip.MustParseAddrPort("[::]:443"), netip.MustParseAddrPort("192.0.2.1:8443")}
-	want.Public = HostPort{"2001:db8::1", 443}
+	want.Public = joinlink.HostPort{Host: "2001:db8::1", Port: 443}
 	want.Certificate, want.Key = "/etc/mpproxy/tls/cert.pem", "/etc/ssl/key.pem"
 	want.Users, want.TokenKey = "/etc/users.toml", "/etc/mpproxy/k"
 	want.Mode = "single"
@@ -73,7 +77,7 @@ func TestParseServer(t *testing.T) {
 
 func TestServerMistakes(t *testing.T) {
 	parse := func(b []byte, f string) error { _, err := ParseServer(b, f); return err }
-	mistakes(t, parse, serverMistakes)
+	configtest.Refuses(t, parse, serverMistakes)
 }
 
 func TestServerWarnings(t *testing.T) {
@@ -114,7 +118,7 @@ func TestCheckFiles(t *testing.T) {
 		t.Errorf("%d of 4 missing files are reported:\n%v", n, err)
 	}
 	for _, f := range []string{s.Certificate, s.Key, s.Users, s.TokenKey} {
-		if err := WritePrivate(f, nil); err != nil {
+		if err := tomlfile.WritePrivate(f, nil); err != nil {
 			t.Fatal(err)
 		}
 		if f == s.Key || f == s.Certificate {
@@ -134,7 +138,7 @@ func TestLoadServer(t *testing.T) {
 	if _, err := LoadServer(file); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing file: %v", err)
 	}
-	if err := WritePrivate(file, []byte(fullServer)); err != nil {
+	if err := tomlfile.WritePrivate(file, []byte(fullServer)); err != nil {
 		t.Fatal(err)
 	}
 	s, err := LoadServer(file)
@@ -145,20 +149,20 @@ func TestLoadServer(t *testing.T) {
 
 func TestServerLink(t *testing.T) {
 	s := DefaultServer()
-	if _, err := s.Link("alice", NewSecret("t"), testPinBytes, ""); err == nil || !strings.HasPrefix(err.Error(), "public: is not set") {
+	if _, err := s.Link("alice", credential.NewSecret("t"), configtest.PinBytes, ""); err == nil || !strings.HasPrefix(err.Error(), "public: is not set") {
 		t.Errorf("without public: %v", err)
 	}
-	s.Public = HostPort{"2001:db8::1", 8443}
-	l, err := s.Link("alice", NewSecret("t"), testPinBytes, "my home")
-	if want := "mpproxy://alice:t@[2001:db8::1]:8443?pin=" + testPin + "#my%20home"; err != nil || l.URL() != want {
+	s.Public = joinlink.HostPort{Host: "2001:db8::1", Port: 8443}
+	l, err := s.Link("alice", credential.NewSecret("t"), configtest.PinBytes, "my home")
+	if want := "mpproxy://alice:t@[2001:db8::1]:8443?pin=" + configtest.Pin + "#my%20home"; err != nil || l.URL() != want {
 		t.Errorf("%s, %v, want %s", l.URL(), err, want)
 	}
-	s.Security = SecurityNone
-	l, err = s.Link("alice", NewSecret("t"), testPinBytes, "")
+	s.Security = joinlink.SecurityNone
+	l, err = s.Link("alice", credential.NewSecret("t"), configtest.PinBytes, "")
 	if want := "mpproxy://alice:t@[2001:db8::1]:8443?security=none"; err != nil || l.URL() != want {
 		t.Errorf("%s, %v, want %s", l.URL(), err, want)
 	}
-	if _, err := s.Link("a+b", NewSecret("t"), testPinBytes, ""); err == nil {
+	if _, err := s.Link("a+b", credential.NewSecret("t"), configtest.PinBytes, ""); err == nil {
 		t.Error("a user name with '+' was accepted")
 	}
 }

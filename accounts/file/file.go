@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"mpproxy/accounts"
-	"mpproxy/config"
+	"mpproxy/config/userfile"
 )
 
 // watchInterval is how often the file is looked at. Looking is one system call, and
@@ -28,7 +28,7 @@ const watchInterval = time.Second
 type Store struct {
 	path   string
 	log    *slog.Logger
-	users  atomic.Pointer[config.Users]
+	users  atomic.Pointer[userfile.Set]
 	asked  chan struct{} // one element: the file is to be read again
 	ready  chan struct{}
 	opened stamp // of the file that Open read
@@ -47,7 +47,7 @@ type follower struct {
 var _ accounts.Store = (*Store)(nil)
 
 // Open reads the users file. A nil log logs nothing. Errors are those of
-// config.LoadUsers.
+// userfile.Load.
 func Open(path string, log *slog.Logger) (*Store, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -56,7 +56,7 @@ func Open(path string, log *slog.Logger) (*Store, error) {
 		path: path, log: log, asked: make(chan struct{}, 1), ready: make(chan struct{}),
 		opened: stampOf(path), // before the file: a change in between is not missed
 	}
-	users, err := config.LoadUsers(path)
+	users, err := userfile.Load(path)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (s *Store) Account(_ context.Context, name string) (accounts.Account, error
 	return account(u), nil
 }
 
-func account(u config.User) accounts.Account {
+func account(u userfile.User) accounts.Account {
 	return accounts.Account{Name: u.Name, Created: u.Created, Disabled: u.Disabled}
 }
 
@@ -147,7 +147,7 @@ func (s *Store) Run(ctx context.Context) error {
 
 // read takes the accounts from the file. A file with mistakes changes nothing.
 func (s *Store) read() {
-	users, err := config.LoadUsers(s.path)
+	users, err := userfile.Load(s.path)
 	if err != nil {
 		s.log.Error("the users file cannot be used: the users stay as they were", "error", err)
 		return

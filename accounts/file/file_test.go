@@ -11,16 +11,16 @@ import (
 	"time"
 
 	"mpproxy/accounts"
-	"mpproxy/config"
+	"mpproxy/config/userfile"
 )
 
 // save writes users whose token is the name with "-token".
 func save(t *testing.T, path string, names ...string) {
 	t.Helper()
-	var us config.Users
+	var us userfile.Set
 	for i, n := range names {
 		var err error
-		us, err = us.Add(config.User{
+		us, err = us.Add(userfile.User{
 			Name: n, Serial: i + 1, Created: time.Unix(1_700_000_000, 0).UTC(),
 			Hash: sha256.Sum256([]byte(n + "-token")), MaxConnections: i,
 		})
@@ -28,7 +28,7 @@ func save(t *testing.T, path string, names ...string) {
 			t.Fatal(err)
 		}
 	}
-	if err := config.SaveUsers(t.Context(), path, us); err != nil {
+	if err := userfile.Save(t.Context(), path, us); err != nil {
 		t.Fatal(err)
 	}
 }

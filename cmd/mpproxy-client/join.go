@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"mpproxy/config"
+	"mpproxy/config/joinlink"
+	"mpproxy/config/tomlfile"
 	"mpproxy/pathctl/netpath"
 	"mpproxy/proxy/leg"
 )
@@ -40,7 +42,7 @@ func (c joinCmd) Run() error {
 			return err
 		}
 	}
-	link, err := config.ParseLink(text)
+	link, err := joinlink.Parse(text)
 	if err != nil {
 		return err
 	}
@@ -50,7 +52,7 @@ func (c joinCmd) Run() error {
 		return fmt.Errorf("%w\nNothing was written. %s", err, leg.Advice(err))
 	}
 	fmt.Println("it answers and accepts the token.")
-	if err := config.WritePrivate(path, config.ClientTOML(link)); err != nil {
+	if err := tomlfile.WritePrivate(path, config.ClientTOML(link)); err != nil {
 		if errors.Is(err, fs.ErrPermission) {
 			return fmt.Errorf("%w: run this with the rights of that directory's owner, or name another file with --config", err)
 		}
@@ -67,7 +69,7 @@ func (c joinCmd) runFlag() string {
 	return " --config " + c.Config
 }
 
-func check(link config.Link) error {
+func check(link joinlink.Link) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)

@@ -7,6 +7,9 @@ import (
 	"os"
 	"time"
 
+	"mpproxy/config/credential"
+	"mpproxy/config/joinlink"
+	"mpproxy/config/tomlfile"
 	"mpproxy/proxy/rules"
 
 	"mpproxy/config"
@@ -115,14 +118,14 @@ func (c runCmd) merged() (config.Client, error) {
 		return conf, err
 	}
 	if c.Link != "" {
-		if conf.Link, err = config.ParseLink(c.Link); err != nil {
+		if conf.Link, err = joinlink.Parse(c.Link); err != nil {
 			return conf, fmt.Errorf("--link: %w", err)
 		}
 	}
 	if c.Mode != "" {
 		mode, err := config.ModeNamed(conf.Modes, c.Mode)
 		if err != nil {
-			return conf, &config.Error{Key: "--mode", Message: err.Error()}
+			return conf, &tomlfile.Error{Key: "--mode", Message: err.Error()}
 		}
 		conf.Mode = mode.Name
 	}
@@ -132,7 +135,7 @@ func (c runCmd) merged() (config.Client, error) {
 	for _, s := range c.Socks {
 		addr, err := netip.ParseAddrPort(s)
 		if err != nil {
-			return conf, &config.Error{Key: "--socks", Message: fmt.Sprintf("%q: write ADDRESS:PORT, such as 127.0.0.1:1080 or [::1]:1080", s)}
+			return conf, &tomlfile.Error{Key: "--socks", Message: fmt.Sprintf("%q: write ADDRESS:PORT, such as 127.0.0.1:1080 or [::1]:1080", s)}
 		}
 		conf.Socks.Listen = append(conf.Socks.Listen, addr)
 	}
@@ -142,7 +145,7 @@ func (c runCmd) merged() (config.Client, error) {
 	for i, s := range c.Path {
 		p, err := config.ParsePath(s)
 		if err != nil {
-			return conf, &config.Error{Key: "--path", Message: err.Error()}
+			return conf, &tomlfile.Error{Key: "--path", Message: err.Error()}
 		}
 		p.Rank = i + 1
 		conf.Paths = append(conf.Paths, p)
@@ -153,7 +156,7 @@ func (c runCmd) merged() (config.Client, error) {
 // whileSteering leaves the mode out of the user name while the kernel makes the
 // subflows. That is for concentrators older than leg.Config.LeaveSubflows: they close
 // none of a client that names no mode.
-func whileSteering(c *pathctl.Client, link config.Link, with func(mode string) (user, token string)) func(string) (string, string) {
+func whileSteering(c *pathctl.Client, link joinlink.Link, with func(mode string) (user, token string)) func(string) (string, string) {
 	return func(mode string) (user, token string) {
 		user, token = with(mode)
 		if user != "" && !c.Kernel().UserSpace {
@@ -203,10 +206,10 @@ func legConfig(conf config.Client) leg.Config {
 			if link.User == "" {
 				return "", ""
 			}
-			return config.JoinUserMode(link.User, baseOf(conf.Modes, mode)), link.Token.Reveal()
+			return credential.JoinUserMode(link.User, baseOf(conf.Modes, mode)), link.Token.Reveal()
 		},
 	}
-	if link.Security == config.SecurityTLS {
+	if link.Security == joinlink.SecurityTLS {
 		up.TLS = leg.ClientTLS(link.Host, link.Pin)
 	}
 	return up

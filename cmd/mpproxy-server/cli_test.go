@@ -6,11 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"mpproxy/config/joinlink"
 	"mpproxy/proxy"
 
 	"github.com/google/go-cmp/cmp"
 
-	"mpproxy/config"
 	"mpproxy/internal/clitest"
 )
 
@@ -63,7 +63,7 @@ func TestVersion(t *testing.T) {
 }
 
 // initialized makes a server's files in a new directory.
-func initialized(t *testing.T, args ...string) (dir string, link config.Link) {
+func initialized(t *testing.T, args ...string) (dir string, link joinlink.Link) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "srv")
 	r := call(t, "", append([]string{"init", "--dir", dir, "--public", "proxy.example:8443"}, args...)...)
@@ -75,14 +75,14 @@ func initialized(t *testing.T, args ...string) (dir string, link config.Link) {
 }
 
 // linkIn finds the one link that was printed, on a line of its own.
-func linkIn(t *testing.T, r clitest.Result) config.Link {
+func linkIn(t *testing.T, r clitest.Result) joinlink.Link {
 	t.Helper()
 	if strings.Count(r.Stdout+r.Stderr, "mpproxy://") != 1 {
 		t.Fatalf("want exactly one link in:\n%s%s", r.Stdout, r.Stderr)
 	}
 	for line := range strings.Lines(r.Stdout) {
 		if strings.HasPrefix(line, "mpproxy://") {
-			link, err := config.ParseLink(line)
+			link, err := joinlink.Parse(line)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -90,7 +90,7 @@ func linkIn(t *testing.T, r clitest.Result) config.Link {
 		}
 	}
 	t.Fatalf("no line is a link:\n%s", r.Stdout)
-	return config.Link{}
+	return joinlink.Link{}
 }
 
 // modes lists the files below dir with their permissions.
@@ -121,7 +121,7 @@ func TestInit(t *testing.T) {
 	if diff := cmp.Diff(want, modes(t, dir)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
-	if link.User != "user" || link.HostPort() != "proxy.example:8443" || link.Security != config.SecurityTLS || link.Pin == (proxy.Pin{}) {
+	if link.User != "user" || link.HostPort() != "proxy.example:8443" || link.Security != joinlink.SecurityTLS || link.Pin == (proxy.Pin{}) {
 		t.Errorf("the link is %v", link)
 	}
 	users, err := os.ReadFile(filepath.Join(dir, "users.toml"))
@@ -136,7 +136,7 @@ func TestInit(t *testing.T) {
 
 func TestInitWithoutTLS(t *testing.T) {
 	dir, link := initialized(t, "--security", "none", "--user", "alice", "--listen", "127.0.0.1:8443", "--listen", "[::1]:8443")
-	if link.User != "alice" || link.Security != config.SecurityNone || link.Pin != (proxy.Pin{}) || link.Token.IsZero() {
+	if link.User != "alice" || link.Security != joinlink.SecurityNone || link.Pin != (proxy.Pin{}) || link.Token.IsZero() {
 		t.Errorf("the link is %v", link)
 	}
 	for _, name := range []string{"server.key", "server.crt"} {

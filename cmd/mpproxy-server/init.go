@@ -7,23 +7,27 @@ import (
 	"path/filepath"
 
 	"mpproxy/config"
+	"mpproxy/config/credential"
+	"mpproxy/config/joinlink"
+	"mpproxy/config/tomlfile"
+	"mpproxy/config/userfile"
 )
 
 type initCmd struct {
-	Dir      string          `short:"d" required:"" placeholder:"DIR" help:"Directory for the files; made if it is not there."`
-	Public   string          `short:"p" required:"" placeholder:"HOST:PORT" help:"What clients connect to: a name or address of this host, and the port."`
-	User     string          `short:"u" default:"user" placeholder:"NAME" help:"Name of the first user (default: ${default})."`
-	Listen   []string        `placeholder:"ADDR:PORT" help:"Listen here (repeatable; default: [::] and the public port)."`
-	Security config.Security `enum:"tls,none" default:"tls" help:"Protection of the leg: tls, or none for access networks that are private already (default: ${default})."`
+	Dir      string            `short:"d" required:"" placeholder:"DIR" help:"Directory for the files; made if it is not there."`
+	Public   string            `short:"p" required:"" placeholder:"HOST:PORT" help:"What clients connect to: a name or address of this host, and the port."`
+	User     string            `short:"u" default:"user" placeholder:"NAME" help:"Name of the first user (default: ${default})."`
+	Listen   []string          `placeholder:"ADDR:PORT" help:"Listen here (repeatable; default: [::] and the public port)."`
+	Security joinlink.Security `enum:"tls,none" default:"tls" help:"Protection of the leg: tls, or none for access networks that are private already (default: ${default})."`
 }
 
 func (c initCmd) Run() error {
-	public, err := config.ParseHostPort(c.Public)
+	public, err := joinlink.ParseHostPort(c.Public)
 	if err != nil {
-		return &config.Error{Key: "--public", Message: err.Error()}
+		return &tomlfile.Error{Key: "--public", Message: err.Error()}
 	}
-	if err := config.CheckUserName(c.User); err != nil {
-		return &config.Error{Key: "--user", Message: err.Error()}
+	if err := credential.CheckUserName(c.User); err != nil {
+		return &tomlfile.Error{Key: "--user", Message: err.Error()}
 	}
 	listen, err := c.listen(public)
 	if err != nil {
@@ -39,7 +43,7 @@ func (c initCmd) Run() error {
 	return addUser(conf, c.User)
 }
 
-func (c initCmd) listen(public config.HostPort) ([]netip.AddrPort, error) {
+func (c initCmd) listen(public joinlink.HostPort) ([]netip.AddrPort, error) {
 	if len(c.Listen) == 0 {
 		return []netip.AddrPort{netip.AddrPortFrom(netip.IPv6Unspecified(), public.Port)}, nil
 	}
@@ -47,7 +51,7 @@ func (c initCmd) listen(public config.HostPort) ([]netip.AddrPort, error) {
 	for _, s := range c.Listen {
 		a, err := netip.ParseAddrPort(s)
 		if err != nil {
-			return nil, &config.Error{Key: "--listen", Message: fmt.Sprintf("%q: write ADDRESS:PORT, such as 0.0.0.0:8443 or [::]:8443", s)}
+			return nil, &tomlfile.Error{Key: "--listen", Message: fmt.Sprintf("%q: write ADDRESS:PORT, such as 0.0.0.0:8443 or [::]:8443", s)}
 		}
 		out = append(out, a)
 	}
@@ -69,7 +73,7 @@ func (c initCmd) write(values config.ServerInit) (config.Server, error) {
 	if err != nil {
 		return conf, err
 	}
-	key, err := config.NewTokenKey()
+	key, err := credential.NewTokenKey()
 	if err != nil {
 		return conf, err
 	}
@@ -77,8 +81,8 @@ func (c initCmd) write(values config.ServerInit) (config.Server, error) {
 		path string
 		data []byte
 	}
-	files := []file{{conf.TokenKey, key.Encode()}, {conf.Users, config.Users{}.Encode()}}
-	if conf.Security == config.SecurityTLS {
+	files := []file{{conf.TokenKey, key.Encode()}, {conf.Users, userfile.Set{}.Encode()}}
+	if conf.Security == joinlink.SecurityTLS {
 		pair, err := newKeyPair(values.Public.Host)
 		if err != nil {
 			return conf, err
@@ -86,7 +90,7 @@ func (c initCmd) write(values config.ServerInit) (config.Server, error) {
 		files = append(files, file{conf.Key, pair.key}, file{conf.Certificate, pair.cert})
 	}
 	for _, f := range append(files, file{path, text}) {
-		if err := config.WritePrivate(f.path, f.data); err != nil {
+		if err := tomlfile.WritePrivate(f.path, f.data); err != nil {
 			return conf, err
 		}
 	}

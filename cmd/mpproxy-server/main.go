@@ -7,6 +7,9 @@ import (
 	"os"
 
 	"mpproxy/config"
+	"mpproxy/config/credential"
+	"mpproxy/config/joinlink"
+	"mpproxy/config/userfile"
 	"mpproxy/internal/cli"
 	"mpproxy/internal/report"
 )
@@ -51,15 +54,15 @@ func (c checkConfigCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	if conf.Security == config.SecurityTLS {
+	if conf.Security == joinlink.SecurityTLS {
 		if _, err := loadCertificate(conf); err != nil {
 			return err
 		}
 	}
-	if _, err := config.LoadTokenKey(conf.TokenKey); err != nil {
+	if _, err := credential.LoadTokenKey(conf.TokenKey); err != nil {
 		return err
 	}
-	users, err := config.LoadUsers(conf.Users)
+	users, err := userfile.Load(conf.Users)
 	if err != nil {
 		return err
 	}

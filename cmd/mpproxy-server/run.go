@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mpproxy/accounts/file"
+	"mpproxy/config/joinlink"
 
 	"mpproxy/config"
 	"mpproxy/internal/access"
@@ -43,7 +44,7 @@ func (c runCmd) Run() error {
 		return err
 	}
 	var tlsConfig *tls.Config
-	if conf.Security == config.SecurityTLS {
+	if conf.Security == joinlink.SecurityTLS {
 		cert, err := loadCertificate(conf)
 		if err != nil {
 			return err

@@ -14,6 +14,9 @@ import (
 	"rsc.io/qr"
 
 	"mpproxy/config"
+	"mpproxy/config/credential"
+	"mpproxy/config/joinlink"
+	"mpproxy/config/userfile"
 )
 
 type userCmd struct {
@@ -43,7 +46,7 @@ func (c userAddCmd) Run() error {
 
 // addUser adds a user and prints the link.
 func addUser(conf config.Server, name string) error {
-	key, err := config.LoadTokenKey(conf.TokenKey)
+	key, err := credential.LoadTokenKey(conf.TokenKey)
 	if err != nil {
 		return err
 	}
@@ -57,7 +60,7 @@ func addUser(conf config.Server, name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = config.UpdateUsers(ctx, conf.Users, func(us config.Users) (config.Users, error) { return us.Add(user) })
+	_, err = userfile.Update(ctx, conf.Users, func(us userfile.Set) (userfile.Set, error) { return us.Add(user) })
 	if err != nil {
 		return err
 	}
@@ -66,25 +69,25 @@ func addUser(conf config.Server, name string) error {
 
 // newUser makes a user with a token of its own. The serial is random, so that
 // a user who is removed and added again does not get the old token back.
-func newUser(key config.TokenKey, name string) (config.User, error) {
+func newUser(key credential.TokenKey, name string) (userfile.User, error) {
 	n, err := rand.Int(rand.Reader, big.NewInt(math.MaxInt32))
 	if err != nil {
-		return config.User{}, fmt.Errorf("making a token: %w", err)
+		return userfile.User{}, fmt.Errorf("making a token: %w", err)
 	}
 	serial := int(n.Int64()) + 1
-	return config.User{
+	return userfile.User{
 		Name: name, Serial: serial, Created: time.Now(),
-		Hash: config.HashToken(config.Token(key, name, serial)),
+		Hash: credential.HashToken(credential.Token(key, name, serial)),
 	}, nil
 }
 
 // load reads the configuration and the users file that it names.
-func (c configFile) load() (config.Server, config.Users, error) {
+func (c configFile) load() (config.Server, userfile.Set, error) {
 	conf, err := config.LoadServer(c.Config)
 	if err != nil {
-		return conf, config.Users{}, err
+		return conf, userfile.Set{}, err
 	}
-	users, err := config.LoadUsers(conf.Users)
+	users, err := userfile.Load(conf.Users)
 	return conf, users, err
 }
 
@@ -116,7 +119,7 @@ func (c userRemoveCmd) Run() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
 	defer cancel()
-	_, err = config.UpdateUsers(ctx, conf.Users, func(us config.Users) (config.Users, error) { return us.Remove(c.Name) })
+	_, err = userfile.Update(ctx, conf.Users, func(us userfile.Set) (userfile.Set, error) { return us.Remove(c.Name) })
 	if err != nil {
 		return err
 	}
@@ -133,9 +136,9 @@ func (c userLinkCmd) Run() error {
 	}
 	user, ok := users.Lookup(c.Name)
 	if !ok {
-		return fmt.Errorf("%w: %s: see `mpproxy-server user list`", config.ErrNoUser, c.Name)
+		return fmt.Errorf("%w: %s: see `mpproxy-server user list`", userfile.ErrUnknown, c.Name)
 	}
-	key, err := config.LoadTokenKey(conf.TokenKey)
+	key, err := credential.LoadTokenKey(conf.TokenKey)
 	if err != nil {
 		return err
 	}
@@ -147,32 +150,32 @@ func (c userLinkCmd) Run() error {
 }
 
 // linkOf makes the link of a user whose token was made from the token key.
-func linkOf(conf config.Server, key config.TokenKey, user config.User) (config.Link, error) {
-	token := config.Token(key, user.Name, user.Serial)
-	if config.HashToken(token) != user.Hash {
-		return config.Link{}, fmt.Errorf("the token of %s was not made from %s, so its link cannot be printed again: remove the user and add it anew", user.Name, conf.TokenKey)
+func linkOf(conf config.Server, key credential.TokenKey, user userfile.User) (joinlink.Link, error) {
+	token := credential.Token(key, user.Name, user.Serial)
+	if credential.HashToken(token) != user.Hash {
+		return joinlink.Link{}, fmt.Errorf("the token of %s was not made from %s, so its link cannot be printed again: remove the user and add it anew", user.Name, conf.TokenKey)
 	}
 	if conf.Public.IsZero() {
-		return config.Link{}, errors.New(`the configuration does not say what clients connect to: set public = "HOST:PORT"`)
+		return joinlink.Link{}, errors.New(`the configuration does not say what clients connect to: set public = "HOST:PORT"`)
 	}
-	link := config.Link{
+	link := joinlink.Link{
 		User: user.Name, Token: token,
 		Host: conf.Public.Host, Port: conf.Public.Port, Security: conf.Security,
 	}
-	if conf.Security == config.SecurityTLS {
+	if conf.Security == joinlink.SecurityTLS {
 		cert, err := loadCertificate(conf)
 		if err != nil {
-			return config.Link{}, err
+			return joinlink.Link{}, err
 		}
 		if link.Pin, err = pinOf(cert); err != nil {
-			return config.Link{}, err
+			return joinlink.Link{}, err
 		}
 	}
 	return link, nil
 }
 
 // show prints a link, and its QR code where somebody can scan it.
-func show(link config.Link) error {
+func show(link joinlink.Link) error {
 	fmt.Printf("Link for %s (it holds the secret: hand it over in private):\n\n%s\n", link.User, link.URL())
 	if st, err := os.Stdout.Stat(); err != nil || st.Mode()&os.ModeCharDevice == 0 {
 		return nil

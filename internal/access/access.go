@@ -11,6 +11,7 @@ import (
 
 	"mpproxy/accounts"
 	"mpproxy/config"
+	"mpproxy/config/credential"
 	"mpproxy/pathctl/policy"
 	"mpproxy/proxy"
 )
@@ -38,8 +39,8 @@ func (l Local) Authenticate(_ context.Context, user, password string) (proxy.Ide
 	if l.Open() {
 		return l.label(user), nil
 	}
-	name, mode := config.SplitUserMode(user)
-	given, known := config.NewSecret(password), false
+	name, mode := credential.SplitUserMode(user)
+	given, known := credential.NewSecret(password), false
 	for _, u := range l.Users {
 		if u.Password.Equal(given) && u.Name == name {
 			known = true
@@ -56,7 +57,7 @@ func (l Local) Authenticate(_ context.Context, user, password string) (proxy.Ide
 // login name, and Tor and Bitcoin Core a random one for each connection, which may hold
 // any byte.
 func (l Local) label(shown string) proxy.Identity {
-	name, mode := config.SplitUserMode(shown)
+	name, mode := credential.SplitUserMode(shown)
 	if mode == "" && !slices.Contains(l.Names, name) {
 		name, mode = "", name
 	}
@@ -86,7 +87,7 @@ func (Remote) Open() bool { return false }
 // Authenticate accepts NAME or NAME+MODE with the user's token. Errors wrap
 // proxy.ErrAuthenticationFailed, or proxy.ErrUnverified if the store cannot tell.
 func (r Remote) Authenticate(ctx context.Context, user, token string) (proxy.Identity, error) {
-	name, mode := config.SplitUserMode(user)
+	name, mode := credential.SplitUserMode(user)
 	switch _, err := r.Store.Verify(ctx, name, token); {
 	case errors.Is(err, accounts.ErrRefused):
 		return proxy.Identity{}, fmt.Errorf("%w: unknown user %q or wrong token", proxy.ErrAuthenticationFailed, name)

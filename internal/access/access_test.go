@@ -16,6 +16,8 @@ import (
 	"mpproxy/accounts"
 	"mpproxy/accounts/file"
 	"mpproxy/config"
+	"mpproxy/config/credential"
+	"mpproxy/config/userfile"
 	"mpproxy/pathctl/policy"
 	"mpproxy/pathctl/policy/mode"
 	"mpproxy/proxy"
@@ -124,8 +126,8 @@ func TestMisspeltModeIsLogged(t *testing.T) {
 
 func TestLocalWithUsers(t *testing.T) {
 	l := Local{Default: "aggregate", Modes: modes, Users: []config.SocksUser{
-		{Name: "alice", Password: config.NewSecret("open-sesame")},
-		{Name: "bob", Password: config.NewSecret("swordfish")},
+		{Name: "alice", Password: credential.NewSecret("open-sesame")},
+		{Name: "bob", Password: credential.NewSecret("swordfish")},
 	}}
 	if l.Open() {
 		t.Error("open although there are users")
@@ -148,10 +150,10 @@ func TestLocalWithUsers(t *testing.T) {
 }
 
 // storeOf keeps users in a file; each one's token is the name with "-token".
-func storeOf(t *testing.T, us config.Users) accounts.Store {
+func storeOf(t *testing.T, us userfile.Set) accounts.Store {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "users.toml")
-	if err := config.SaveUsers(t.Context(), path, us); err != nil {
+	if err := userfile.Save(t.Context(), path, us); err != nil {
 		t.Fatal(err)
 	}
 	store, err := file.Open(path, nil)
@@ -162,12 +164,12 @@ func storeOf(t *testing.T, us config.Users) accounts.Store {
 }
 
 // users makes enabled users.
-func users(t *testing.T, names ...string) config.Users {
+func users(t *testing.T, names ...string) userfile.Set {
 	t.Helper()
-	var us config.Users
+	var us userfile.Set
 	for i, n := range names {
 		var err error
-		us, err = us.Add(config.User{
+		us, err = us.Add(userfile.User{
 			Name: n, Serial: i + 1, Created: time.Unix(1_700_000_000, 0).UTC(), Hash: sha256.Sum256([]byte(n + "-token")),
 		})
 		if err != nil {
@@ -196,7 +198,7 @@ func TestRemote(t *testing.T) {
 }
 
 func TestDisabledUser(t *testing.T) {
-	us, err := config.ParseUsers([]byte(strings.Replace(string(users(t, "alice").Encode()), "[[user]]", "[[user]]\ndisabled = true", 1)), "users.toml")
+	us, err := userfile.Parse([]byte(strings.Replace(string(users(t, "alice").Encode()), "[[user]]", "[[user]]\ndisabled = true", 1)), "users.toml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,6 +224,6 @@ func TestStoreIsAway(t *testing.T) {
 
 // hashOf is what a thief of the users file knows.
 func hashOf(token string) string {
-	h := config.HashToken(config.NewSecret(token))
+	h := credential.HashToken(credential.NewSecret(token))
 	return string(h[:])
 }

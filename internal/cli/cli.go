@@ -18,6 +18,8 @@ import (
 	"github.com/alecthomas/kong"
 
 	"mpproxy/config"
+	"mpproxy/config/joinlink"
+	"mpproxy/config/tomlfile"
 	"mpproxy/internal/buildinfo"
 	"mpproxy/pathctl/trace"
 	"mpproxy/proxy/relay"
@@ -53,9 +55,9 @@ func Main(name, description string, grammar any) {
 // exitCode tells mistakes of the user's from work that failed.
 func exitCode(err error) int {
 	var (
-		mistakes config.Errors
-		mistake  *config.Error
-		link     *config.LinkError
+		mistakes tomlfile.Errors
+		mistake  *tomlfile.Error
+		link     *joinlink.Error
 	)
 	switch {
 	case err == nil:
@@ -110,7 +112,7 @@ func orNone(d time.Duration) time.Duration {
 
 // ReceiveBuffer translates the size: 0 means "the kernel's choice" in a file,
 // and "default" in package mptcpsock.
-func ReceiveBuffer(s config.Size) int {
+func ReceiveBuffer(s tomlfile.Size) int {
 	if s == 0 {
 		return -1
 	}

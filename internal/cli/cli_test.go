@@ -14,6 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mpproxy/config"
+	"mpproxy/config/credential"
+	"mpproxy/config/joinlink"
+	"mpproxy/config/tomlfile"
 	"mpproxy/proxy/relay"
 )
 
@@ -73,8 +76,8 @@ func TestMaxConnectionsHere(t *testing.T) {
 }
 
 func TestExitCode(t *testing.T) {
-	mistake := &config.Error{Key: "mode", Message: "no"}
-	_, badLink := config.ParseLink("http://x")
+	mistake := &tomlfile.Error{Key: "mode", Message: "no"}
+	_, badLink := joinlink.Parse("http://x")
 	for name, tt := range map[string]struct {
 		err  error
 		want int
@@ -82,8 +85,8 @@ func TestExitCode(t *testing.T) {
 		"success":            {nil, 0},
 		"failure":            {errors.New("no route"), Failure},
 		"no file":            {fmt.Errorf("reading: %w", fs.ErrNotExist), Failure},
-		"mistakes":           {config.Errors{mistake}, Usage},
-		"mistakes, wrapped":  {fmt.Errorf("x: %w", config.Errors{mistake}), Usage},
+		"mistakes":           {tomlfile.Errors{mistake}, Usage},
+		"mistakes, wrapped":  {fmt.Errorf("x: %w", tomlfile.Errors{mistake}), Usage},
 		"one mistake":        {mistake, Usage},
 		"bad link":           {badLink, Usage},
 		"bad link, wrapped":  {fmt.Errorf("--link: %w", badLink), Usage},
@@ -109,7 +112,7 @@ func TestRelayConfig(t *testing.T) {
 }
 
 func TestReceiveBuffer(t *testing.T) {
-	for in, want := range map[config.Size]int{0: -1, 1 << 16: 1 << 16, 512 << 20: 512 << 20} {
+	for in, want := range map[tomlfile.Size]int{0: -1, 1 << 16: 1 << 16, 512 << 20: 512 << 20} {
 		if got := ReceiveBuffer(in); got != want {
 			t.Errorf("ReceiveBuffer(%d) = %d, want %d", in, got, want)
 		}
@@ -117,7 +120,7 @@ func TestReceiveBuffer(t *testing.T) {
 }
 
 func TestLogger(t *testing.T) {
-	secret := config.NewSecret("hush")
+	secret := credential.NewSecret("hush")
 	for name, tt := range map[string]struct {
 		conf config.Log
 		want []string // prefixes of the lines

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"mpproxy/config"
+	"mpproxy/config/tomlfile"
 	"mpproxy/internal/buildinfo"
 	"mpproxy/pathctl/trace"
 )
@@ -25,11 +26,11 @@ func (f TraceFlags) Recorder(program string, pm config.PathManager, log *slog.Lo
 	}
 	cfg := trace.Config{Path: f.Trace, Program: buildinfo.String(program)}
 	if f.TraceLimit != "" {
-		size, err := config.ParseSize(f.TraceLimit)
+		size, err := tomlfile.ParseSize(f.TraceLimit)
 		if err == nil && int64(size) < trace.MinLimit {
-			err = &config.Error{Key: "--trace-limit", Message: "use 64KiB or more"}
+			err = &tomlfile.Error{Key: "--trace-limit", Message: "use 64KiB or more"}
 		} else if err != nil {
-			err = &config.Error{Key: "--trace-limit", Message: err.Error()}
+			err = &tomlfile.Error{Key: "--trace-limit", Message: err.Error()}
 		}
 		if err != nil {
 			return nil, err

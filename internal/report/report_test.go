@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mpproxy/config"
+	"mpproxy/config/tomlfile"
 	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/policy"
 	"mpproxy/pathctl/policy/mode"
@@ -141,7 +142,7 @@ func TestTraceFlags(t *testing.T) {
 		if (err == nil) != ok {
 			t.Errorf("%s: %v", limit, err)
 		}
-		var mistake *config.Error
+		var mistake *tomlfile.Error
 		if err != nil && !errors.As(err, &mistake) {
 			t.Errorf("%s: %v is no mistake of the command line", limit, err)
 		}

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/net/proxy"
 
-	"mpproxy/config"
+	"mpproxy/config/joinlink"
 	"mpproxy/test/netns/rig"
 	"mpproxy/test/scenarios/scene"
 )
@@ -62,7 +62,7 @@ func TestCurlStraightToConcentrator(t *testing.T) {
 	t.Parallel()
 	path := scene.Need(t, "curl")
 	r := scene.Start(t, rig.Config{Security: "none", NoClient: true})
-	link, err := config.ParseLink(r.Link)
+	link, err := joinlink.Parse(r.Link)
 	if err != nil {
 		t.Fatal(err)
 	}

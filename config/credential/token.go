@@ -1,4 +1,4 @@
-package config
+package credential
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"mpproxy/config/tomlfile"
 	"os"
 	"unique"
 )
@@ -63,7 +64,7 @@ func ParseTokenKey(data []byte) (TokenKey, error) {
 // LoadTokenKey reads a key file. One that everybody can read, or that its group
 // can change, is refused: whoever knows the key can make each user's token.
 func LoadTokenKey(path string) (TokenKey, error) {
-	data, info, err := readFile(path, 4096)
+	data, info, err := tomlfile.ReadFile(path, 4096)
 	if err != nil {
 		return TokenKey{}, err
 	}

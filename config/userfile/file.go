@@ -1,72 +1,76 @@
-package config
+package userfile
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"mpproxy/config/tomlfile"
 	"os"
 	"path/filepath"
 	"syscall"
 	"time"
 )
 
-// LoadUsers reads the users file at path. Errors are as ParseUsers's; a file
+// maxFile is in bytes: some 300,000 users.
+const maxFile = 64 << 20
+
+// Load reads the users file at path. Errors are as Parse's; a file
 // that cannot be read gives an error for which errors.Is finds fs.ErrNotExist or
 // fs.ErrPermission. Writers replace the file atomically, so no lock is needed.
-func LoadUsers(path string) (Users, error) {
-	data, info, err := readFile(path, maxUsersFile)
+func Load(path string) (Set, error) {
+	data, info, err := tomlfile.ReadFile(path, maxFile)
 	if err != nil {
-		return Users{}, err
+		return Set{}, err
 	}
-	us, err := ParseUsers(data, path)
+	us, err := Parse(data, path)
 	if err != nil {
-		return Users{}, err
+		return Set{}, err
 	}
-	if w := exposedWarning(path, info); w != "" {
+	if w := tomlfile.ExposedWarning(path, info); w != "" {
 		us.warnings = append(us.warnings, w)
 	}
 	return us, nil
 }
 
-// SaveUsers writes the users file atomically: mode 0600, the owner of the file
+// Save writes the users file atomically: mode 0600, the owner of the file
 // that is there kept. It waits for other writers until ctx ends. To change a
-// file use UpdateUsers, which keeps its lock between reading and writing.
-func SaveUsers(ctx context.Context, path string, us Users) error {
-	unlock, err := lockUsers(ctx, path)
+// file use Update, which keeps its lock between reading and writing.
+func Save(ctx context.Context, path string, us Set) error {
+	unlock, err := lock(ctx, path)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	return replacePrivate(path, us.Encode())
+	return tomlfile.ReplacePrivate(path, us.Encode())
 }
 
-// UpdateUsers reads the users file, lets change make new users of them, and
+// Update reads the users file, lets change make new users of them, and
 // writes these, all under the file's lock: of two programs that add a user at
 // the same time neither is lost. Nothing is written when change fails; its error
 // is returned as it is. It waits for other writers until ctx ends.
-func UpdateUsers(ctx context.Context, path string, change func(Users) (Users, error)) (Users, error) {
-	unlock, err := lockUsers(ctx, path)
+func Update(ctx context.Context, path string, change func(Set) (Set, error)) (Set, error) {
+	unlock, err := lock(ctx, path)
 	if err != nil {
-		return Users{}, err
+		return Set{}, err
 	}
 	defer unlock()
-	us, err := LoadUsers(path)
+	us, err := Load(path)
 	if err != nil {
-		return Users{}, err
+		return Set{}, err
 	}
 	if us, err = change(us); err != nil {
-		return Users{}, err
+		return Set{}, err
 	}
-	return us, replacePrivate(path, us.Encode())
+	return us, tomlfile.ReplacePrivate(path, us.Encode())
 }
 
 // lockPoll is how often a busy lock is tried again. flock has no timeout, and a
 // blocked call cannot be cancelled.
 const lockPoll = 20 * time.Millisecond
 
-// lockUsers takes the lock file beside path. The lock file stays: removing it
+// lock takes the lock file beside path. The lock file stays: removing it
 // would let a waiter lock a file that nobody else sees any more.
-func lockUsers(ctx context.Context, path string) (unlock func(), err error) {
+func lock(ctx context.Context, path string) (unlock func(), err error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target // one file, one lock, whatever names it has
 	}

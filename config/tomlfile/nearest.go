@@ -1,11 +1,14 @@
-package config
+package tomlfile
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
-// nearest returns the candidate that needs the fewest edits to become word, and
+// Nearest returns the candidate that needs the fewest edits to become word, and
 // "" when none is near enough to be what was meant: more than a third of the
 // word's letters (and always up to two edits in words of four and more letters).
-func nearest(word string, candidates []string) string {
+func Nearest(word string, candidates []string) string {
 	bound := max(1, len(word)/3)
 	if len(word) >= 4 {
 		bound = max(2, bound)
@@ -47,10 +50,25 @@ func distance(a, b string, bound int) int {
 	return prev[len(b)]
 }
 
-// didYouMean is "; did you mean X?" or "".
-func didYouMean(word string, candidates []string) string {
-	if n := nearest(word, candidates); n != "" {
+// DidYouMean is "; did you mean X?" or "".
+func DidYouMean(word string, candidates []string) string {
+	if n := Nearest(word, candidates); n != "" {
 		return fmt.Sprintf("; did you mean %q?", n)
 	}
 	return ""
+}
+
+// QuotedList writes "a", "b" or "c".
+func QuotedList(words []string) string {
+	var b strings.Builder
+	for i, w := range words {
+		switch {
+		case i > 0 && i == len(words)-1:
+			b.WriteString(" or ")
+		case i > 0:
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%q", w)
+	}
+	return b.String()
 }

@@ -1,4 +1,4 @@
-package config
+package tomlfile
 
 import (
 	"fmt"
@@ -58,8 +58,8 @@ func (es Errors) Unwrap() []error {
 // maxErrors bounds what is listed: a damaged users file has a mistake a line.
 const maxErrors = 100
 
-// err returns nil for an empty list, as a true nil interface.
-func (es Errors) err() error {
+// OrNil returns nil for an empty list, as a true nil interface.
+func (es Errors) OrNil() error {
 	if len(es) == 0 {
 		return nil
 	}
@@ -71,18 +71,18 @@ func (es Errors) err() error {
 	return es
 }
 
-// mark says where a value stands in its file.
-type mark struct {
-	key  string // dotted, without array indices: what a user would search for
-	line int
+// Mark says where a value stands in its file.
+type Mark struct {
+	Key  string // dotted, without array indices: what a user would search for
+	Line int
 }
 
-// report collects the mistakes of one file.
-type report struct {
-	file string
-	errs Errors
+// Report collects the mistakes of one file.
+type Report struct {
+	file     string
+	Mistakes Errors
 }
 
-func (r *report) at(m mark, format string, args ...any) {
-	r.errs = append(r.errs, &Error{File: r.file, Line: m.line, Key: m.key, Message: fmt.Sprintf(format, args...)})
+func (r *Report) At(m Mark, format string, args ...any) {
+	r.Mistakes = append(r.Mistakes, &Error{File: r.file, Line: m.Line, Key: m.Key, Message: fmt.Sprintf(format, args...)})
 }

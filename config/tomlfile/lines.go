@@ -1,4 +1,4 @@
-package config
+package tomlfile
 
 import (
 	"errors"
@@ -105,7 +105,7 @@ func (s *lineScanner) header(string, int) error {
 	}
 	path := ""
 	for i, p := range parts {
-		path = joinKey(path, p)
+		path = JoinKey(path, p)
 		last := i == len(parts)-1
 		if isArray && last {
 			s.record(path)
@@ -130,7 +130,7 @@ func (s *lineScanner) assignment(path string, depth int) error {
 		return err
 	}
 	for _, p := range parts {
-		path = joinKey(path, p)
+		path = JoinKey(path, p)
 		s.record(path)
 	}
 	s.spaces()
@@ -275,8 +275,8 @@ func (s *lineScanner) quoted(quote byte) {
 	}
 }
 
-// joinKey and elementKey build paths of a lineIndex.
-func joinKey(path, part string) string {
+// JoinKey and elementKey build paths of a lineIndex.
+func JoinKey(path, part string) string {
 	if part == "" || strings.Trim(part, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != "" {
 		part = strconv.Quote(part)
 	}

@@ -1,4 +1,4 @@
-package config
+package joinlink
 
 import (
 	"encoding/base64"
@@ -10,6 +10,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"mpproxy/config/credential"
+	"mpproxy/config/tomlfile"
 	"mpproxy/proxy"
 )
 
@@ -25,13 +27,13 @@ const (
 // Link is a parsed mpproxy:// link. Links compare with ==. Printing one never
 // shows the token; URL does. The zero Link means "no link".
 type Link struct {
-	User     string    // empty only with SecurityNone
-	Token    Secret    // 1 to 255 bytes where there is a user (RFC 1929 §2), else zero
-	Host     string    // DNS name in lower case, IPv4 address, or IPv6 address without brackets
-	Port     uint16    // 1 to 65535
-	Security Security  // SecurityTLS or SecurityNone
-	Pin      proxy.Pin // with SecurityTLS; zero otherwise
-	Name     string    // what a person calls this server; may be empty
+	User     string            // empty only with SecurityNone
+	Token    credential.Secret // 1 to 255 bytes where there is a user (RFC 1929 §2), else zero
+	Host     string            // DNS name in lower case, IPv4 address, or IPv6 address without brackets
+	Port     uint16            // 1 to 65535
+	Security Security          // SecurityTLS or SecurityNone
+	Pin      proxy.Pin         // with SecurityTLS; zero otherwise
+	Name     string            // what a person calls this server; may be empty
 }
 
 // IsZero says whether there is no link.
@@ -41,7 +43,7 @@ func (l Link) IsZero() bool { return l == Link{} }
 func (l Link) HostPort() string { return net.JoinHostPort(l.Host, strconv.Itoa(int(l.Port))) }
 
 // URL returns the whole link, token included: for its user's eyes and for files
-// that only the owner reads. ParseLink of it gives the same Link.
+// that only the owner reads. Parse of it gives the same Link.
 func (l Link) URL() string { return l.url(l.Token.Reveal()) }
 
 // Redacted returns the link with REDACTED in the token's place.
@@ -85,19 +87,19 @@ func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+"
 
 const linkScheme = "mpproxy://"
 
-// LinkError says what is wrong with which part of a link. Its text never holds
+// Error says what is wrong with which part of a link. Its text never holds
 // a piece of the link that could belong to the token.
-type LinkError struct {
+type Error struct {
 	Part    string // scheme, user, token, host, pin, security, parameter, name or link
 	Problem string
 }
 
-func (e *LinkError) Error() string { return e.Part + ": " + e.Problem }
+func (e *Error) Error() string { return e.Part + ": " + e.Problem }
 
-// ParseLink reads mpproxy://USER:TOKEN@HOST:PORT?pin=PIN#NAME. It forgives what
+// Parse reads mpproxy://USER:TOKEN@HOST:PORT?pin=PIN#NAME. It forgives what
 // happens to links that are pasted: space and quotes around them, line breaks
-// inside. Its errors are of type *LinkError.
-func ParseLink(s string) (Link, error) {
+// inside. Its errors are of type *Error.
+func Parse(s string) (Link, error) {
 	l, err := parseLink(unpaste(s))
 	if err != nil {
 		return Link{}, err
@@ -123,14 +125,14 @@ func parseLink(s string) (*Link, error) {
 		return nil, err
 	}
 	if strings.ContainsFunc(rest, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
-		return nil, &LinkError{"link", "has a space or control character inside: copy it again, as one piece"}
+		return nil, &Error{"link", "has a space or control character inside: copy it again, as one piece"}
 	}
 	rest, fragment, _ := strings.Cut(rest, "#")
 	authority, query, _ := strings.Cut(rest, "?")
 	authority = strings.TrimSuffix(authority, "/")
 	at := strings.LastIndexByte(authority, '@')
 	if at < 0 && strings.Contains(query+fragment, "@") || strings.Contains(authority, "/") {
-		return nil, &LinkError{"link", "has a '/', '?' or '#' before the host: in user and token they are written %2F, %3F, %23"}
+		return nil, &Error{"link", "has a '/', '?' or '#' before the host: in user and token they are written %2F, %3F, %23"}
 	}
 	l := &Link{}
 	if at >= 0 {
@@ -145,22 +147,22 @@ func parseLink(s string) (*Link, error) {
 		return nil, err
 	}
 	if l.User == "" && l.Security == SecurityTLS {
-		return nil, &LinkError{"user", "is missing: a link with a pin has USER:TOKEN@ before the host (only security=none goes without)"}
+		return nil, &Error{"user", "is missing: a link with a pin has USER:TOKEN@ before the host (only security=none goes without)"}
 	}
 	return l, l.setName(fragment)
 }
 
 func cutScheme(s string) (string, error) {
 	if s == "" {
-		return "", &LinkError{"link", "is empty: paste the mpproxy:// link that `mpproxy-server user link NAME` prints"}
+		return "", &Error{"link", "is empty: paste the mpproxy:// link that `mpproxy-server user link NAME` prints"}
 	}
 	if len(s) >= len(linkScheme) && strings.EqualFold(s[:len(linkScheme)], linkScheme) {
 		return s[len(linkScheme):], nil
 	}
 	if scheme, _, ok := strings.Cut(s, "://"); ok && len(scheme) <= 10 && strings.Trim(scheme, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+") == "" {
-		return "", &LinkError{"scheme", "a link starts with mpproxy://, this one with " + scheme + "://"}
+		return "", &Error{"scheme", "a link starts with mpproxy://, this one with " + scheme + "://"}
 	}
-	return "", &LinkError{"scheme", "is missing: a link starts with mpproxy:// and looks like mpproxy://USER:TOKEN@HOST:PORT?pin=…"}
+	return "", &Error{"scheme", "is missing: a link starts with mpproxy:// and looks like mpproxy://USER:TOKEN@HOST:PORT?pin=…"}
 }
 
 func (l *Link) setUser(info string) error {
@@ -175,17 +177,17 @@ func (l *Link) setUser(info string) error {
 	}
 	switch {
 	case l.User == "" && text != "":
-		return &LinkError{"user", "is missing before the token: write USER:TOKEN@HOST:PORT"}
+		return &Error{"user", "is missing before the token: write USER:TOKEN@HOST:PORT"}
 	case l.User == "":
-		return &LinkError{"user", "is missing before the '@': write USER:TOKEN@HOST:PORT, or leave the '@' out with security=none"}
+		return &Error{"user", "is missing before the '@': write USER:TOKEN@HOST:PORT, or leave the '@' out with security=none"}
 	case !ok || text == "":
-		return &LinkError{"token", "is missing: write USER:TOKEN@HOST:PORT"}
+		return &Error{"token", "is missing: write USER:TOKEN@HOST:PORT"}
 	case len(text) > 255:
-		return &LinkError{"token", "is longer than 255 bytes"}
-	case CheckUserName(l.User) != nil: // its text names the user, which may be a misplaced token
-		return &LinkError{"user", "must have 1 to " + strconv.Itoa(MaxUserName) + " bytes without '+', ':', control characters or space at either end"}
+		return &Error{"token", "is longer than 255 bytes"}
+	case credential.CheckUserName(l.User) != nil: // its text names the user, which may be a misplaced token
+		return &Error{"user", "must have 1 to " + strconv.Itoa(credential.MaxUserName) + " bytes without '+', ':', control characters or space at either end"}
 	}
-	l.Token = NewSecret(text)
+	l.Token = credential.NewSecret(text)
 	return nil
 }
 
@@ -193,12 +195,12 @@ func (l *Link) setHost(s string) error {
 	s = strings.ReplaceAll(s, "%25", "%") // RFC 6874: a zone's '%' is escaped
 	hp, err := ParseHostPort(s)
 	if err != nil {
-		return &LinkError{"host", err.Error()}
+		return &Error{"host", err.Error()}
 	}
 	if strings.ContainsFunc(hp.Host, func(r rune) bool {
 		return r > unicode.MaxASCII || unicode.IsControl(r) || strings.ContainsRune("@/?#[]\"'<>`", r)
 	}) || strings.Count(hp.Host, "%") > 1 {
-		return &LinkError{"host", "the zone of an IPv6 address must be the name of an interface"}
+		return &Error{"host", "the zone of an IPv6 address must be the name of an interface"}
 	}
 	l.Host, l.Port = hp.Host, hp.Port
 	return nil
@@ -217,14 +219,14 @@ func (l *Link) setQuery(query string) error {
 			return unknownParameter(name)
 		}
 		if _, twice := values[name]; twice {
-			return &LinkError{name, "is given twice"}
+			return &Error{name, "is given twice"}
 		}
 		value, err := unescape(name, raw)
 		if err != nil {
 			return err
 		}
 		if value == "" {
-			return &LinkError{name, "has no value"}
+			return &Error{name, "has no value"}
 		}
 		values[name] = value
 	}
@@ -233,20 +235,20 @@ func (l *Link) setQuery(query string) error {
 
 func unknownParameter(name string) error {
 	// The name is not shown: a '?' in the token would make a piece of it the name.
-	return &LinkError{"parameter", "there is an unknown one behind the '?'; known are pin and security" + didYouMean(name, linkParameters)}
+	return &Error{"parameter", "there is an unknown one behind the '?'; known are pin and security" + tomlfile.DidYouMean(name, linkParameters)}
 }
 
 func (l *Link) setSecurity(pin, security string) error {
 	switch {
 	case security != "" && security != string(SecurityTLS) && security != string(SecurityNone):
-		return &LinkError{"security", `must be "tls" or "none"`}
+		return &Error{"security", `must be "tls" or "none"`}
 	case security == string(SecurityNone) && pin != "":
-		return &LinkError{"security", "none and a pin contradict each other: leave out the pin (no TLS) or security=none (TLS)"}
+		return &Error{"security", "none and a pin contradict each other: leave out the pin (no TLS) or security=none (TLS)"}
 	case security == string(SecurityNone):
 		l.Security = SecurityNone
 		return nil
 	case pin == "":
-		return &LinkError{"pin", "is missing: a link has ?pin=… with the SHA-256 of the server's key, or ?security=none for a leg without TLS; perhaps its end was cut off when it was copied"}
+		return &Error{"pin", "is missing: a link has ?pin=… with the SHA-256 of the server's key, or ?security=none for a leg without TLS; perhaps its end was cut off when it was copied"}
 	}
 	l.Security = SecurityTLS
 	return setPin(&l.Pin, pin)
@@ -257,10 +259,10 @@ func setPin(p *proxy.Pin, s string) error {
 	s = strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(s, "="))
 	sum, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	if err != nil && len(s) == 43 {
-		return &LinkError{"pin", "is not base64url (letters, digits, '-' and '_')"}
+		return &Error{"pin", "is not base64url (letters, digits, '-' and '_')"}
 	}
 	if err != nil || len(sum) != len(p) {
-		return &LinkError{"pin", "must be the 43 base64url characters of a SHA-256, but has " + strconv.Itoa(len(s)) + ": perhaps the link was cut off when it was copied"}
+		return &Error{"pin", "must be the 43 base64url characters of a SHA-256, but has " + strconv.Itoa(len(s)) + ": perhaps the link was cut off when it was copied"}
 	}
 	copy(p[:], sum)
 	return nil
@@ -272,7 +274,7 @@ func (l *Link) setName(fragment string) error {
 		return err
 	}
 	if len(name) > 255 || strings.ContainsFunc(name, unicode.IsControl) {
-		return &LinkError{"name", "must have at most 255 bytes and no control characters"}
+		return &Error{"name", "must have at most 255 bytes and no control characters"}
 	}
 	l.Name = name
 	return nil
@@ -282,10 +284,10 @@ func (l *Link) setName(fragment string) error {
 func unescape(part, s string) (string, error) {
 	text, err := url.PathUnescape(s)
 	if err != nil {
-		return "", &LinkError{part, "has a '%' that is not followed by two hexadecimal digits"}
+		return "", &Error{part, "has a '%' that is not followed by two hexadecimal digits"}
 	}
 	if !utf8.ValidString(text) {
-		return "", &LinkError{part, "is not valid UTF-8"}
+		return "", &Error{part, "is not valid UTF-8"}
 	}
 	return text, nil
 }

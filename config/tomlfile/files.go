@@ -1,4 +1,4 @@
-package config
+package tomlfile
 
 import (
 	"errors"
@@ -10,13 +10,8 @@ import (
 	"syscall"
 )
 
-const (
-	maxConfigFile = 256 << 10 // bytes of a configuration
-	maxUsersFile  = 64 << 20  // bytes: some 300,000 users
-)
-
-// readFile reads a regular file of at most limit bytes.
-func readFile(path string, limit int64) ([]byte, fs.FileInfo, error) {
+// ReadFile reads a regular file of at most limit bytes.
+func ReadFile(path string, limit int64) ([]byte, fs.FileInfo, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, nil, explain(path, err)
@@ -39,8 +34,8 @@ func readFile(path string, limit int64) ([]byte, fs.FileInfo, error) {
 	return data, info, nil
 }
 
-// probe finds out whether path could be read.
-func probe(path string) (fs.FileInfo, error) {
+// Probe finds out whether path could be read.
+func Probe(path string) (fs.FileInfo, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, explain(path, err)
@@ -68,8 +63,8 @@ func explain(path string, err error) error {
 	return fmt.Errorf("cannot read %s: %w", path, cause)
 }
 
-// exposedWarning returns a warning when group or others may read the file.
-func exposedWarning(path string, info fs.FileInfo) string {
+// ExposedWarning returns a warning when group or others may read the file.
+func ExposedWarning(path string, info fs.FileInfo) string {
 	if info.Mode().Perm()&0o044 == 0 {
 		return ""
 	}
@@ -105,9 +100,9 @@ func existsError(path string) error {
 	return fmt.Errorf("%s: %w and is not overwritten: remove it first if it is not needed any more", path, fs.ErrExist)
 }
 
-// replacePrivate writes data over path with mode 0600, keeping the owner of a
+// ReplacePrivate writes data over path with mode 0600, keeping the owner of a
 // file that is there. Readers see the old or the new text, never a part.
-func replacePrivate(path string, data []byte) error {
+func ReplacePrivate(path string, data []byte) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target // a rename would replace the symbolic link
 	}

@@ -1,0 +1,15 @@
+package config
+
+import (
+	"mpproxy/config/joinlink"
+	"testing"
+)
+
+func mustLink(t testing.TB, s string) joinlink.Link {
+	t.Helper()
+	l, err := joinlink.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
