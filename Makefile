@@ -9,9 +9,11 @@ LDFLAGS  = -s -w -X mpproxy/internal/buildinfo.version=$(VERSION)
 # what else. "make fix" lets it repair what it can.
 GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
+FOR     ?= 1h
+
 export CGO_ENABLED ?= 0
 
-.PHONY: help build demo test check fix race bench web lab bpf clean
+.PHONY: help build demo test check fix race bench web lab soak bpf clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -45,6 +47,9 @@ web: ## a page in a headless Chromium and small fetches, directly, through mppro
 
 lab: ## repeat the founding experiments, stock kernel beside ours (EXP=name: one); writes docs/lab* and lab-samples/
 	$(GO) run ./test/lab -exp '$(EXP)'
+
+soak: ## an hour of traffic and trouble that must leave nothing behind (FOR=10m: shorter)
+	$(GO) run ./test/soak -for '$(FOR)'
 
 # The eBPF programs, *.bpf.c, are committed in compiled form too: building needs no
 # clang. objects.sha256 tells a test what they were compiled from, and with what.

@@ -41,7 +41,7 @@ var rules = []rule{
 	{"toml belongs to config/tomlfile", only(module("github.com/BurntSushi/toml"), "config/tomlfile")},
 	{"config/tomlfile knows no configuration", forbid(closure, "config/tomlfile", "config", "config/configtest", "internal", "pathctl", "proxy")},
 	{"links know no paths and no files", forbid(closure, "config/joinlink", "accounts", "config/userfile", "internal", "pathctl")},
-	{"prometheus belongs to internal/metrics", only(module("github.com/prometheus"), "internal/metrics", "cmd")},
+	{"prometheus belongs to internal/metrics", only(module("github.com/prometheus"), "internal/metrics", "cmd", "test/soak")},
 	{"mptcpsock pulls in nothing of the proxy", light},
 	{"test harnesses stay out of the programs", programsWithout("test", "proxy/proxytest", "testing")},
 }

@@ -40,7 +40,7 @@ type Bounds struct {
 	Modes, Actions, Reasons []string
 }
 
-// New returns a registry that shows what snapshot returns, and the process.
+// New returns a registry that shows what snapshot returns, the process and its Go runtime.
 func New(b Bounds, snapshot func(context.Context) (Snapshot, error)) (*prometheus.Registry, error) {
 	c := &collector{bounds: b, snapshot: snapshot, look: prometheus.NewDesc(ControllerLooks,
 		"Time that the controller's goroutine took for a look at a connection, decisions and their execution included.", nil, nil)}
@@ -48,7 +48,7 @@ func New(b Bounds, snapshot func(context.Context) (Snapshot, error)) (*prometheu
 		c.descs = append(c.descs, table[i].desc())
 	}
 	r := prometheus.NewRegistry()
-	for _, col := range []prometheus.Collector{c, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
+	for _, col := range []prometheus.Collector{c, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector()} {
 		if err := r.Register(col); err != nil {
 			return nil, fmt.Errorf("metrics: %w", err)
 		}
