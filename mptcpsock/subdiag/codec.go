@@ -29,6 +29,9 @@ type Result struct {
 	// with CAP_NET_ADMIN: MarkKnown.
 	Mark      uint32
 	MarkKnown bool
+	// Inode names the socket as /proc/PID/fd does. It is 0 when no program has it any more,
+	// and on subflows that the kernel made.
+	Inode uint32
 }
 
 // ErrNoSocket says that there is no TCP socket with these ends.
@@ -101,7 +104,9 @@ func decodeMessage(kind uint16, body []byte) (Result, error) {
 		if len(body) < messageSize {
 			return Result{}, errMalformed
 		}
-		return decodeAttributes(body[messageSize:])
+		r, err := decodeAttributes(body[messageSize:])
+		r.Inode = binary.NativeEndian.Uint32(body[messageSize-4:])
+		return r, err
 	}
 	return Result{}, errMalformed
 }

@@ -252,14 +252,6 @@ func (s *Concentrator) secure(leg *mptcpsock.Conn) (relay.Stream, error) {
 	return tc, nil
 }
 
-// release ends the holding that secure began.
-func release(stream relay.Stream) error {
-	if tc, ok := stream.(*tls.Conn); ok {
-		return tc.NetConn().(*relay.RecordConn).Release()
-	}
-	return nil
-}
-
 // reach checks the limits and connects to the destination. It gives up when the client
 // leaves.
 func (s *Concentrator) reach(p *peer, c *serve.Connection, req *socks.Request, full bool) (*net.TCPConn, error) {
@@ -274,9 +266,11 @@ func (s *Concentrator) reach(p *peer, c *serve.Connection, req *socks.Request, f
 		s.Table().Totals.Refused.Add(1)
 		return nil, &proxy.Failure{Outcome: proxy.NotAllowed, Err: fmt.Errorf("user %q has reached the limit of %d connections", c.User, limit)}
 	}
-	unwatch := serve.WatchPeer(c.Leg.TCPConn, len(req.Early) > 0, func() { p.cancel(serve.ErrPeerGone) })
+	welcomed := s.welcomeLater(p, req)
+	unwatch := serve.WatchLeg(c.Leg.TCPConn, len(req.Early) > 0, p.sealed(), func() { p.cancel(serve.ErrPeerGone) })
 	dest, err := s.dests.dial(p.ctx, c.Destination)
 	unwatch()
+	welcomed()
 	_ = c.Leg.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
 	if errors.Is(context.Cause(p.ctx), serve.ErrPeerGone) {
 		if err == nil {

@@ -44,6 +44,10 @@ func (p *peer) end() {
 	p.release()
 }
 
+// sealed reports whether the client marks the end of what it says: the leg's own end
+// without such a mark means that the client has left.
+func (p *peer) sealed() bool { return p.framed != nil || p.stream != relay.Stream(p.conn) }
+
 // carrier is what the relay moves bytes on.
 func (p *peer) carrier() relay.Stream {
 	if p.framed != nil {

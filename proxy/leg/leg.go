@@ -52,6 +52,15 @@ func (l *Leg) abandon() {
 	l.observed.End()
 }
 
+// giveUp is abandon for a leg on which something was asked. Without TLS the end of the leg
+// might be that of an application's data, and the concentrator would go on.
+func (l *Leg) giveUp() {
+	if l.records == nil {
+		_ = l.Conn.SetLinger(0)
+	}
+	l.abandon()
+}
+
 // converse connects, runs opening and read on the leg, all under ctx. On error nothing
 // is left open. f is nil for a leg that will carry nothing. cands are the paths to begin on, the best first.
 func (s *Session) converse(ctx context.Context, f *proxy.Flow, cands []Candidate, opening []byte, read func(*Leg) error) (*Leg, error) {
@@ -60,7 +69,7 @@ func (s *Session) converse(ctx context.Context, f *proxy.Flow, cands []Candidate
 		return nil, err
 	}
 	if err := s.exchange(ctx, leg, opening, read); err != nil {
-		leg.abandon()
+		leg.giveUp()
 		// A caller that gave up says nothing about the way, nor does what comes after the
 		// concentrator has accepted the token.
 		if r := resultOf(err); r != Fine && !leg.answered && !errors.Is(ctx.Err(), context.Canceled) {
@@ -99,6 +108,15 @@ func (l *Leg) readAnswer(framed bool) error {
 	}
 	l.Bound = bound
 	return nil
+}
+
+// late says of a time-out behind the concentrator's answer to the token that it is the
+// destination's matter.
+func late(err error) error {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	return &proxy.Failure{Outcome: proxy.TTLExpired, Err: fmt.Errorf("the concentrator has not reached the destination in time: %w", err)}
 }
 
 // withCause adds why ctx ended to what came of it. The socket's deadline may

@@ -109,8 +109,10 @@ func (l *Leg) ask(ctx context.Context, deadline time.Time, f *proxy.Flow) error 
 		return context.Cause(ctx)
 	case err == nil:
 		return l.Conn.SetDeadline(time.Time{})
-	case errors.As(err, &refused), ctx.Err() != nil, errors.Is(err, os.ErrDeadlineExceeded) && !stale:
+	case errors.As(err, &refused), ctx.Err() != nil:
 		return err
+	case errors.Is(err, os.ErrDeadlineExceeded) && !stale:
+		return late(err)
 	}
 	if stale {
 		return fmt.Errorf("%w: %w", errForgotten, err)

@@ -131,7 +131,7 @@ func (s *Session) OpenStream(ctx context.Context, f *proxy.Flow) (*Leg, error) {
 			return context.Cause(ctx)
 		}
 		if err := leg.readAnswer(agreed.Framed); err != nil {
-			return err
+			return late(err)
 		}
 		if agreed.Framed {
 			leg.key, leg.ready, leg.framed = key, agreed.Ready, relay.NewFramed(leg.below)

@@ -119,10 +119,7 @@ func rawSocket(s net.Conn) (syscall.RawConn, kind) {
 // data. Linux honours SO_LINGER 0 on MPTCP sockets, too, fallen back or not
 // (seen on 6.18: the peer's read gives ECONNRESET).
 func (e *end) reset() {
-	conn := net.Conn(e.stream)
-	if tc, ok := conn.(*tls.Conn); ok {
-		conn = tc.NetConn() // no close_notify: that would be an end of data
-	}
+	conn := e.socket() // without close_notify, which would be an end of data
 	if l, ok := conn.(interface{ SetLinger(sec int) error }); ok {
 		_ = l.SetLinger(0) // fails only on a socket that is dead already
 	}
@@ -158,4 +155,59 @@ func (e *end) release() {
 	if e.rec != nil {
 		e.rec.giveBack()
 	}
+}
+
+// What a peer has sent before it went may wait for a slow reader still, at the other end of
+// a leg. slowReader is the rate in bytes a second that is waited for, mostWaiting is how
+// much can wait.
+const (
+	slowReader  = 32 << 10
+	mostWaiting = 8 << 20
+)
+
+// askWhetherThere has the kernel ask, once a period, whether a peer is there that has ended
+// its data after moved bytes. Its kernel forgets a connection that no program has any more
+// after a while (net.ipv4.tcp_fin_timeout, 60 s), and says so only when it is asked.
+func (e *end) askWhetherThere(period time.Duration, moved uint64) {
+	conn, ok := e.stream.(*net.TCPConn)
+	if !ok || e.kind != kindTCP {
+		return // a leg has its own
+	}
+	reading := time.Duration(min(moved, mostWaiting)/slowReader) * time.Second
+	_ = conn.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: period + reading, Interval: period, Count: -1})
+}
+
+// dismiss ends a connection to whose peer everything was delivered, and nobody is left to
+// hear it. A leg is reset, so that the other end learns of it, unless something is under
+// way there. A destination or application gets no reset, which would take from it what it
+// has not read yet.
+func (e *end) dismiss() {
+	e.release()
+	if e.kind != kindTCP && e.allArrived() {
+		e.reset()
+		return
+	}
+	_ = e.socket().Close()
+}
+
+// allArrived reports whether the peer's kernel has acknowledged everything.
+func (e *end) allArrived() bool {
+	left := 1
+	if e.raw == nil {
+		return false
+	}
+	err := e.raw.Control(func(fd uintptr) {
+		if n, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ); err == nil {
+			left = n
+		}
+	})
+	return err == nil && left == 0
+}
+
+// socket is the stream without TLS, whose goodbye may have to wait.
+func (e *end) socket() net.Conn {
+	if tc, ok := net.Conn(e.stream).(*tls.Conn); ok {
+		return tc.NetConn()
+	}
+	return e.stream
 }

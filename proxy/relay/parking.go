@@ -35,7 +35,8 @@ const wakeBatch = 64
 
 // NewParking opens an empty Parking. It fails when descriptors are short. Connections that may
 // wait there and last for two seconds, or for a moment with one direction ended, get
-// keepAlive for their plain TCP sockets, those on the loopback excepted.
+// keepAlive for their plain TCP sockets, those on the loopback excepted. A peer that has
+// ended its data is asked at keepAlive's interval whether it is there, on the loopback too.
 func NewParking(keepAlive net.KeepAliveConfig) (*Parking, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {

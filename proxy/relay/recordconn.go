@@ -182,6 +182,9 @@ func (c *RecordConn) Hold() {
 	c.w.cork(level16K)
 }
 
+// Push sends what is held and goes on holding. It may be called while nobody reads.
+func (c *RecordConn) Push() error { return c.w.send() }
+
 // Release sends what is held and ends the holding.
 func (c *RecordConn) Release() error {
 	c.holding = false

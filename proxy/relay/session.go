@@ -83,11 +83,13 @@ type session struct {
 	reason  Reason     // 0 while nothing has gone wrong
 	err     error
 	timer   *time.Timer
-	over    bool   // both pumps are done, the timer is not needed any more
-	triedAt int64  // stamp of the last attempt to park
-	probing bool   // keepAlive has been here
-	parked  bool   // it waits in place, and no goroutine is about
-	placeID uint64 // its name there
+	over    bool  // both pumps are done, the timer is not needed any more
+	triedAt int64 // stamp of the last attempt to park
+	probing bool  // keepAlive has been here
+	// forgotten: the source of first, which had ended, was found to be gone.
+	forgotten bool
+	parked    bool   // it waits in place, and no goroutine is about
+	placeID   uint64 // its name there
 }
 
 func (s *session) run(ctx context.Context) (Result, bool) {
@@ -135,11 +137,16 @@ func (s *session) finish() Result {
 	reason, err := s.reason, s.err
 	s.mu.Unlock()
 	kept := false
-	if reason == 0 {
+	switch {
+	case reason == 0:
 		reason = BothEnded
 		kept = s.a.finish()
 		kept = s.b.finish() || kept
-	} else {
+	case s.forgotten:
+		s.first.src.release()
+		s.first.src.reset()
+		s.first.dst.dismiss()
+	default:
 		s.a.release()
 		s.b.release()
 		s.a.reset()
@@ -204,6 +211,9 @@ func (s *session) onTimer() {
 	now := stamp()
 	if s.toWatch() && now >= s.halfAt+int64(watchDelay) {
 		s.watched = true
+		if s.place != nil {
+			s.first.src.askWhetherThere(s.place.keepAlive.Interval, s.first.moved)
+		}
 		s.others.Add(1)
 		go s.watchFirst()
 	}
@@ -310,6 +320,15 @@ func (d *direction) watch() {
 		return true
 	})
 	if err == nil && errno != 0 {
+		d.s.forget()
 		d.fail("read", d.src, syscall.Errno(errno))
 	}
+}
+
+// forget notes that nobody is at the source of the first direction any more, if nothing
+// else has ended the session.
+func (s *session) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgotten = s.reason == 0 && s.ended == 1
 }

@@ -20,7 +20,10 @@ func TestWatchPeer(t *testing.T) {
 		{"silent", false, func(*net.TCPConn) {}, false},
 		{"sends", false, func(c *net.TCPConn) { _, _ = c.Write([]byte{1}) }, false},
 		{"closes", false, func(c *net.TCPConn) { _ = c.Close() }, true},
-		{"half-closes without a word", false, func(c *net.TCPConn) { _ = c.CloseWrite() }, true},
+		// It may wait for a server that speaks first, or has no question: nothing says
+		// that it will not read the answer.
+		{"half-closes without a word", false, func(c *net.TCPConn) { _ = c.CloseWrite() }, false},
+		{"half-closes, and closes", false, func(c *net.TCPConn) { _ = c.CloseWrite(); _ = c.Close() }, true},
 		{"resets", false, func(c *net.TCPConn) { _ = c.SetLinger(0); _ = c.Close() }, true},
 		{"half-closes behind data", false, func(c *net.TCPConn) { _, _ = c.Write([]byte{1}); _ = c.CloseWrite() }, false},
 		{"half-closes behind data read before", true, func(c *net.TCPConn) { _ = c.CloseWrite() }, false},
@@ -57,5 +60,26 @@ func TestWatchPeer(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestWatchLeg: what the end of a leg means depends on whether the client marks the end of
+// its data in the leg.
+func TestWatchLeg(t *testing.T) {
+	for _, sealed := range []bool{false, true} {
+		peers := make(chan *net.TCPConn, 1)
+		done := make(chan struct{})
+		at := StartDestination(t, func(c *net.TCPConn) { peers <- c; <-done })
+		c := DialPlain(t, at)
+		gone := make(chan struct{})
+		stop := serve.WatchLeg(Await(t, "the leg", peers), false, sealed, func() { close(gone) })
+		Must(t, c.CloseWrite())
+		if !sealed {
+			Must(t, c.SetLinger(0))
+			Must(t, c.Close()) // a reset says it on each leg
+		}
+		Await(t, "the client's leave", gone)
+		stop()
+		close(done)
 	}
 }

@@ -35,6 +35,7 @@ type Request struct {
 	// request; To and Answer are empty.
 	Waits bool
 	held  []byte // answers of the handshake that no one waits for yet
+	conn  io.Writer
 	// What the greeting says of the client's subflows: methodManaged, methodAlone, or 0.
 	subflows byte
 }
@@ -46,11 +47,23 @@ func (r *Request) LeaveSubflows() bool {
 	return r.subflows == methodAlone || r.subflows == 0 && !r.Who.Asked
 }
 
+// Welcome sends the answers of the handshake that wait to leave together with the reply,
+// if there are any. It is for whoever takes long to reply.
+func (r *Request) Welcome() error {
+	if len(r.held) == 0 {
+		return nil
+	}
+	b := r.held
+	r.held = nil
+	_, err := r.conn.Write(b)
+	return err
+}
+
 // answer sends the reply, and what the handshake still held, as one segment.
-func (r *Request) answer(w io.Writer, o proxy.Outcome, bound netip.AddrPort) error {
+func (r *Request) answer(o proxy.Outcome, bound netip.AddrPort) error {
 	b := append(r.held, replyMessage(o, bound)...)
 	r.held = nil
-	_, err := w.Write(b)
+	_, err := r.conn.Write(b)
 	return err
 }
 
@@ -104,8 +117,7 @@ func finish(c *conversation, req *Request, err error) (*Request, error) {
 		return nil, c.explain(err)
 	}
 	req.held = c.held
-	conn := c.conn // alone: c holds a buffer
-	req.Answer = func(o proxy.Outcome, bound netip.AddrPort) error { return req.answer(conn, o, bound) }
+	req.conn, req.Answer = c.conn, req.answer           // not c, which holds a buffer
 	if req.Framed && !req.Ready && len(req.Early) > 0 { // frames begin behind the answer
 		return nil, fmt.Errorf("%w: %d bytes behind a request whose answer has to be waited for", ErrProtocol, len(req.Early))
 	}
