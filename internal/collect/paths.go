@@ -12,6 +12,9 @@ import (
 func Believed(p *status.Path, s, legs pathstate.State, now time.Time) {
 	p.RTTMillis = float64(s.RTT.Lately(now)) / float64(time.Millisecond)
 	p.BestReceive, p.BestSend = 8*s.Down.Lately(now), 8*s.Up.Lately(now)
+	if share, known := s.Loss.Lately(now); known {
+		p.LossShare = share
+	}
 	k, t, ok := s.Worst(now)
 	if lk, lt, met := legs.LeftAlone(now); met {
 		k, t, ok = lk, lt, true

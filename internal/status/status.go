@@ -81,6 +81,9 @@ type Path struct {
 	// within ten minutes; 0: not known.
 	BestReceive uint64 `json:"best_receive_bits_per_second,omitempty"`
 	BestSend    uint64 `json:"best_send_bits_per_second,omitempty"`
+	// LossShare is the share of segments that one of our subflows last had to send again
+	// here, 0 to 1, within ten minutes; 0: none, or not known.
+	LossShare float64 `json:"loss_share,omitempty"`
 	// SignalDBm is the strength of a Wi-Fi signal, 0 when there is none; Weak:
 	// it is below min_signal, and the path ranks behind the others.
 	SignalDBm int  `json:"signal_dbm,omitempty"`

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"math"
 	"syscall"
 	"time"
 
@@ -36,8 +37,8 @@ func (e *Engine) tell() {
 	e.told.Store(&out)
 }
 
-// PathState returns what is believed about a path. It is a copy, and its round trip may
-// be an eighth off.
+// PathState returns what is believed about a path. It is a copy: its round trip may be an
+// eighth off, its loss a hundredth, and other numbers are as old as these.
 func (e *Engine) PathState(path string) pathstate.State { return (*e.told.Load())[path] }
 
 // pathFailed notes trouble of something on a path that began at since.
@@ -88,19 +89,26 @@ func (e *Engine) observe(c *connection, now time.Time) {
 		s := e.stateOf(f.path)
 		if f.obs.Fresh() {
 			s.RTT.Sample(f.obs.Last().RTT, now)
-			e.tellRTT(f.path, s)
 		}
 		s.Heard(f.obs.Alive())
+		if share, known := f.obs.Loss(); known {
+			s.Loss = pathstate.Loss{Share: share, At: now}
+		}
 		s.Up.Saw(f.obs.FoundRate(), now)
 		s.Down.Saw(f.obs.Arrival(), now)
+		e.tellNumbers(f.path, s)
 	}
 }
 
-// tellRTT shows a round trip that has changed by more than an eighth, or whose
-// measurement is getting old.
-func (e *Engine) tellRTT(path string, s *pathstate.State) {
-	known := e.PathState(path).RTT
-	if d := (s.RTT.Smoothed - known.Smoothed).Abs(); d > known.Smoothed/8 || s.RTT.At.Sub(known.At) >= pathstate.Lately/2 {
+// tellNumbers shows a round trip that has changed by more than an eighth, or whose
+// measurement is getting old, and a loss that has changed by a hundredth.
+func (e *Engine) tellNumbers(path string, s *pathstate.State) {
+	if e.states[path] != s {
+		return // the path is gone
+	}
+	known := e.PathState(path)
+	trip := (s.RTT.Smoothed-known.RTT.Smoothed).Abs() > known.RTT.Smoothed/8 || s.RTT.At.Sub(known.RTT.At) >= pathstate.Lately/2
+	if trip || math.Abs(s.Loss.Share-known.Loss.Share) >= 0.01 {
 		e.tell()
 	}
 }

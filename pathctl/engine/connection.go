@@ -29,7 +29,7 @@ type connection struct {
 	refusals    map[string]refusal             // of its joins, by path; nil: none yet
 	nextID      policy.SubflowID
 	memory      policy.Memory
-	taught      bool   // what other connections have learned
+	begun       bool   // it has what others have noted of its paths
 	looks       uint64 // that were recorded
 	served      bool   // not ours, and given its subflows
 	looked      bool   // its policy was asked, or its sockets were read

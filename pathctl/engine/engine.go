@@ -104,7 +104,6 @@ type Engine struct {
 	// states holds what is believed about each path: the client's by name, a
 	// concentrator's by the client's address.
 	states  map[string]*pathstate.State
-	lessons map[string]lesson
 	buffers buffers
 	// announce lists the addresses that a concentrator tells its clients.
 	announce []netip.Addr
@@ -142,7 +141,6 @@ func New(cfg Config) *Engine {
 		upAt:         make(map[string]time.Time),
 		ids:          make(map[netip.Addr]uapi.AddrID),
 		states:       make(map[string]*pathstate.State),
-		lessons:      make(map[string]lesson),
 		prober:       handshake{},
 		requalifying: make(map[string]*pathstate.State),
 	}
@@ -243,10 +241,18 @@ func (e *Engine) setPaths(paths []netpath.Path) func(time.Time) {
 			e.upAt[p.Name] = at
 		}
 		e.paths = paths
-		maps.DeleteFunc(e.states, func(name string, _ *pathstate.State) bool { return !e.hasPath(name) })
+		e.forgetLostPaths()
 		e.publish()
 		e.namePaths()
 		e.lookAtAll(now)
+	}
+}
+
+// forgetLostPaths forgets what is believed about paths that are not there any more. The
+// paths of a concentrator's connections are its clients', of which no snapshot tells.
+func (e *Engine) forgetLostPaths() {
+	if e.role == policy.Client {
+		maps.DeleteFunc(e.states, func(name string, _ *pathstate.State) bool { return !e.hasPath(name) })
 	}
 }
 
@@ -459,9 +465,9 @@ type verdict struct {
 // consider asks a connection's policy.
 func (e *Engine) consider(c *connection, now time.Time) verdict {
 	conn := c.view(e.awake, now)
-	if !c.taught {
-		c.taught = true
-		e.teach(c, conn, now)
+	if !c.begun {
+		c.begun = true
+		e.firstNotes(c, conn, now)
 	}
 	v := verdict{look: Look{When: now, Conn: conn, Paths: e.pathsFor(c, now), Memory: c.memory}}
 	v.look.Plan, v.memory = policy.Decide(conn, v.look.Paths, c.memory)
@@ -473,7 +479,7 @@ func (e *Engine) consider(c *connection, now time.Time) verdict {
 func (e *Engine) carryOut(ctx context.Context, c *connection, v verdict, now time.Time) {
 	plan := v.look.Plan
 	c.memory = v.memory
-	e.learn(v.look.Conn, v.look.Memory, v.memory, now)
+	e.keepNotes(v.look.Conn, v.look.Memory, v.memory, now)
 	v.look.Outcomes = e.reconcile(ctx, c, v.changes, now)
 	e.probe(ctx, c, plan.Probe, now)
 	e.prod(c, plan.Prod, now)

@@ -151,7 +151,7 @@ func (e *Engine) probed(path string, rtt time.Duration, err error, now time.Time
 	if s.ProbeAnswered(rtt, now) {
 		e.publish()
 	}
-	e.tellRTT(path, s)
+	e.tellNumbers(path, s)
 	e.lookAtAll(now)
 }
 

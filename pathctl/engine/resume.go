@@ -12,7 +12,6 @@ func (e *Engine) woke(asleep time.Duration) func(time.Time) {
 	return func(now time.Time) {
 		e.decide(nil, ActionPath, "all", ReasonResumed, fmt.Sprintf("the machine has slept for %s: looking at everything anew", asleep.Round(time.Second)))
 		clear(e.states)
-		clear(e.lessons)
 		e.publish()
 		for _, c := range e.conns {
 			c.memory.Notes, c.memory.Watches = nil, nil

@@ -224,6 +224,10 @@ func (o *Subflow) Starting() bool { return o.loss.starting }
 // little.
 func (o *Subflow) CountLossAnew(now time.Time) { o.loss.restart(o.last, now) }
 
+// Loss returns the share of segments that had to be sent again in the last window; known
+// is false when too few were sent to tell.
+func (o *Subflow) Loss() (share float64, known bool) { return o.loss.rate, o.loss.known }
+
 // FoundRate is the rate in bytes a second that the sender has found its path to
 // carry, 0 while it does not know.
 func (o *Subflow) FoundRate() uint64 {

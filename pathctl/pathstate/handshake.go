@@ -50,8 +50,8 @@ func (h *Handshakes) Leaves(now time.Time) int {
 // Unanswered returns how many probes have left since the last answer.
 func (h *Handshakes) Unanswered() int { return h.unanswered }
 
-// Disprove forgets unanswered probes when the path has carried something since.
-func (h *Handshakes) Disprove(progress time.Time) {
+// disprove forgets unanswered probes when the path has carried something since.
+func (h *Handshakes) disprove(progress time.Time) {
 	if h.unanswered > 0 && progress.After(h.silentFrom) {
 		h.unanswered, h.silentFrom = 0, time.Time{}
 	}
@@ -59,7 +59,7 @@ func (h *Handshakes) Disprove(progress time.Time) {
 
 // Heard notes that a subflow has got an answer on the path at that time.
 func (s *State) Heard(at time.Time) {
-	s.Handshakes.Disprove(at)
+	s.Handshakes.disprove(at)
 	s.carriedAt = later(s.carriedAt, at)
 }
 
@@ -173,6 +173,7 @@ func (s *State) Requalified(answers int, rtt time.Duration, now time.Time) (qual
 	if answers >= RequalifyProbes {
 		s.heard(rtt, now)
 		s.qualifiedAt = now
+		s.requalify(now)
 		return true, s.Learn(Requalified, now)
 	}
 	s.Handshakes.missedAt = now

@@ -27,11 +27,11 @@ func TestHandshakes(t *testing.T) {
 	if h.Due(gap, start.Add(time.Hour)) {
 		t.Error("a fourth one is due while three are under way")
 	}
-	h.Disprove(start.Add(-1))
+	h.disprove(start.Add(-1))
 	if silent := h.Silent(start.Add(ms(300))); silent != ms(300) {
 		t.Errorf("earlier progress: silent for %v, want 300ms", silent)
 	}
-	h.Disprove(start.Add(ms(250)))
+	h.disprove(start.Add(ms(250)))
 	if silent := h.Silent(start.Add(ms(300))); silent != 0 {
 		t.Errorf("progress since: silent for %v", silent)
 	}

@@ -10,8 +10,10 @@ type State struct {
 	Handshakes Handshakes
 	JoinedAt   time.Time // when a subflow was last established; zero: never
 	carriedAt  time.Time // when a subflow last got an answer; zero: never
+	Loss       Loss
 
 	troubles    [kinds]Trouble
+	noted       noted
 	tryingUntil time.Time // a subflow is being opened
 	qualifiedAt time.Time // it answered RequalifyProbes handshakes in a row
 }
@@ -84,4 +86,15 @@ func (r *Rate) Lately(now time.Time) uint64 {
 		return 0
 	}
 	return r.Bytes
+}
+
+// Loss is the share of segments that a subflow last had to send again, 0 to 1.
+type Loss struct {
+	Share float64
+	At    time.Time // when it was measured; zero: never
+}
+
+// Lately returns the share; known is false if it is not known, or old.
+func (l Loss) Lately(now time.Time) (share float64, known bool) {
+	return l.Share, !l.At.IsZero() && now.Sub(l.At) <= Lately
 }

@@ -50,7 +50,7 @@ func (s *State) Fail(k Kind, why string, since, now time.Time) {
 		t.FailedAt = now
 	}
 	first, longest := k.Backoff()
-	t.Until = now.Add(min(first<<min(t.Failures-1, 16), longest))
+	t.Until = now.Add(backOff(t.Failures, first, longest))
 	t.OverAt, t.Reason = time.Time{}, why
 	s.tryingUntil = time.Time{}
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/reason"
 )
 
@@ -32,19 +33,8 @@ type Memory struct {
 	Own any `json:"-"`
 }
 
-// Note is what is held against a path.
-type Note struct {
-	Path   string
-	Reason reason.Reason `json:"Why"`
-	// Failures counts, with forgiveness after Params.Forgive without one.
-	Failures int
-	// Until is the age to which the path is on probation: not chosen while
-	// another one works, and backup where all paths are in use.
-	Until time.Duration
-	// Far is the path that this one is too far away from, to be of use beside it: no
-	// matter of this connection only.
-	Far string `json:",omitempty"`
-}
+// Note is what a connection holds against a path.
+type Note = pathstate.Note
 
 // Watch is a sign of trouble of one subflow and when it began.
 type Watch struct {
@@ -81,38 +71,29 @@ func (m *Memory) Note(path string) (Note, bool) {
 // Note returns what this connection holds against a path, if anything is.
 func (v *View) Note(path string) (Note, bool) { return v.Memory.Note(path) }
 
-// Probation is how long a path is still not to be chosen.
+// Probation returns for how much longer a path is set aside: it is not chosen while
+// another one works, and is a backup where all paths are in use.
 func (v *View) Probation(path string) time.Duration {
 	n, _ := v.Note(path)
-	return max(0, n.Until-v.Conn.Age)
+	return n.Aside(v.Conn.Age)
 }
 
 // onTrial reports whether a path has given trouble that is not forgiven yet.
 func (v *View) onTrial(path string) bool {
 	n, known := v.Note(path)
-	return known && v.Conn.Age-n.Until <= v.Params.Forgive
+	return known && n.OnTrial(v.Params.Patience, v.Conn.Age)
 }
 
-// Blame notes that a path gave trouble. With atOnce it puts the path on probation now:
-// that is for loss and queues, which a subflow that joins does not disprove. Other trouble
-// puts it on probation when it comes again. Each further time doubles the probation.
+// Blame notes that a path gave trouble. pathstate.Note.Again says what atOnce means.
 func (v *View) Blame(path string, why reason.Reason, atOnce bool) {
-	n, known := v.Note(path)
-	if known && v.Conn.Age-n.Until > v.Params.Forgive {
-		n.Failures = 0
-	}
-	n.Path, n.Reason, n.Far = path, why, ""
-	n.Failures++
-	doublings := n.Failures - 1
-	if !atOnce {
-		doublings--
-	}
-	n.Until = v.Conn.Age
-	if doublings >= 0 {
-		n.Until += min(v.Params.Hold<<min(doublings, 16), v.Params.HoldMax)
-	}
-	v.SetNote(n)
+	n, _ := v.Note(path)
+	n.Path = path
+	v.SetNote(n.Again(why, atOnce, v.Params.Patience, v.Conn.Age))
 }
+
+// OfThePath reports whether a note concerns the path and not one connection alone: the
+// path loses segments, or is far away from another one.
+func OfThePath(n Note) bool { return n.Far != "" || n.Reason.Kind == reasonLossy }
 
 // SetNote replaces what is held against the note's path. Beyond maxNotes the oldest note
 // goes.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"time"
+
+	"mpproxy/pathctl/pathstate"
 )
 
 // Params are the numbers of a mode: those that every mode has, and its own. Each
@@ -34,7 +36,7 @@ type Common struct {
 	JoinPatience  time.Duration
 
 	// What is held against a path that failed.
-	Hold, HoldMax, Forgive time.Duration
+	pathstate.Patience
 
 	MaxSubflows int
 
@@ -81,9 +83,7 @@ var defaultCommon = Common{
 	JoinPatience: time.Second,
 
 	// Back within 10 s when the loss was short, 16, 32 … s when it was not.
-	Hold:    8 * time.Second,
-	HoldMax: 5 * time.Minute,
-	Forgive: time.Minute,
+	Patience: pathstate.Patience{Hold: 8 * time.Second, HoldMax: 5 * time.Minute, Forgive: time.Minute},
 
 	// MPTCP_SUBFLOWS_MAX of the kernel's own path manager (net/mptcp/pm.c);
 	// the one in user space has no limit.
