@@ -21,6 +21,7 @@ type Client struct {
 	Mode         string        // of connections for which nothing else is asked: the name of one of Modes
 	PathManager  PathManager
 	RequireMPTCP bool // refuse an upstream leg that came up as plain TCP
+	EarlyAnswer  bool // say "connected" at once where the destination was reached lately
 	Socks        Socks
 	Paths        []Path // empty: every usable interface
 	Rules        rules.Rules
@@ -56,6 +57,7 @@ func DefaultClient() Client {
 	return Client{
 		Mode:        string(mode.Default),
 		PathManager: PathManagerUserSpace,
+		EarlyAnswer: true,
 		Modes:       policy.BuiltIn(),
 		Socks: Socks{
 			Listen:           []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1080")},
@@ -72,6 +74,7 @@ type rawClient struct {
 	Mode         tomlfile.Field[string] `toml:"mode" table:"modes.NAME"`
 	PathManager  tomlfile.Field[string] `toml:"path_manager"`
 	RequireMPTCP tomlfile.Field[bool]   `toml:"require_mptcp"`
+	EarlyAnswer  tomlfile.Field[bool]   `toml:"early_answer"`
 	Socks        rawSocks               `toml:"socks"`
 	Paths        []rawPath              `toml:"path"`
 	Rules        []rawRule              `toml:"rule"`
@@ -124,6 +127,7 @@ func (c check) client(raw rawClient) Client {
 		Mode:         c.modeName(raw.Mode, d.Mode, modes),
 		PathManager:  c.pathManager(raw.PathManager),
 		RequireMPTCP: raw.RequireMPTCP.Or(d.RequireMPTCP),
+		EarlyAnswer:  raw.EarlyAnswer.Or(d.EarlyAnswer),
 		Socks: Socks{
 			Listen:           c.listen(raw.Socks.Listen, d.Socks.Listen),
 			AllowOpen:        raw.Socks.AllowOpen.Or(d.Socks.AllowOpen),

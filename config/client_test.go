@@ -22,6 +22,7 @@ link = "mpproxy://alice:Tok-en_1@proxy.example.net:8443?pin=` + configtest.Pin +
 mode = "handover"
 path_manager = "kernel"
 require_mptcp = true
+early_answer = false
 
 [socks]
 listen = ["127.0.0.1:1080", "[::]:1080"]
@@ -60,6 +61,7 @@ const fullClientPrinted = `link = "mpproxy://alice:REDACTED@proxy.example.net:84
 mode = "handover"
 path_manager = "kernel"
 require_mptcp = true
+early_answer = false
 
 [socks]
 listen = ["127.0.0.1:1080", "[::]:1080"]
@@ -111,7 +113,7 @@ func TestParseClient(t *testing.T) {
 	want := DefaultClient()
 	want.Link = mustLink(t, "mpproxy://alice:Tok-en_1@proxy.example.net:8443?pin="+configtest.Pin+"#home")
 	want.Mode, want.PathManager = "handover", PathManagerKernel
-	want.RequireMPTCP = true
+	want.RequireMPTCP, want.EarlyAnswer = true, false
 	want.Socks.Listen = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1080"), netip.MustParseAddrPort("[::]:1080")}
 	want.Socks.HandshakeTimeout = 2500 * time.Millisecond
 	want.Socks.Users = []SocksUser{{"bob", credential.NewSecret(`pass"word`)}}

@@ -25,6 +25,7 @@ func (c Client) encode(link func(joinlink.Link) string, secret func(credential.S
 	w.Str("mode", c.Mode)
 	w.Str("path_manager", string(c.PathManager))
 	w.Bool("require_mptcp", c.RequireMPTCP)
+	w.Bool("early_answer", c.EarlyAnswer)
 	w.Table("socks")
 	w.Raw("listen", tomlfile.QuoteList(c.Socks.Listen))
 	w.Bool("allow_open", c.Socks.AllowOpen)

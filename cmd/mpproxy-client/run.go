@@ -94,7 +94,7 @@ func (c runCmd) Run() error {
 			},
 		},
 		Rules:   conf.Rules,
-		Session: session, MaxConnections: maxConns,
+		Session: session, MaxConnections: maxConns, EarlyAnswer: conf.EarlyAnswer,
 		HandshakeTimeout: conf.Socks.HandshakeTimeout,
 		DrainTimeout:     conf.Limits.DrainTimeout,
 		Relay:            cli.RelayConfig(conf.Limits), Log: log,

@@ -30,7 +30,8 @@ func Totals(t *serve.Table) status.Totals {
 	return status.Totals{
 		Connections: t.Totals.Opened.Load(), Live: t.Len(),
 		Refused: t.Totals.Refused.Load(), Failed: t.Totals.Failed.Load(), Reused: t.Totals.Reused.Load(),
-		FellBack: t.Totals.FellBack.Load(), AuthFailures: t.Totals.AuthFailures.Load(),
+		AnsweredWrongly: t.Totals.AnsweredWrongly.Load(),
+		FellBack:        t.Totals.FellBack.Load(), AuthFailures: t.Totals.AuthFailures.Load(),
 	}
 }
 

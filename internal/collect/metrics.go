@@ -43,7 +43,9 @@ func Metrics(ctx context.Context, t *serve.Table, c Controller, pathOf PathOf) (
 	s := metrics.Snapshot{
 		SentBytes: traffic.AToB, ReceivedBytes: traffic.BToA,
 		Refused: t.Totals.Refused.Load(), Failed: t.Totals.Failed.Load(),
-		FellBack: t.Totals.FellBack.Load(), Reused: t.Totals.Reused.Load(), AuthFailures: t.Totals.AuthFailures.Load(),
+		FellBack: t.Totals.FellBack.Load(), Reused: t.Totals.Reused.Load(),
+		AnsweredEarly: t.Totals.AnsweredEarly.Load(), AnsweredWrongly: t.Totals.AnsweredWrongly.Load(),
+		AuthFailures: t.Totals.AuthFailures.Load(),
 	}
 	for mode, n := range traffic.Modes {
 		s.Modes = append(s.Modes, metrics.Connections{Mode: mode, Live: n.Live, Opened: n.Opened})

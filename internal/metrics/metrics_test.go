@@ -34,7 +34,7 @@ func full() Snapshot {
 		Subflows:  []Subflows{{"wifi", false, 3}, {"lte", true, 2}},
 		Decisions: []Decisions{{"handover", "create", "mode", 4}, {"my-mode", "destroy", "timeout", 1}},
 		Modes:     []Connections{{"handover", 2, 10}, {"my-mode", 0, 1}},
-		SentBytes: 11, ReceivedBytes: 22, Refused: 1, Failed: 2, FellBack: 3, Reused: 6, AuthFailures: 4,
+		SentBytes: 11, ReceivedBytes: 22, Refused: 1, Failed: 2, FellBack: 3, Reused: 6, AnsweredEarly: 9, AnsweredWrongly: 4, AuthFailures: 4,
 		Steering: true, EBPF: true, LostEvents: 5, Looks: 8, LookTime: 2 * time.Second, Concentrator: &yes,
 	}
 }
@@ -69,6 +69,12 @@ mpproxy_concentrator_ok 1
 # TYPE mpproxy_connections gauge
 mpproxy_connections{mode="handover"} 2
 mpproxy_connections{mode="my-mode"} 0
+# HELP mpproxy_connections_answered_early_total Connections that were answered before the concentrator was asked.
+# TYPE mpproxy_connections_answered_early_total counter
+mpproxy_connections_answered_early_total 9
+# HELP mpproxy_connections_answered_wrongly_total Connections that were answered early and reset, as their destination was not reached.
+# TYPE mpproxy_connections_answered_wrongly_total counter
+mpproxy_connections_answered_wrongly_total 4
 # HELP mpproxy_connections_failed_total Connections whose destination or concentrator was not reached.
 # TYPE mpproxy_connections_failed_total counter
 mpproxy_connections_failed_total 2
@@ -82,7 +88,7 @@ mpproxy_connections_plain_tcp_total 3
 # HELP mpproxy_connections_refused_total Connections that were turned away at a limit.
 # TYPE mpproxy_connections_refused_total counter
 mpproxy_connections_refused_total 1
-# HELP mpproxy_connections_reused_leg_total Connections that needed no handshake: what had carried another one was kept.
+# HELP mpproxy_connections_reused_leg_total Connections that needed no handshake: a leg was there already.
 # TYPE mpproxy_connections_reused_leg_total counter
 mpproxy_connections_reused_leg_total 6
 # HELP mpproxy_controller_ebpf Whether timeouts are told by eBPF, rather than found by reading sockets again and again.

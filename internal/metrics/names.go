@@ -17,6 +17,8 @@ const (
 	ConnectionsFailed    = "mpproxy_connections_failed_total"
 	ConnectionsFellBack  = "mpproxy_connections_plain_tcp_total"
 	ConnectionsReused    = "mpproxy_connections_reused_leg_total"
+	AnsweredEarly        = "mpproxy_connections_answered_early_total"
+	AnsweredWrongly      = "mpproxy_connections_answered_wrongly_total"
 	AuthFailures         = "mpproxy_authentication_failures_total"
 	SentBytes            = "mpproxy_relayed_sent_bytes_total"
 	ReceivedBytes        = "mpproxy_relayed_received_bytes_total"

@@ -15,7 +15,9 @@ type Snapshot struct {
 	Refused                  uint64 // connections turned away at a limit
 	Failed                   uint64 // connections whose destination or concentrator was not reached
 	FellBack                 uint64 // legs that came up as plain TCP
-	Reused                   uint64 // connections on a leg that had carried another one
+	Reused                   uint64 // connections on a leg that was there already
+	AnsweredEarly            uint64 // connections answered before the concentrator was asked
+	AnsweredWrongly          uint64 // those of them that were reset
 	AuthFailures             uint64 // wrong user names, tokens or modes
 
 	// Steering says that mpproxy is the path manager; what follows is zero

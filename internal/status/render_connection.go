@@ -8,7 +8,8 @@ func (p *printer) connections(s Status, most int) {
 		n    uint64
 		what string
 	}{
-		{s.Totals.Reused, "without a handshake, on a leg that was kept"},
+		{s.Totals.Reused, "without a handshake, on a leg that was there"},
+		{s.Totals.AnsweredWrongly, "answered early and reset, as the destination was not reached"},
 		{s.Totals.Failed, "failed"},
 		{s.Totals.Refused, "refused at a limit"},
 		{s.Totals.FellBack, "fell back to plain TCP"},

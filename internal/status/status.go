@@ -147,13 +147,15 @@ type Subflow struct {
 
 // Totals count since the client started.
 type Totals struct {
-	Connections  uint64 `json:"connections"`
-	Live         int    `json:"live"`
-	Refused      uint64 `json:"refused"`
-	Failed       uint64 `json:"failed"`
-	FellBack     uint64 `json:"fell_back"`
-	Reused       uint64 `json:"reused_leg"` // connections on a leg that had carried another one
-	AuthFailures uint64 `json:"auth_failures"`
+	Connections uint64 `json:"connections"`
+	Live        int    `json:"live"`
+	Refused     uint64 `json:"refused"`
+	Failed      uint64 `json:"failed"`
+	FellBack    uint64 `json:"fell_back"`
+	Reused      uint64 `json:"reused_leg"` // connections on a leg that was there already
+	// AnsweredWrongly counts applications that were told that they are connected, and reset.
+	AnsweredWrongly uint64 `json:"answered_wrongly,omitempty"`
+	AuthFailures    uint64 `json:"auth_failures"`
 }
 
 // Missing is one thing that this host lacks.

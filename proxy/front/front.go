@@ -38,16 +38,20 @@ type Config struct {
 	MaxConnections   int           // > 0
 	HandshakeTimeout time.Duration // from accept to a complete request
 	DrainTimeout     time.Duration // how long a stop waits for connections; 0: not at all
-	Relay            relay.Config
-	Log              *slog.Logger
+	// EarlyAnswer tells applications that they are connected before the concentrator was
+	// asked, where the destination was reached lately.
+	EarlyAnswer bool
+	Relay       relay.Config
+	Log         *slog.Logger
 }
 
 // Front carries what comes through the ways in to the concentrator. Create it with New
 // and call Run once.
 type Front struct {
 	*serve.Service
-	cfg Config
-	log *slog.Logger
+	cfg     Config
+	log     *slog.Logger
+	reached reached
 }
 
 // New returns a Front. It listens when Run is called.
@@ -55,7 +59,7 @@ func New(cfg Config) *Front {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Front{serve.New(cfg.Log, cfg.MaxConnections, cfg.DrainTimeout), cfg, cfg.Log}
+	return &Front{Service: serve.New(cfg.Log, cfg.MaxConnections, cfg.DrainTimeout), cfg: cfg, log: cfg.Log}
 }
 
 // String names the task.
@@ -146,6 +150,10 @@ func (f *Front) open(ctx context.Context, cancel context.CancelCauseFunc, way in
 		_ = flow.Reply(proxy.GeneralFailure, netip.AddrPort{})
 		return c, nil, f.ErrFull()
 	}
+	answered, err := f.answerEarly(app, flow)
+	if err != nil {
+		return c, nil, fmt.Errorf("answering the application: %w", err)
+	}
 	unwatch := serve.WatchPeer(app, len(flow.Early) > 0, func() { cancel(serve.ErrPeerGone) })
 	l, err := f.cfg.Session.OpenStream(ctx, flow)
 	unwatch()
@@ -155,8 +163,12 @@ func (f *Front) open(ctx context.Context, cancel context.CancelCauseFunc, way in
 		}
 		return c, nil, serve.ErrPeerGone
 	}
+	f.settle(app, flow, answered, err)
 	if err != nil {
 		f.Table().Totals.Failed.Add(1)
+		if answered {
+			return c, nil, fmt.Errorf("the application was told that it is connected, as the destination was reached lately, and was reset now: %w", err)
+		}
 		_ = app.SetWriteDeadline(time.Now().Add(f.cfg.HandshakeTimeout))
 		_ = flow.Reply(proxy.OutcomeOf(err), netip.AddrPort{})
 		return c, nil, err
@@ -165,7 +177,7 @@ func (f *Front) open(ctx context.Context, cancel context.CancelCauseFunc, way in
 	if l.Reused {
 		f.Table().Totals.Reused.Add(1)
 	}
-	if err := f.begin(app, flow, l); err != nil {
+	if err := f.begin(app, flow, l, answered); err != nil {
 		l.Close()
 		return c, nil, err
 	}
@@ -180,11 +192,14 @@ func (f *Front) choose(flow *proxy.Flow, listener netip.AddrPort) proxy.Choice {
 	return f.cfg.Rules.Choose(flow, listener)
 }
 
-// begin answers the application and forwards what it sent ahead of time.
-func (f *Front) begin(app *net.TCPConn, flow *proxy.Flow, l *leg.Leg) error {
+// begin answers the application, unless it was answered early, and forwards what it sent
+// ahead of time.
+func (f *Front) begin(app *net.TCPConn, flow *proxy.Flow, l *leg.Leg, answered bool) error {
 	_ = app.SetDeadline(time.Now().Add(f.cfg.HandshakeTimeout))
-	if err := flow.Reply(proxy.Succeeded, l.Bound); err != nil {
-		return fmt.Errorf("answering the application: %w", err)
+	if !answered {
+		if err := flow.Reply(proxy.Succeeded, l.Bound); err != nil {
+			return fmt.Errorf("answering the application: %w", err)
+		}
 	}
 	if len(flow.Early) > 0 && !l.EarlySent {
 		_ = l.Conn.SetWriteDeadline(time.Now().Add(f.cfg.HandshakeTimeout))

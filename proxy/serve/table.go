@@ -58,8 +58,12 @@ type Totals struct {
 	Failed       atomic.Uint64 // destination or concentrator not reached
 	FellBack     atomic.Uint64 // legs that came up as plain TCP
 	Reused       atomic.Uint64 // connections on a leg that had carried another one
-	BytesAToB    atomic.Uint64 // of connections that have ended
-	BytesBToA    atomic.Uint64
+	// AnsweredEarly counts applications that were told that they are connected before it
+	// was known, AnsweredWrongly those of them that were reset then.
+	AnsweredEarly, AnsweredWrongly atomic.Uint64
+
+	BytesAToB atomic.Uint64 // of connections that have ended
+	BytesBToA atomic.Uint64
 }
 
 // CountHandshake counts a handshake that failed with err, if it counts.
