@@ -37,14 +37,6 @@ func isUsable(a address) bool {
 	return a.flags&unix.IFA_F_TENTATIVE == 0 || a.flags&unix.IFA_F_OPTIMISTIC != 0
 }
 
-// belongsTo reports whether an address lies in one prefix with a gateway, which has
-// then given or announced it: another gateway's provider may drop what comes from
-// it (RFC 6724 section 5, rule 5.5).
-func (a address) belongsTo(gateway netip.Addr) bool {
-	p := netip.PrefixFrom(a.addr, a.bits)
-	return gateway.IsValid() && p.IsValid() && p.Contains(gateway)
-}
-
 // compareAddresses orders usable addresses, the best first: no deprecated one; what
 // the route prefers; what belongs to the gateway; no unique-local address where
 // there is a global one; no temporary (RFC 8981) or secondary one, both of which

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/netlink"
@@ -114,50 +112,4 @@ func decodeNetconf(b []byte) (index int, rpFilter int32, err error) {
 		}
 	}
 	return index, rpFilter, ad.Err()
-}
-
-func familyFromKernel(f uint8) Family {
-	switch f {
-	case unix.AF_INET:
-		return IPv4
-	case unix.AF_INET6:
-		return IPv6
-	default:
-		return AnyFamily
-	}
-}
-
-func (f Family) kernel() uint8 {
-	if f == IPv4 {
-		return unix.AF_INET
-	}
-	return unix.AF_INET6
-}
-
-// bits is the length of an address in bits.
-func (f Family) bits() int {
-	if f == IPv4 {
-		return 32
-	}
-	return 128
-}
-
-func toAddr(ip net.IP) netip.Addr {
-	a, _ := netip.AddrFromSlice(ip)
-	return a // not unmapped: the slice's length is the family
-}
-
-func toPrefix(f Family, ip net.IP, bits uint8) (netip.Prefix, error) {
-	a := toAddr(ip)
-	if !a.IsValid() {
-		a = netip.IPv6Unspecified()
-		if f == IPv4 {
-			a = netip.IPv4Unspecified()
-		}
-	}
-	p := netip.PrefixFrom(a, int(bits))
-	if familyOf(a) != f || !p.IsValid() {
-		return netip.Prefix{}, fmt.Errorf("%v/%d is no %v prefix", a, bits, f)
-	}
-	return p.Masked(), nil
 }

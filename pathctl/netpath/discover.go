@@ -285,11 +285,6 @@ func (c choice) routes(fam Family) []route {
 	return ways
 }
 
-// isWay reports whether a route leads out, and works.
-func (r route) isWay() bool {
-	return r.isDefault() && r.kind == unix.RTN_UNICAST && r.flags&(unix.RTNH_F_DEAD|unix.RTNH_F_LINKDOWN) == 0
-}
-
 // lack says what an interface without a way out lacks.
 func (c choice) lack() string {
 	reason := "no address"

@@ -1,7 +1,6 @@
 package netpath
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -40,15 +39,15 @@ func obstacles(sys system, paths []Path) (all []Obstacle) {
 		var into string
 		var kind ObstacleKind
 		for _, p := range paths {
-			if p.State != Up || !r.catches(p) {
+			if p.State != Up || !catches(r, p) {
 				continue
 			}
-			if k, where := sys.leads(r, p.Index); where != "" {
+			if k, where := leads(sys, r, p.Index); where != "" {
 				caught, into, kind = append(caught, p.Name), where, k
 			}
 		}
 		if len(caught) > 0 {
-			o := Obstacle{kind, r.String(), r.owner(), into, strings.Join(caught, ", ")}
+			o := Obstacle{kind, r.String(), ownerOf(r), into, strings.Join(caught, ", ")}
 			if !slices.Contains(all, o) { // as for the other family
 				all = append(all, o)
 			}
@@ -59,7 +58,7 @@ func obstacles(sys system, paths []Path) (all []Obstacle) {
 
 // catches reports whether a rule is about what a socket sends that is bound to the
 // path's address and interface. Ours have no marks.
-func (r rule) catches(p Path) bool {
+func catches(r rule, p Path) bool {
 	a, ok := p.Addr(r.family)
 	if !ok || r.narrow || r.dst.IsValid() && r.dst.Bits() > suppressLength {
 		return false
@@ -71,7 +70,7 @@ func (r rule) catches(p Path) bool {
 
 // leads says where a rule sends what is meant for the path over an interface: over
 // another interface, or nowhere. It is empty where the rule does no harm.
-func (sys system) leads(r rule, index int) (ObstacleKind, string) {
+func leads(sys system, r rule, index int) (ObstacleKind, string) {
 	switch r.action {
 	case 0:
 	case unix.FR_ACT_BLACKHOLE:
@@ -105,53 +104,9 @@ func (sys system) leads(r rule, index int) (ObstacleKind, string) {
 	return Diverts, over
 }
 
-func (sys system) linkName(index int) string {
-	i := slices.IndexFunc(sys.links, func(l link) bool { return l.index == index })
-	if i < 0 {
-		return fmt.Sprintf("interface %d", index)
-	}
-	return sys.links[i].name
-}
-
-// String is as `ip rule` shows it.
-func (r rule) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d:", r.priority)
-	if r.inverted {
-		b.WriteString(" not")
-	}
-	from := "all"
-	if r.src.IsValid() {
-		from = strings.TrimSuffix(strings.TrimSuffix(r.src.String(), "/32"), "/128")
-	}
-	b.WriteString(" from " + from)
-	if r.dst.IsValid() {
-		b.WriteString(" to " + r.dst.String())
-	}
-	if r.mark != 0 || r.mask != 0 {
-		fmt.Fprintf(&b, " fwmark %#x/%#x", r.mark, r.mask)
-	}
-	for _, i := range [][2]string{{"iif", r.iif}, {"oif", r.oif}} {
-		if i[1] != "" {
-			b.WriteString(" " + i[0] + " " + i[1])
-		}
-	}
-	switch r.action {
-	case 0:
-		fmt.Fprintf(&b, " lookup %d", r.table)
-	case unix.FR_ACT_BLACKHOLE:
-		b.WriteString(" blackhole")
-	case unix.FR_ACT_UNREACHABLE:
-		b.WriteString(" unreachable")
-	case unix.FR_ACT_PROHIBIT:
-		b.WriteString(" prohibit")
-	}
-	return b.String()
-}
-
-// owner names the program whose numbers these are, as they are documented: Tailscale
+// ownerOf names the program whose numbers these are, as they are documented: Tailscale
 // has table 52, strongSwan 220, wg-quick 51820, mwan3 rules 1000 to 3999.
-func (r rule) owner() string {
+func ownerOf(r rule) string {
 	switch {
 	case r.table == 52 || r.priority >= 5200 && r.priority < 5300:
 		return "Tailscale"

@@ -199,7 +199,7 @@ func removeOwn(ctx context.Context, nsFD int, log *slog.Logger) error {
 	if c.empty() {
 		return nil
 	}
-	failed, err := s.apply(c)
+	failed, err := apply(s, c)
 	if err == nil {
 		err = joinFailures(failed)
 	}

@@ -21,23 +21,6 @@ type neighbour struct {
 // unresolved are the states of a neighbour that does not answer, or has not yet.
 const unresolved = unix.NUD_INCOMPLETE | unix.NUD_FAILED
 
-// returned are the gateways that paths in after have and paths in before had not.
-func returned(before, after []Path) []neighbour {
-	old := gateways(before)
-	return slices.DeleteFunc(gateways(after), func(n neighbour) bool { return slices.Contains(old, n) })
-}
-
-func gateways(paths []Path) (all []neighbour) {
-	for _, p := range paths {
-		for _, a := range p.Addrs {
-			if a.Gateway.IsValid() {
-				all = append(all, neighbour{p.Index, a.Gateway})
-			}
-		}
-	}
-	return all
-}
-
 // ask makes the kernel resolve anew those of the neighbours that have not
 // answered. A resolution that began while a path was down, for the FIN of a
 // subflow, say, fails up to three seconds later, and what was sent after the path

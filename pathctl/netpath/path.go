@@ -5,35 +5,6 @@ import (
 	"slices"
 )
 
-// Family restricts a selector, or names the family of an address.
-type Family uint8
-
-// The address families.
-const (
-	AnyFamily Family = 0
-	IPv4      Family = 4
-	IPv6      Family = 6
-)
-
-// String returns "IPv4", "IPv6" or "any".
-func (f Family) String() string {
-	switch f {
-	case IPv4:
-		return "IPv4"
-	case IPv6:
-		return "IPv6"
-	default:
-		return "any"
-	}
-}
-
-func familyOf(a netip.Addr) Family {
-	if a.Is4() {
-		return IPv4
-	}
-	return IPv6
-}
-
 // State says whether a path can carry traffic, as far as interfaces, addresses
 // and routes tell.
 type State uint8
@@ -100,11 +71,6 @@ type Addr struct {
 	Addr    netip.Addr
 	Gateway netip.Addr // invalid on a point-to-point link; may be IPv6 for an IPv4 address (RFC 5549)
 	Table   uint32     // our routing table for this address, 0 when source routing is not in place
-}
-
-// Counters are the byte counters of a path's interface since it was made.
-type Counters struct {
-	RxBytes, TxBytes uint64
 }
 
 func clonePaths(paths []Path) []Path {

@@ -70,7 +70,7 @@ func (r *router) take(ctx context.Context) error {
 		return err
 	}
 	defer s.close()
-	return s.mayChange()
+	return mayChange(s)
 }
 
 // retryLock takes over when the process that held the lock has gone.
@@ -109,7 +109,7 @@ func (r *router) update(s *session, paths []Path, ups []uplink, existing plan) (
 		r.log.Info("putting back what another program removed",
 			"rules", len(c.addRules), "routes", len(c.addRoutes)+len(c.replaceRoutes))
 	}
-	failed, err := s.apply(c)
+	failed, err := apply(s, c)
 	if err != nil {
 		r.giveUp(err)
 		return 0

@@ -21,39 +21,14 @@ import (
 // LAN behind another interface) and send them to the Internet: the second rule
 // keeps them where they are. The first one keeps on-link traffic on its own
 // link when two links have the same subnet, as WiFi and Ethernet in one home.
-//
-// Lengths up to 7 count as default: VPNs lay "default" routes of /1 (OpenVPN's
-// def1), ::/3 or 2000::/4 over the real one, and no registry hands out
-// a prefix shorter than /8. A path's address must not leave through a tunnel.
 const (
-	// firstNumber is the first of our table numbers and of our rule
-	// priorities, lastNumber the last of both. They come before the main
-	// table's rule (32766), and before what wg-quick, networkd and
-	// NetworkManager add by themselves (30000 and above); they come behind
-	// IPsec (220), mwan3 (1000–3999) and Tailscale (5210–5270).
-	firstNumber = 27000
-	lastNumber  = 27255
-
 	rulesPerSlot = 4 // three used; four are easier to read in `ip rule`
 	maxSlots     = (lastNumber - firstNumber + 1) / rulesPerSlot
-
-	// routeProtocol tags our routes (rtm_protocol) and rules (FRA_PROTOCOL,
-	// Linux 4.17). 77 is 'M', used neither by include/uapi/linux/rtnetlink.h
-	// nor by iproute2's rt_protos.
-	routeProtocol = 77
 
 	// routeMetric is given explicitly because IPv6 would make a 1024 of 0,
 	// and a route must read back as it was written.
 	routeMetric = 1024
-
-	suppressLength = 7
-	noSuppress     = -1
 )
-
-func inRange(n uint32) bool { return n >= firstNumber && n <= lastNumber }
-
-func isOwnRule(r rule) bool   { return r.protocol == routeProtocol && inRange(r.priority) }
-func isOwnRoute(r route) bool { return r.protocol == routeProtocol && inRange(r.table) }
 
 // slots numbers the (path, family) pairs, so that a path's table stays the same when
 // its address changes or its interface comes back.
@@ -182,13 +157,6 @@ func linkScope(f Family) uint8 {
 		return unix.RT_SCOPE_LINK
 	}
 	return unix.RT_SCOPE_UNIVERSE
-}
-
-func defaultPrefix(f Family) netip.Prefix {
-	if f == IPv4 {
-		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-	}
-	return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 }
 
 // changes lead from one plan to another. They are carried out in the order of

@@ -1,7 +1,9 @@
 package netpath
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -90,4 +92,30 @@ type rule struct {
 	mark, mask uint32
 	narrow     bool // it is about ports, protocols, users or types of service
 	inverted   bool // it is about all that does not match
+}
+
+// Counters are the byte counters of a path's interface since it was made.
+type Counters struct {
+	RxBytes, TxBytes uint64
+}
+
+// belongsTo reports whether an address lies in one prefix with a gateway, which has
+// then given or announced it: another gateway's provider may drop what comes from
+// it (RFC 6724 section 5, rule 5.5).
+func (a address) belongsTo(gateway netip.Addr) bool {
+	p := netip.PrefixFrom(a.addr, a.bits)
+	return gateway.IsValid() && p.IsValid() && p.Contains(gateway)
+}
+
+// isWay reports whether a route leads out, and works.
+func (r route) isWay() bool {
+	return r.isDefault() && r.kind == unix.RTN_UNICAST && r.flags&(unix.RTNH_F_DEAD|unix.RTNH_F_LINKDOWN) == 0
+}
+
+func (sys system) linkName(index int) string {
+	i := slices.IndexFunc(sys.links, func(l link) bool { return l.index == index })
+	if i < 0 {
+		return fmt.Sprintf("interface %d", index)
+	}
+	return sys.links[i].name
 }
