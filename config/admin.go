@@ -2,10 +2,11 @@ package config
 
 import (
 	"fmt"
-	"mpproxy/config/joinlink"
-	"mpproxy/config/tomlfile"
 	"net/netip"
 	"path/filepath"
+
+	"mpproxy/config/joinlink"
+	"mpproxy/config/tomlfile"
 )
 
 // Admin is the client's admin API.

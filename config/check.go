@@ -2,12 +2,13 @@ package config
 
 import (
 	"log/slog"
-	"mpproxy/config/joinlink"
-	"mpproxy/config/tomlfile"
 	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"mpproxy/config/joinlink"
+	"mpproxy/config/tomlfile"
 )
 
 // maxConfigFile is how many bytes a configuration may have.

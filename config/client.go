@@ -9,10 +9,9 @@ import (
 	"mpproxy/config/credential"
 	"mpproxy/config/joinlink"
 	"mpproxy/config/tomlfile"
-	"mpproxy/proxy/rules"
-
 	"mpproxy/pathctl/policy"
 	"mpproxy/pathctl/policy/mode"
+	"mpproxy/proxy/rules"
 )
 
 // Client is the configuration of mpproxy-client.

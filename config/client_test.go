@@ -3,9 +3,6 @@ package config
 import (
 	"errors"
 	"io/fs"
-	"mpproxy/config/configtest"
-	"mpproxy/config/credential"
-	"mpproxy/config/tomlfile"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -15,6 +12,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"mpproxy/config/configtest"
+	"mpproxy/config/credential"
+	"mpproxy/config/tomlfile"
 )
 
 const fullClient = `

@@ -1,13 +1,14 @@
 package config
 
 import (
-	"mpproxy/config/configtest"
-	"mpproxy/config/credential"
-	"mpproxy/config/joinlink"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"mpproxy/config/configtest"
+	"mpproxy/config/credential"
+	"mpproxy/config/joinlink"
 )
 
 // A file made with a link holds that link.

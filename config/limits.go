@@ -1,9 +1,10 @@
 package config
 
 import (
+	"time"
+
 	"mpproxy/config/tomlfile"
 	"mpproxy/config/userfile"
-	"time"
 )
 
 // Limits bound what a program uses and how long it waits. Timeouts are 0 where

@@ -1,8 +1,9 @@
 package config
 
 import (
-	"mpproxy/config/joinlink"
 	"testing"
+
+	"mpproxy/config/joinlink"
 )
 
 func mustLink(t testing.TB, s string) joinlink.Link {

@@ -3,12 +3,13 @@ package config
 import (
 	"fmt"
 	"math"
-	"mpproxy/config/tomlfile"
 	"net/netip"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
+
+	"mpproxy/config/tomlfile"
 )
 
 // Path selects interfaces and says how they are used.

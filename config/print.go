@@ -2,6 +2,7 @@ package config
 
 import (
 	"io"
+
 	"mpproxy/config/credential"
 	"mpproxy/config/joinlink"
 	"mpproxy/config/tomlfile"

@@ -10,12 +10,11 @@ import (
 	"mpproxy/config/credential"
 	"mpproxy/config/joinlink"
 	"mpproxy/config/tomlfile"
+	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/policy/mode"
 	"mpproxy/proxy"
 	"mpproxy/proxy/egress/destination"
 	"mpproxy/proxy/rules"
-
-	"mpproxy/pathctl/policy"
-	"mpproxy/pathctl/policy/mode"
 )
 
 // Server is the configuration of mpproxy-server. File names are absolute or

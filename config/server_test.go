@@ -3,11 +3,6 @@ package config
 import (
 	"errors"
 	"io/fs"
-	"mpproxy/config/configtest"
-	"mpproxy/config/credential"
-	"mpproxy/config/joinlink"
-	"mpproxy/config/tomlfile"
-	"mpproxy/proxy/rules"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -16,6 +11,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"mpproxy/config/configtest"
+	"mpproxy/config/credential"
+	"mpproxy/config/joinlink"
+	"mpproxy/config/tomlfile"
+	"mpproxy/proxy/rules"
 )
 
 const fullServer = `

@@ -14,6 +14,7 @@ import (
 	"mpproxy/pathctl/inkernel"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/netpath/rtnl"
 	"mpproxy/pathctl/pathstate"
 	"mpproxy/pathctl/policy"
 	"mpproxy/pathctl/suspend"
@@ -54,7 +55,7 @@ func NewClient(cfg ClientConfig, log *slog.Logger) *Client {
 }
 
 // Counters reads the byte counters of the paths' interfaces, by path name.
-func (c *Client) Counters(ctx context.Context) (map[string]netpath.Counters, error) {
+func (c *Client) Counters(ctx context.Context) (map[string]rtnl.Counters, error) {
 	return c.monitor.Counters(ctx)
 }
 

@@ -16,6 +16,7 @@ import (
 	"mpproxy/mptcpsock"
 	"mpproxy/pathctl"
 	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/netpath/rtnl"
 	"mpproxy/proxy/front"
 	"mpproxy/proxy/leg"
 )
@@ -136,7 +137,7 @@ func (c *collector) server() status.Server {
 	}
 }
 
-func pathStatus(p netpath.Path, n netpath.Counters) status.Path {
+func pathStatus(p netpath.Path, n rtnl.Counters) status.Path {
 	out := status.Path{
 		Name: p.Name, Interface: p.Interface, Rank: p.Rank, Metered: p.Metered, Weak: p.Weak,
 		State: p.State.String(), Reason: p.Reason, Warning: p.Warning,

@@ -7,12 +7,10 @@ import (
 	"os"
 	"time"
 
+	"mpproxy/config"
 	"mpproxy/config/credential"
 	"mpproxy/config/joinlink"
 	"mpproxy/config/tomlfile"
-	"mpproxy/proxy/rules"
-
-	"mpproxy/config"
 	"mpproxy/internal/access"
 	"mpproxy/internal/buildinfo"
 	"mpproxy/internal/cli"
@@ -28,6 +26,7 @@ import (
 	"mpproxy/proxy/ingress"
 	"mpproxy/proxy/ingress/socks5"
 	"mpproxy/proxy/leg"
+	"mpproxy/proxy/rules"
 )
 
 type runCmd struct {

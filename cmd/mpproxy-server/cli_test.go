@@ -6,12 +6,11 @@ import (
 	"strings"
 	"testing"
 
-	"mpproxy/config/joinlink"
-	"mpproxy/proxy"
-
 	"github.com/google/go-cmp/cmp"
 
+	"mpproxy/config/joinlink"
 	"mpproxy/internal/clitest"
+	"mpproxy/proxy"
 )
 
 func TestMain(m *testing.M) { clitest.Main(m, main) }

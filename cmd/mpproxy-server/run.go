@@ -7,9 +7,8 @@ import (
 	"time"
 
 	"mpproxy/accounts/file"
-	"mpproxy/config/joinlink"
-
 	"mpproxy/config"
+	"mpproxy/config/joinlink"
 	"mpproxy/internal/access"
 	"mpproxy/internal/buildinfo"
 	"mpproxy/internal/cli"

@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"mpproxy/config/tomlfile"
-	"mpproxy/pathctl/policy"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"mpproxy/config/tomlfile"
+	"mpproxy/pathctl/policy"
 )
 
 // keyText is the key of the bytes 0 to 31.

@@ -9,9 +9,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
-	"mpproxy/config/tomlfile"
 	"os"
 	"unique"
+
+	"mpproxy/config/tomlfile"
 )
 
 // TokenKey is the server's secret from which users' tokens are derived, so that

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"mpproxy/config/tomlfile"
 	"os"
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"mpproxy/config/tomlfile"
 )
 
 // maxFile is in bytes: some 300,000 users.

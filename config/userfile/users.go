@@ -7,11 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"mpproxy/config/credential"
-	"mpproxy/config/tomlfile"
 	"slices"
 	"strings"
 	"time"
+
+	"mpproxy/config/credential"
+	"mpproxy/config/tomlfile"
 )
 
 // User is one user of the concentrator.

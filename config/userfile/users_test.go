@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"mpproxy/config/configtest"
-	"mpproxy/config/credential"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +16,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"mpproxy/config/configtest"
+	"mpproxy/config/credential"
 )
 
 var testTime = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)

@@ -58,6 +58,7 @@ func TestRulesCanFail(t *testing.T) {
 		{"pathctl/policy stands on pathstate and reasons alone", p("pathctl/policy", "time", "mpproxy/config"), "pathctl/policy imports mpproxy/config"},
 		{"pathctl/policy/mode stands on policy alone", p("pathctl/policy/mode", "time", "mpproxy/pathctl/policy", "mpproxy/pathctl/pathstate"), "pathctl/policy/mode imports mpproxy/pathctl/pathstate"},
 		{"netlink belongs to pathctl/mptcppm and pathctl/netpath", p("pathctl", "github.com/mdlayher/netlink/nlenc"), "pathctl imports github.com/mdlayher/netlink/nlenc"},
+		{"pathctl/netpath/rtnl knows no paths", p("pathctl/netpath/rtnl", "mpproxy/pathctl/policy"), "pathctl/netpath/rtnl imports pathctl/policy"},
 		{"go-socks5 belongs to proxy/socks", p("internal/access", "github.com/things-go/go-socks5/statute"), "internal/access imports github.com/things-go/go-socks5/statute"},
 		{"toml belongs to config/tomlfile", p("config", "github.com/BurntSushi/toml"), "config imports github.com/BurntSushi/toml"},
 		{"config/tomlfile knows no configuration", p("config/tomlfile", "mpproxy/config/credential"), "config/tomlfile imports config/credential"},

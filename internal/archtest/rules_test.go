@@ -37,6 +37,7 @@ var rules = []rule{
 	{"pathctl/estimate knows no kernel", forbid(imports, "pathctl/estimate", "internal", "mptcpsock", "mptcpsock/uapi", "pathctl", "pathctl/policy")},
 	{"the engine imports neither facade nor host state", forbid(imports, "pathctl/engine", "internal", "pathctl", "pathctl/estimate", "pathctl/mptcppm", "pathctl/netpath", "pathctl/pathstate", "pathctl/policy", "pathctl/reason", "pathctl/subflowbpf")},
 	{"netlink belongs to pathctl/mptcppm and pathctl/netpath", only(netlinkModule, "pathctl/mptcppm", "pathctl/netpath", "test")},
+	{"pathctl/netpath/rtnl knows no paths", forbid(closure, "pathctl/netpath/rtnl", "internal", "mptcpsock", "pathctl", "pathctl/netpath/rtnl", "proxy")},
 	{"go-socks5 belongs to proxy/socks", only(module("github.com/things-go/go-socks5"), "proxy/socks")},
 	{"toml belongs to config/tomlfile", only(module("github.com/BurntSushi/toml"), "config/tomlfile")},
 	{"config/tomlfile knows no configuration", forbid(closure, "config/tomlfile", "config", "config/configtest", "internal", "pathctl", "proxy")},

@@ -8,6 +8,7 @@ import (
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 // EndpointsFor returns what the client wants registered: one subflow endpoint
@@ -51,8 +52,8 @@ func LimitsFor(paths []netpath.Path, now mptcppm.Limits) mptcppm.Limits {
 			continue
 		}
 		up++
-		_, has4 := p.Addr(netpath.IPv4)
-		_, has6 := p.Addr(netpath.IPv6)
+		_, has4 := p.Addr(rtnl.IPv4)
+		_, has6 := p.Addr(rtnl.IPv6)
 		switch {
 		case has4 && has6:
 			all++

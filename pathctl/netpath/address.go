@@ -6,35 +6,37 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 // bestAddress returns the source address to use on an interface behind a default
 // route: the one that the route prefers, else one that belongs to the gateway's
 // prefix, else one that stays.
-func bestAddress(addrs []address, index int, def route) (netip.Addr, bool) {
-	var usable []address
+func bestAddress(addrs []rtnl.Address, index int, def rtnl.Route) (netip.Addr, bool) {
+	var usable []rtnl.Address
 	for _, a := range addrs {
-		if a.index == index && a.addr.IsValid() && familyOf(a.addr) == def.family && isUsable(a) {
+		if a.Index == index && a.Addr.IsValid() && rtnl.FamilyOf(a.Addr) == def.Family && isUsable(a) {
 			usable = append(usable, a)
 		}
 	}
 	if len(usable) == 0 {
 		return netip.Addr{}, false
 	}
-	return slices.MinFunc(usable, func(a, b address) int { return compareAddresses(a, b, def) }).addr, true
+	return slices.MinFunc(usable, func(a, b rtnl.Address) int { return compareAddresses(a, b, def) }).Addr, true
 }
 
 // isUsable reports whether new connections may use an address as their source. A
 // deprecated one is the last resort (RFC 4862 section 5.5.4).
-func isUsable(a address) bool {
-	if !a.addr.IsGlobalUnicast() || a.scope != unix.RT_SCOPE_UNIVERSE && a.scope != unix.RT_SCOPE_SITE {
+func isUsable(a rtnl.Address) bool {
+	if !a.Addr.IsGlobalUnicast() || a.Scope != unix.RT_SCOPE_UNIVERSE && a.Scope != unix.RT_SCOPE_SITE {
 		return false
 	}
-	if a.flags&unix.IFA_F_DADFAILED != 0 {
+	if a.Flags&unix.IFA_F_DADFAILED != 0 {
 		return false
 	}
 	// An optimistic address may be used while it is tentative (RFC 4429).
-	return a.flags&unix.IFA_F_TENTATIVE == 0 || a.flags&unix.IFA_F_OPTIMISTIC != 0
+	return a.Flags&unix.IFA_F_TENTATIVE == 0 || a.Flags&unix.IFA_F_OPTIMISTIC != 0
 }
 
 // compareAddresses orders usable addresses, the best first: no deprecated one; what
@@ -43,17 +45,17 @@ func isUsable(a address) bool {
 // are the same bit; no optimistic one; one that was set to stay. The last resort is
 // the value, so that the choice does not depend on the order of the dump or on the
 // clock.
-func compareAddresses(a, b address, def route) int {
-	without := func(flag uint32) int { return compareBool(a.flags&flag != 0, b.flags&flag != 0) }
+func compareAddresses(a, b rtnl.Address, def rtnl.Route) int {
+	without := func(flag uint32) int { return compareBool(a.Flags&flag != 0, b.Flags&flag != 0) }
 	return cmp.Or(
 		without(unix.IFA_F_DEPRECATED),
-		compareBool(a.addr != def.src, b.addr != def.src),
-		compareBool(!a.belongsTo(def.gateway), !b.belongsTo(def.gateway)),
-		compareBool(isUniqueLocal(a.addr), isUniqueLocal(b.addr)),
+		compareBool(a.Addr != def.Src, b.Addr != def.Src),
+		compareBool(!a.BelongsTo(def.Gateway), !b.BelongsTo(def.Gateway)),
+		compareBool(isUniqueLocal(a.Addr), isUniqueLocal(b.Addr)),
 		without(unix.IFA_F_TEMPORARY),
 		without(unix.IFA_F_OPTIMISTIC),
-		compareBool(a.flags&unix.IFA_F_PERMANENT == 0, b.flags&unix.IFA_F_PERMANENT == 0),
-		a.addr.Compare(b.addr),
+		compareBool(a.Flags&unix.IFA_F_PERMANENT == 0, b.Flags&unix.IFA_F_PERMANENT == 0),
+		a.Addr.Compare(b.Addr),
 	)
 }
 
@@ -74,15 +76,15 @@ func compareBool(a, b bool) int {
 // onLinkPrefixes returns what is reached through an interface without a gateway
 // because of how the link is configured. Routes that somebody
 // added by hand stay in the main table, which our rules consult as well.
-func onLinkPrefixes(routes []route, index int, fam Family) []netip.Prefix {
+func onLinkPrefixes(routes []rtnl.Route, index int, fam rtnl.Family) []netip.Prefix {
 	var ps []netip.Prefix
 	for _, r := range routes {
-		configured := r.protocol == unix.RTPROT_KERNEL || r.protocol == unix.RTPROT_RA || r.protocol == unix.RTPROT_DHCP
-		if r.family != fam || r.oif != index || r.isDefault() || r.kind != unix.RTN_UNICAST ||
-			r.gateway.IsValid() || !configured || r.dst.Addr().IsLinkLocalUnicast() || r.dst.Addr().IsMulticast() {
+		configured := r.Protocol == unix.RTPROT_KERNEL || r.Protocol == unix.RTPROT_RA || r.Protocol == unix.RTPROT_DHCP
+		if r.Family != fam || r.OIF != index || r.IsDefault() || r.Kind != unix.RTN_UNICAST ||
+			r.Gateway.IsValid() || !configured || r.Dst.Addr().IsLinkLocalUnicast() || r.Dst.Addr().IsMulticast() {
 			continue
 		}
-		ps = append(ps, r.dst)
+		ps = append(ps, r.Dst)
 	}
 	slices.SortFunc(ps, comparePrefix)
 	return slices.Compact(ps)

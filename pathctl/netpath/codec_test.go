@@ -7,16 +7,18 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 func TestRuleRoundTrip(t *testing.T) {
 	p, _ := wanted(t)
 	for _, want := range p.rules {
-		b, err := encodeRule(want)
+		b, err := rtnl.EncodeRule(want)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := decodeRule(b)
+		got, err := rtnl.DecodeRule(b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -29,18 +31,18 @@ func TestRouteRoundTrip(t *testing.T) {
 	routes := p.routes
 	ups[0].gateway = netip.MustParseAddr("fe80::7") // RTA_VIA
 	ups[0].onLink = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
-	ups[0].limits = routeLimits{mtu: 1400, advMSS: 1300, initCwnd: 20, initRwnd: 30}
+	ups[0].limits = rtnl.RouteLimits{MTU: 1400, AdvMSS: 1300, InitCwnd: 20, InitRwnd: 30}
 	routes = append(routes, routesFor(ups[0], 27100)...)
 	for _, want := range routes {
-		b, err := encodeRoute(want)
+		b, err := rtnl.EncodeRoute(want)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := decodeRoute(b)
+		got, err := rtnl.DecodeRoute(b)
 		if err != nil {
 			t.Fatal(err)
 		}
-		diff(t, "route", []route{want}, got)
+		diff(t, "route", []rtnl.Route{want}, got)
 	}
 }
 
@@ -59,16 +61,16 @@ func TestDecodeMultipath(t *testing.T) {
 	}
 	head := make([]byte, unix.SizeofRtMsg)
 	head[0], head[4], head[7] = unix.AF_INET, unix.RT_TABLE_MAIN, unix.RTN_UNICAST
-	got, err := decodeRoute(append(head, attrs...))
+	got, err := rtnl.DecodeRoute(append(head, attrs...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var hops []string
 	for _, r := range got {
-		hops = append(hops, r.gateway.String())
+		hops = append(hops, r.Gateway.String())
 	}
 	diff(t, "gateways", []string{"192.0.2.1", "192.0.2.2"}, hops)
-	diff(t, "interfaces", []int{3, 4}, []int{got[0].oif, got[1].oif})
+	diff(t, "interfaces", []int{3, 4}, []int{got[0].OIF, got[1].OIF})
 }
 
 // TestDecodeLinkOfTheFuture: statistics that grew and odd hardware addresses
@@ -89,53 +91,53 @@ func TestDecodeLinkOfTheFuture(t *testing.T) {
 	head := make([]byte, unix.SizeofIfInfomsg)
 	binary.NativeEndian.PutUint32(head[4:], 7)
 	binary.NativeEndian.PutUint32(head[8:], upFlags)
-	got, err := decodeLink(append(head, attrs...))
+	got, err := rtnl.DecodeLink(append(head, attrs...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	diff(t, "link", link{index: 7, name: "wwan0", flags: upFlags, master: 9, mac: "\x01", counters: Counters{1111, 2222}}, got)
+	diff(t, "link", rtnl.Link{Index: 7, Name: "wwan0", Flags: upFlags, Master: 9, MAC: "\x01", Counters: rtnl.Counters{RxBytes: 1111, TxBytes: 2222}}, got)
 }
 
 // TestBadMessageIsLeftOut: one undecodable message must not cost the others.
 func TestBadMessageIsLeftOut(t *testing.T) {
 	p, _ := wanted(t)
-	good, err := encodeRule(p.rules[0])
+	good, err := rtnl.EncodeRule(p.rules[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	unknown, err := encodeRule(p.rules[1])
+	unknown, err := rtnl.EncodeRule(p.rules[1])
 	if err != nil {
 		t.Fatal(err)
 	}
 	unknown = append(unknown, 8, 0, 250, 0, 1, 2, 3, 4) // an attribute of a later kernel, refused by the codec
-	if _, err := decodeRule(unknown); err == nil {
+	if _, err := rtnl.DecodeRule(unknown); err == nil {
 		t.Fatal("the unknown attribute is accepted: this test shows nothing any more")
 	}
 	header := netlink.Header{Type: unix.RTM_NEWRULE}
-	got := decodeAll(testLog(t), []netlink.Message{{Header: header, Data: unknown}, {Header: header, Data: good[:5]}, {Header: header, Data: good}}, unix.RTM_NEWRULE, decodeRule)
+	got := rtnl.DecodeAll(testLog(t), []netlink.Message{{Header: header, Data: unknown}, {Header: header, Data: good[:5]}, {Header: header, Data: good}}, unix.RTM_NEWRULE, rtnl.DecodeRule)
 	diff(t, "rules", p.rules[:1], got)
 }
 
 func FuzzDecode(f *testing.F) {
 	p := plan{rules: rulesFor(uplink{addr: netip.MustParseAddr("192.0.2.1")}, 0, 27000), routes: routesFor(uplink{addr: netip.MustParseAddr("2001:db8::1"), gateway: netip.MustParseAddr("fe80::1")}, 27000)}
 	for _, r := range p.rules {
-		b, _ := encodeRule(r)
+		b, _ := rtnl.EncodeRule(r)
 		f.Add(b)
 	}
 	for _, r := range p.routes {
-		b, _ := encodeRoute(r)
+		b, _ := rtnl.EncodeRoute(r)
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		_, _ = decodeLink(b)
-		_, _ = decodeAddress(b)
-		_, _, _ = decodeNetconf(b)
-		if r, err := decodeRule(b); err == nil && r.src.IsValid() && familyOf(r.src.Addr()) != r.family {
+		_, _ = rtnl.DecodeLink(b)
+		_, _ = rtnl.DecodeAddress(b)
+		_, _, _ = rtnl.DecodeNetconf(b)
+		if r, err := rtnl.DecodeRule(b); err == nil && r.Src.IsValid() && rtnl.FamilyOf(r.Src.Addr()) != r.Family {
 			t.Errorf("rule %+v mixes families", r)
 		}
-		routes, err := decodeRoute(b)
+		routes, err := rtnl.DecodeRoute(b)
 		for _, r := range routes {
-			if err == nil && familyOf(r.dst.Addr()) != r.family {
+			if err == nil && rtnl.FamilyOf(r.Dst.Addr()) != r.Family {
 				t.Errorf("route %+v mixes families", r)
 			}
 		}

@@ -3,6 +3,8 @@ package netpath
 import (
 	"fmt"
 	"slices"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 // ChangeKind names what changed about a path between two snapshots.
@@ -91,7 +93,7 @@ func comparePath(b, a Path) []Change {
 		note(ReasonChanged, b.Reason, a.Reason)
 	}
 	note(InterfaceChanged, fmt.Sprintf("%s (%d)", b.Interface, b.Index), fmt.Sprintf("%s (%d)", a.Interface, a.Index))
-	for _, f := range []Family{IPv4, IPv6} {
+	for _, f := range []rtnl.Family{rtnl.IPv4, rtnl.IPv6} {
 		cs = append(cs, compareAddr(a.Name, f, b, a)...)
 	}
 	note(AddressChanged, keptNames(b), keptNames(a))
@@ -105,7 +107,7 @@ func comparePath(b, a Path) []Change {
 
 func keptNames(p Path) string { return fmt.Sprintf("kept for connections: %v", p.Kept) }
 
-func compareAddr(name string, f Family, b, a Path) []Change {
+func compareAddr(name string, f rtnl.Family, b, a Path) []Change {
 	from, had := b.Addr(f)
 	to, has := a.Addr(f)
 	switch {

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 // An uplink is one address of a path with what source routing needs to know.
@@ -18,12 +20,12 @@ type uplink struct {
 	kept     []netip.Addr   // former addresses of the path that still exist
 	gateway  netip.Addr     // invalid: point-to-point
 	onLink   []netip.Prefix // reachable on the link without the gateway, sorted
-	limits   routeLimits
+	limits   rtnl.RouteLimits
 	metric   uint32
 	pathName string
 }
 
-func (u uplink) family() Family { return familyOf(u.addr) }
+func (u uplink) family() rtnl.Family { return rtnl.FamilyOf(u.addr) }
 
 // A found is a path before it has a name and rank.
 type found struct {
@@ -38,10 +40,10 @@ type found struct {
 
 // discover returns the paths that a system has, best rank first, and the uplinks
 // behind their addresses.
-func discover(sys system, sels []Selector, mem *memory) ([]Path, []uplink) {
+func discover(sys rtnl.System, sels []Selector, mem *memory) ([]Path, []uplink) {
 	mem.forgetGone(sys)
 	var all []found
-	for _, l := range sys.links {
+	for _, l := range sys.Links {
 		all = append(all, examine(sys, l, sels, mem)...)
 	}
 	all = append(all, missing(sels, all)...)
@@ -66,7 +68,7 @@ func discover(sys system, sels []Selector, mem *memory) ([]Path, []uplink) {
 // examine returns the paths over one interface; none means that it is no business of
 // ours. One that is known has been a path before: it is shown while it is down, so
 // that a user sees what has become of it.
-func examine(sys system, l link, sels []Selector, mem *memory) (all []found) {
+func examine(sys rtnl.System, l rtnl.Link, sels []Selector, mem *memory) (all []found) {
 	names := mem.namesOf(l)
 	taken := make(map[exit]bool)
 	chosen := matchSelectors(sels, names...)
@@ -89,8 +91,8 @@ func examine(sys system, l link, sels []Selector, mem *memory) (all []found) {
 
 // A choice is an interface together with a selector that matches it.
 type choice struct {
-	sys   system
-	link  link
+	sys   rtnl.System
+	link  rtnl.Link
 	sel   Selector
 	index int    // of the selector, -1: none
 	name  string // of the interface, as it was first seen
@@ -100,22 +102,22 @@ type choice struct {
 
 // An exit is what tells the ways out of one interface apart.
 type exit struct {
-	family  Family
+	family  rtnl.Family
 	table   uint32
 	gateway netip.Addr
 }
 
-func exitOf(r route) exit { return exit{r.family, r.table, r.gateway} }
+func exitOf(r rtnl.Route) exit { return exit{r.Family, r.Table, r.Gateway} }
 
 // A way is the default routes of one path, at most one of each family.
-type way []route
+type way []rtnl.Route
 
 // paths returns the paths of the choice: one for each gateway, or one that is down
 // and says why. Only the first choice of an interface may have that if it has no
 // gateway or table of its own.
 func (c choice) paths(first bool) (all []found) {
 	named := c.index >= 0 && !c.sel.isPattern()
-	if c.link.flags&unix.IFF_LOOPBACK != 0 && !named {
+	if c.link.Flags&unix.IFF_LOOPBACK != 0 && !named {
 		return nil
 	}
 	reason := c.fault()
@@ -123,7 +125,7 @@ func (c choice) paths(first bool) (all []found) {
 		for n, w := range c.ways() {
 			f := c.found(w, n > 0, first)
 			for _, r := range w {
-				if addr, ok := bestAddress(c.sys.addrs, c.link.index, r); ok {
+				if addr, ok := bestAddress(c.sys.Addrs, c.link.Index, r); ok {
 					f.add(c, r, addr)
 				}
 			}
@@ -140,8 +142,8 @@ func (c choice) paths(first bool) (all []found) {
 	f := c.found(nil, false, first)
 	f.path.Reason = reason
 	_, known := c.mem.names[f.key]
-	if named || known || c.elsewhere() != 0 && c.link.tunnel() == "" || c.index >= 0 && c.link.master == 0 && !c.unwanted() ||
-		c.unwanted() && leadsOut(c.sys, c.link.index) {
+	if named || known || c.elsewhere() != 0 && c.link.Tunnel() == "" || c.index >= 0 && c.link.Master == 0 && !c.unwanted() ||
+		c.unwanted() && c.sys.LeadsOut(c.link.Index) {
 		return []found{f}
 	}
 	return nil // not asked for, or the port of a bridge that is
@@ -150,9 +152,9 @@ func (c choice) paths(first bool) (all []found) {
 // found returns a path without addresses. A further one is not the first of its
 // interface.
 func (c choice) found(w way, further, first bool) found {
-	f := found{selector: c.index, metric: math.MaxUint32, key: c.name, want: c.link.name, mac: c.link.mac, path: Path{
-		Interface: c.link.name, Index: c.link.index, Metered: c.sel.Metered, Weak: c.sys.weak[c.link.index],
-		RxBytes: c.link.counters.RxBytes, TxBytes: c.link.counters.TxBytes,
+	f := found{selector: c.index, metric: math.MaxUint32, key: c.name, want: c.link.Name, mac: c.link.MAC, path: Path{
+		Interface: c.link.Name, Index: c.link.Index, Metered: c.sel.Metered, Weak: c.sys.Weak[c.link.Index],
+		RxBytes: c.link.Counters.RxBytes, TxBytes: c.link.Counters.TxBytes,
 	}}
 	if c.sel.Name != "" {
 		f.want = c.sel.Name
@@ -162,7 +164,7 @@ func (c choice) found(w way, further, first bool) found {
 	case c.sel.Gateway.IsValid():
 		mark = "@" + c.sel.Gateway.String()
 	case further:
-		mark = "@" + w[0].gateway.String()
+		mark = "@" + w[0].Gateway.String()
 	case c.sel.Table != 0 && !first:
 		mark = fmt.Sprintf("@%d", c.sel.Table)
 	}
@@ -174,32 +176,32 @@ func (c choice) found(w way, further, first bool) found {
 }
 
 // add gives a path an address, and the default route that goes with it.
-func (f *found) add(c choice, r route, addr netip.Addr) {
+func (f *found) add(c choice, r rtnl.Route, addr netip.Addr) {
 	f.path.State = Up
-	f.path.Addrs = append(f.path.Addrs, Addr{Addr: addr, Gateway: r.gateway})
-	f.metric = min(f.metric, r.metric)
+	f.path.Addrs = append(f.path.Addrs, Addr{Addr: addr, Gateway: r.Gateway})
+	f.metric = min(f.metric, r.Metric)
 	f.uplinks = append(f.uplinks, uplink{
-		iface: c.link.name, index: c.link.index, addr: addr, gateway: r.gateway, metric: r.metric,
-		onLink: onLinkPrefixes(c.sys.routes, c.link.index, r.family), limits: r.limits,
+		iface: c.link.Name, index: c.link.Index, addr: addr, gateway: r.Gateway, metric: r.Metric,
+		onLink: onLinkPrefixes(c.sys.Routes, c.link.Index, r.Family), limits: r.Limits,
 	})
 }
 
 // fault says why an interface is no way out whatever its routes are.
 func (c choice) fault() string {
 	switch fault := linkFault(c.link); {
-	case c.link.isVRF():
+	case c.link.IsVRF():
 		return "a VRF, which is a routing table and no way out: name an interface that is not in one"
 	case fault != "":
 		return fault
 	case c.unwanted():
-		return fmt.Sprintf("a tunnel (%s), which runs over another path: it is used only when it is asked for, with [[path]] or --path", c.link.tunnel())
+		return fmt.Sprintf("a tunnel (%s), which runs over another path: it is used only when it is asked for, with [[path]] or --path", c.link.Tunnel())
 	}
 	return ""
 }
 
 // unwanted reports whether the link is a tunnel that nobody has asked for.
 func (c choice) unwanted() bool {
-	return c.link.tunnel() != "" && (c.index < 0 || c.sel.matchesAll())
+	return c.link.Tunnel() != "" && (c.index < 0 || c.sel.matchesAll())
 }
 
 // ways returns the ways out that are left for the choice, the best of each family
@@ -208,7 +210,7 @@ func (c choice) unwanted() bool {
 func (c choice) ways() (all []way) {
 	var first way
 	var further []way
-	for _, fam := range []Family{IPv4, IPv6} {
+	for _, fam := range []rtnl.Family{rtnl.IPv4, rtnl.IPv6} {
 		if !c.sel.wants(fam) {
 			continue
 		}
@@ -230,14 +232,14 @@ func (c choice) ways() (all []way) {
 // distinct reports whether packets can be led through a further gateway: by a source
 // address that none of the others has. In IPv6 it has to belong to the gateway as
 // well: routers of one network announce themselves all the same.
-func (c choice) distinct(r route, others []way) bool {
-	addr, ok := bestAddress(c.sys.addrs, c.link.index, r)
-	if !ok || r.family == IPv6 && addr != r.src && !c.owns(addr, r.gateway) {
+func (c choice) distinct(r rtnl.Route, others []way) bool {
+	addr, ok := bestAddress(c.sys.Addrs, c.link.Index, r)
+	if !ok || r.Family == rtnl.IPv6 && addr != r.Src && !c.owns(addr, r.Gateway) {
 		return false
 	}
 	for _, w := range others {
 		for _, o := range w {
-			if a, ok := bestAddress(c.sys.addrs, c.link.index, o); ok && a == addr {
+			if a, ok := bestAddress(c.sys.Addrs, c.link.Index, o); ok && a == addr {
 				return false
 			}
 		}
@@ -246,33 +248,33 @@ func (c choice) distinct(r route, others []way) bool {
 }
 
 func (c choice) owns(addr, gateway netip.Addr) bool {
-	return slices.ContainsFunc(c.sys.addrs, func(a address) bool {
-		return a.index == c.link.index && a.addr == addr && a.belongsTo(gateway)
+	return slices.ContainsFunc(c.sys.Addrs, func(a rtnl.Address) bool {
+		return a.Index == c.link.Index && a.Addr == addr && a.BelongsTo(gateway)
 	})
 }
 
 // routes returns the default routes of one family that are left for the choice, one
 // for each gateway. The one that came first before stays the first; the others
 // follow by their metric. A gateway that the selector names needs no route.
-func (c choice) routes(fam Family) []route {
+func (c choice) routes(fam rtnl.Family) []rtnl.Route {
 	table := cmp.Or(c.sel.Table, uint32(unix.RT_TABLE_MAIN))
-	var all []route
-	for _, r := range c.sys.routes {
-		if r.family == fam && r.oif == c.link.index && r.table == table && r.isWay() && !c.taken[exitOf(r)] &&
-			(!c.sel.Gateway.IsValid() || r.gateway == c.sel.Gateway) {
+	var all []rtnl.Route
+	for _, r := range c.sys.Routes {
+		if r.Family == fam && r.OIF == c.link.Index && r.Table == table && r.IsWay() && !c.taken[exitOf(r)] &&
+			(!c.sel.Gateway.IsValid() || r.Gateway == c.sel.Gateway) {
 			all = append(all, r)
 		}
 	}
-	if g := c.sel.Gateway; len(all) == 0 && g.IsValid() && familyOf(g) == fam {
-		r := route{family: fam, table: table, dst: defaultPrefix(fam), gateway: g, oif: c.link.index, kind: unix.RTN_UNICAST, metric: math.MaxUint32}
-		if a, ok := bestAddress(c.sys.addrs, c.link.index, r); ok && !c.taken[exitOf(r)] && (g.IsLinkLocalUnicast() || c.owns(a, g)) {
+	if g := c.sel.Gateway; len(all) == 0 && g.IsValid() && rtnl.FamilyOf(g) == fam {
+		r := rtnl.Route{Family: fam, Table: table, Dst: rtnl.DefaultPrefix(fam), Gateway: g, OIF: c.link.Index, Kind: unix.RTN_UNICAST, Metric: math.MaxUint32}
+		if a, ok := bestAddress(c.sys.Addrs, c.link.Index, r); ok && !c.taken[exitOf(r)] && (g.IsLinkLocalUnicast() || c.owns(a, g)) {
 			all = append(all, r)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b route) int { return cmp.Compare(a.metric, b.metric) })
-	var ways []route
+	slices.SortStableFunc(all, func(a, b rtnl.Route) int { return cmp.Compare(a.Metric, b.Metric) })
+	var ways []rtnl.Route
 	for _, r := range all { // the best of each gateway
-		if !slices.ContainsFunc(ways, func(o route) bool { return o.gateway == r.gateway }) {
+		if !slices.ContainsFunc(ways, func(o rtnl.Route) bool { return o.Gateway == r.Gateway }) {
 			ways = append(ways, r)
 		}
 	}
@@ -280,40 +282,40 @@ func (c choice) routes(fam Family) []route {
 		return ways
 	}
 	before := c.mem.first(c.name, fam)
-	slices.SortStableFunc(ways, func(a, b route) int { return compareBool(a.gateway != before, b.gateway != before) })
-	c.mem.setFirst(c.name, fam, ways[0].gateway)
+	slices.SortStableFunc(ways, func(a, b rtnl.Route) int { return compareBool(a.Gateway != before, b.Gateway != before) })
+	c.mem.setFirst(c.name, fam, ways[0].Gateway)
 	return ways
 }
 
 // lack says what an interface without a way out lacks.
 func (c choice) lack() string {
 	reason := "no address"
-	for _, fam := range []Family{IPv4, IPv6} {
+	for _, fam := range []rtnl.Family{rtnl.IPv4, rtnl.IPv6} {
 		if !c.sel.wants(fam) {
 			continue
 		}
-		_, hasAddr := bestAddress(c.sys.addrs, c.link.index, route{family: fam})
+		_, hasAddr := bestAddress(c.sys.Addrs, c.link.Index, rtnl.Route{Family: fam})
 		if hasAddr {
 			reason = c.noRoute()
 		} else if reason == "no address" && c.leads(fam) {
 			reason = fmt.Sprintf("no usable %v address", fam)
 		}
 	}
-	if c.sel.Family != AnyFamily {
+	if c.sel.Family != rtnl.AnyFamily {
 		reason += fmt.Sprintf(" (%v only)", c.sel.Family)
 	}
 	return reason
 }
 
 // leads reports whether there is a default route of a family.
-func (c choice) leads(fam Family) bool {
-	return slices.ContainsFunc(c.sys.routes, func(r route) bool {
-		return r.family == fam && r.oif == c.link.index && r.table == cmp.Or(c.sel.Table, uint32(unix.RT_TABLE_MAIN)) && r.isWay()
+func (c choice) leads(fam rtnl.Family) bool {
+	return slices.ContainsFunc(c.sys.Routes, func(r rtnl.Route) bool {
+		return r.Family == fam && r.OIF == c.link.Index && r.Table == cmp.Or(c.sel.Table, uint32(unix.RT_TABLE_MAIN)) && r.IsWay()
 	})
 }
 
 func (c choice) noRoute() string {
-	vrf, table := vrfOf(c.sys, c.link), c.elsewhere()
+	vrf, table := c.sys.VRFOf(c.link), c.elsewhere()
 	switch {
 	case c.sel.Gateway.IsValid():
 		return fmt.Sprintf("no default route via %v, and no address in one prefix with it", c.sel.Gateway)
@@ -331,13 +333,13 @@ func (c choice) noRoute() string {
 // elsewhere returns another table than the selector's with a default route through
 // the interface, 0 when there is none.
 func (c choice) elsewhere() uint32 {
-	i := slices.IndexFunc(c.sys.routes, func(r route) bool {
-		return r.oif == c.link.index && r.table != cmp.Or(c.sel.Table, uint32(unix.RT_TABLE_MAIN)) && r.isWay()
+	i := slices.IndexFunc(c.sys.Routes, func(r rtnl.Route) bool {
+		return r.OIF == c.link.Index && r.Table != cmp.Or(c.sel.Table, uint32(unix.RT_TABLE_MAIN)) && r.IsWay()
 	})
 	if i < 0 {
 		return 0
 	}
-	return c.sys.routes[i].table
+	return c.sys.Routes[i].Table
 }
 
 // missing returns a down path for each selector that matches no interface.

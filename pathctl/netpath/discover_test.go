@@ -5,36 +5,40 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 const upFlags = unix.IFF_UP | unix.IFF_RUNNING | unix.IFF_LOWER_UP
 
-func testLink(index int, name string) link { return link{index: index, name: name, flags: upFlags} }
+func testLink(index int, name string) rtnl.Link {
+	return rtnl.Link{Index: index, Name: name, Flags: upFlags}
+}
 
-func testAddr(index int, addr string, flags uint32) address {
-	return address{index: index, addr: netip.MustParseAddr(addr), flags: flags}
+func testAddr(index int, addr string, flags uint32) rtnl.Address {
+	return rtnl.Address{Index: index, Addr: netip.MustParseAddr(addr), Flags: flags}
 }
 
 // testDefault is a default route; an empty gateway makes it point-to-point.
-func testDefault(index int, gateway string, fam Family, metric uint32) route {
-	r := route{family: fam, table: unix.RT_TABLE_MAIN, dst: defaultPrefix(fam), oif: index, metric: metric, kind: unix.RTN_UNICAST}
+func testDefault(index int, gateway string, fam rtnl.Family, metric uint32) rtnl.Route {
+	r := rtnl.Route{Family: fam, Table: unix.RT_TABLE_MAIN, Dst: rtnl.DefaultPrefix(fam), OIF: index, Metric: metric, Kind: unix.RTN_UNICAST}
 	if gateway != "" {
-		r.gateway = netip.MustParseAddr(gateway)
+		r.Gateway = netip.MustParseAddr(gateway)
 	}
 	return r
 }
 
 // twoLinks is wlan0 (1, metric 600), with both families, and wwan0 (2, metric
 // 700), IPv4 and point-to-point.
-func twoLinks() system {
-	return system{
-		links: []link{{index: 9, name: "lo", flags: upFlags | unix.IFF_LOOPBACK}, testLink(2, "wwan0"), testLink(1, "wlan0")},
-		addrs: []address{
+func twoLinks() rtnl.System {
+	return rtnl.System{
+		Links: []rtnl.Link{{Index: 9, Name: "lo", Flags: upFlags | unix.IFF_LOOPBACK}, testLink(2, "wwan0"), testLink(1, "wlan0")},
+		Addrs: []rtnl.Address{
 			testAddr(9, "127.0.0.1", unix.IFA_F_PERMANENT),
 			testAddr(1, "192.0.2.2", 0), testAddr(1, "2001:db8::2", 0), testAddr(2, "198.51.100.2", 0),
 		},
-		routes: []route{
-			testDefault(1, "192.0.2.1", IPv4, 600), testDefault(1, "fe80::1", IPv6, 600), testDefault(2, "", IPv4, 700),
+		Routes: []rtnl.Route{
+			testDefault(1, "192.0.2.1", rtnl.IPv4, 600), testDefault(1, "fe80::1", rtnl.IPv6, 600), testDefault(2, "", rtnl.IPv4, 700),
 		},
 	}
 }
@@ -57,7 +61,7 @@ func TestDiscover(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name   string
-		change func(*system)
+		change func(*rtnl.System)
 		sels   []Selector
 		want   []Path
 	}{
@@ -73,10 +77,10 @@ func TestDiscover(t *testing.T) {
 			with(wlan, func(p *Path) { p.Name = "any" }), with(wwan, func(p *Path) { p.Name = "any-wwan0" }),
 		}},
 		{name: "only what is selected", sels: []Selector{{Interface: "wwan0"}}, want: []Path{with(wwan, func(p *Path) { p.Rank = 1 })}},
-		{name: "one family", sels: []Selector{{Interface: "wlan0", Family: IPv6}}, want: []Path{
+		{name: "one family", sels: []Selector{{Interface: "wlan0", Family: rtnl.IPv6}}, want: []Path{
 			with(wlan, func(p *Path) { p.Addrs = wlanAddrs[1:] }),
 		}},
-		{name: "family that the path has not", sels: []Selector{{Interface: "wwan0", Family: IPv6}}, want: []Path{
+		{name: "family that the path has not", sels: []Selector{{Interface: "wwan0", Family: rtnl.IPv6}}, want: []Path{
 			with(down(wwan, "no address (IPv6 only)"), func(p *Path) { p.Rank = 1 }),
 		}},
 		{name: "missing", sels: []Selector{{Interface: "eth0", Name: "dsl"}, {Interface: "wlan*"}}, want: []Path{
@@ -85,36 +89,36 @@ func TestDiscover(t *testing.T) {
 		{name: "loopback by name", sels: []Selector{{Interface: "lo"}}, want: []Path{
 			{Name: "lo", Interface: "lo", Index: 9, Rank: 1, Reason: "no address"},
 		}},
-		{name: "metric decides the rank", change: func(s *system) { s.routes[2].metric = 50 }, want: []Path{
+		{name: "metric decides the rank", change: func(s *rtnl.System) { s.Routes[2].Metric = 50 }, want: []Path{
 			with(wwan, func(p *Path) { p.Rank = 1 }), with(wlan, func(p *Path) { p.Rank = 2 }),
 		}},
-		{name: "unselected and unusable", change: func(s *system) { s.addrs = s.addrs[:3] }, want: []Path{wlan}},
+		{name: "unselected and unusable", change: func(s *rtnl.System) { s.Addrs = s.Addrs[:3] }, want: []Path{wlan}},
 		{
-			name: "link down", change: func(s *system) { s.links[1].flags = 0 }, sels: []Selector{{Interface: "ww*"}},
+			name: "link down", change: func(s *rtnl.System) { s.Links[1].Flags = 0 }, sels: []Selector{{Interface: "ww*"}},
 			want: []Path{with(down(wwan, "link down"), func(p *Path) { p.Rank = 1 })},
 		},
 		{
-			name: "no carrier", change: func(s *system) { s.links[1].flags = unix.IFF_UP }, sels: []Selector{{Interface: "wwan0"}},
+			name: "no carrier", change: func(s *rtnl.System) { s.Links[1].Flags = unix.IFF_UP }, sels: []Selector{{Interface: "wwan0"}},
 			want: []Path{with(down(wwan, "no carrier"), func(p *Path) { p.Rank = 1 })},
 		},
 		{
-			name: "no default route", change: func(s *system) { s.routes = s.routes[:2] }, sels: []Selector{{Interface: "wwan0"}},
+			name: "no default route", change: func(s *rtnl.System) { s.Routes = s.Routes[:2] }, sels: []Selector{{Interface: "wwan0"}},
 			want: []Path{with(down(wwan, "no default route"), func(p *Path) { p.Rank = 1 })},
 		},
 		{
-			name: "unusable address", change: func(s *system) { s.addrs[3].flags = unix.IFA_F_DADFAILED }, sels: []Selector{{Interface: "wwan0"}},
+			name: "unusable address", change: func(s *rtnl.System) { s.Addrs[3].Flags = unix.IFA_F_DADFAILED }, sels: []Selector{{Interface: "wwan0"}},
 			want: []Path{with(down(wwan, "no usable IPv4 address"), func(p *Path) { p.Rank = 1 })},
 		},
 		{
 			name: "dead or unreachable default route", sels: []Selector{{Interface: "wwan0"}},
-			change: func(s *system) {
-				s.routes[2].flags = unix.RTNH_F_LINKDOWN
-				s.routes = append(s.routes, route{family: IPv4, dst: defaultPrefix(IPv4), oif: 2, kind: unix.RTN_UNREACHABLE})
+			change: func(s *rtnl.System) {
+				s.Routes[2].Flags = unix.RTNH_F_LINKDOWN
+				s.Routes = append(s.Routes, rtnl.Route{Family: rtnl.IPv4, Dst: rtnl.DefaultPrefix(rtnl.IPv4), OIF: 2, Kind: unix.RTN_UNREACHABLE})
 			},
 			want: []Path{with(down(wwan, "no default route"), func(p *Path) { p.Rank = 1 })},
 		},
 		{
-			name: "port of a bridge, by pattern", change: func(s *system) { s.links[1].master, s.routes = 5, s.routes[:2] },
+			name: "port of a bridge, by pattern", change: func(s *rtnl.System) { s.Links[1].Master, s.Routes = 5, s.Routes[:2] },
 			sels: []Selector{{Interface: "w*"}}, want: []Path{wlan},
 		},
 	} {
@@ -149,25 +153,25 @@ func checkUplinks(t *testing.T, paths []Path, ups []uplink) {
 func TestBestAddress(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
-		fam       Family
-		addrs     []address
+		fam       rtnl.Family
+		addrs     []rtnl.Address
 		preferred string
 		want      string // empty: none
 	}{
-		{name: "only local ones", fam: IPv4, addrs: []address{testAddr(1, "169.254.1.1", 0), testAddr(1, "127.0.0.1", 0)}},
-		{name: "link scope", fam: IPv4, addrs: []address{{index: 1, addr: netip.MustParseAddr("192.0.2.2"), scope: unix.RT_SCOPE_LINK}}},
-		{name: "other interface", fam: IPv4, addrs: []address{testAddr(2, "192.0.2.2", 0)}},
-		{name: "private is fine", fam: IPv4, addrs: []address{testAddr(1, "192.168.1.2", 0)}, want: "192.168.1.2"},
-		{name: "primary before secondary", fam: IPv4, addrs: []address{testAddr(1, "192.0.2.1", unix.IFA_F_SECONDARY), testAddr(1, "192.0.2.9", 0)}, want: "192.0.2.9"},
-		{name: "what the route prefers", fam: IPv4, addrs: []address{testAddr(1, "192.0.2.1", 0), testAddr(1, "192.0.2.9", unix.IFA_F_SECONDARY)}, preferred: "192.0.2.9", want: "192.0.2.9"},
-		{name: "preferred but unusable", fam: IPv6, addrs: []address{testAddr(1, "2001:db8::1", unix.IFA_F_DEPRECATED), testAddr(1, "2001:db8::2", 0)}, preferred: "2001:db8::1", want: "2001:db8::2"},
-		{name: "tentative, failed, link-local", fam: IPv6, addrs: []address{testAddr(1, "2001:db8::1", unix.IFA_F_TENTATIVE), testAddr(1, "2001:db8::2", unix.IFA_F_DADFAILED), testAddr(1, "fe80::1", 0)}},
-		{name: "optimistic", fam: IPv6, addrs: []address{testAddr(1, "2001:db8::1", unix.IFA_F_TENTATIVE|unix.IFA_F_OPTIMISTIC)}, want: "2001:db8::1"},
-		{name: "stable before temporary", fam: IPv6, addrs: []address{testAddr(1, "2001:db8::1", unix.IFA_F_TEMPORARY), testAddr(1, "2001:db8::2", 0)}, want: "2001:db8::2"},
-		{name: "temporary rather than none", fam: IPv6, addrs: []address{testAddr(1, "2001:db8::1", unix.IFA_F_TEMPORARY)}, want: "2001:db8::1"},
-		{name: "global before unique-local", fam: IPv6, addrs: []address{testAddr(1, "fd00::1", unix.IFA_F_PERMANENT), testAddr(1, "2001:db8::2", unix.IFA_F_TEMPORARY)}, want: "2001:db8::2"},
-		{name: "permanent before leased", fam: IPv6, addrs: []address{testAddr(1, "2001:db8::1", 0), testAddr(1, "2001:db8::2", unix.IFA_F_PERMANENT)}, want: "2001:db8::2"},
-		{name: "the order of the dump does not matter", fam: IPv6, addrs: []address{testAddr(1, "2001:db8::2", 0), testAddr(1, "2001:db8::1", 0)}, want: "2001:db8::1"},
+		{name: "only local ones", fam: rtnl.IPv4, addrs: []rtnl.Address{testAddr(1, "169.254.1.1", 0), testAddr(1, "127.0.0.1", 0)}},
+		{name: "link scope", fam: rtnl.IPv4, addrs: []rtnl.Address{{Index: 1, Addr: netip.MustParseAddr("192.0.2.2"), Scope: unix.RT_SCOPE_LINK}}},
+		{name: "other interface", fam: rtnl.IPv4, addrs: []rtnl.Address{testAddr(2, "192.0.2.2", 0)}},
+		{name: "private is fine", fam: rtnl.IPv4, addrs: []rtnl.Address{testAddr(1, "192.168.1.2", 0)}, want: "192.168.1.2"},
+		{name: "primary before secondary", fam: rtnl.IPv4, addrs: []rtnl.Address{testAddr(1, "192.0.2.1", unix.IFA_F_SECONDARY), testAddr(1, "192.0.2.9", 0)}, want: "192.0.2.9"},
+		{name: "what the route prefers", fam: rtnl.IPv4, addrs: []rtnl.Address{testAddr(1, "192.0.2.1", 0), testAddr(1, "192.0.2.9", unix.IFA_F_SECONDARY)}, preferred: "192.0.2.9", want: "192.0.2.9"},
+		{name: "preferred but unusable", fam: rtnl.IPv6, addrs: []rtnl.Address{testAddr(1, "2001:db8::1", unix.IFA_F_DEPRECATED), testAddr(1, "2001:db8::2", 0)}, preferred: "2001:db8::1", want: "2001:db8::2"},
+		{name: "tentative, failed, link-local", fam: rtnl.IPv6, addrs: []rtnl.Address{testAddr(1, "2001:db8::1", unix.IFA_F_TENTATIVE), testAddr(1, "2001:db8::2", unix.IFA_F_DADFAILED), testAddr(1, "fe80::1", 0)}},
+		{name: "optimistic", fam: rtnl.IPv6, addrs: []rtnl.Address{testAddr(1, "2001:db8::1", unix.IFA_F_TENTATIVE|unix.IFA_F_OPTIMISTIC)}, want: "2001:db8::1"},
+		{name: "stable before temporary", fam: rtnl.IPv6, addrs: []rtnl.Address{testAddr(1, "2001:db8::1", unix.IFA_F_TEMPORARY), testAddr(1, "2001:db8::2", 0)}, want: "2001:db8::2"},
+		{name: "temporary rather than none", fam: rtnl.IPv6, addrs: []rtnl.Address{testAddr(1, "2001:db8::1", unix.IFA_F_TEMPORARY)}, want: "2001:db8::1"},
+		{name: "global before unique-local", fam: rtnl.IPv6, addrs: []rtnl.Address{testAddr(1, "fd00::1", unix.IFA_F_PERMANENT), testAddr(1, "2001:db8::2", unix.IFA_F_TEMPORARY)}, want: "2001:db8::2"},
+		{name: "permanent before leased", fam: rtnl.IPv6, addrs: []rtnl.Address{testAddr(1, "2001:db8::1", 0), testAddr(1, "2001:db8::2", unix.IFA_F_PERMANENT)}, want: "2001:db8::2"},
+		{name: "the order of the dump does not matter", fam: rtnl.IPv6, addrs: []rtnl.Address{testAddr(1, "2001:db8::2", 0), testAddr(1, "2001:db8::1", 0)}, want: "2001:db8::1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var preferred, want netip.Addr
@@ -177,7 +181,7 @@ func TestBestAddress(t *testing.T) {
 			if tt.want != "" {
 				want = netip.MustParseAddr(tt.want)
 			}
-			got, ok := bestAddress(tt.addrs, 1, route{family: tt.fam, src: preferred})
+			got, ok := bestAddress(tt.addrs, 1, rtnl.Route{Family: tt.fam, Src: preferred})
 			diff(t, "address", want, got)
 			diff(t, "found", tt.want != "", ok)
 		})
@@ -185,23 +189,23 @@ func TestBestAddress(t *testing.T) {
 }
 
 func TestOnLinkPrefixes(t *testing.T) {
-	at := func(dst string, change func(*route)) route {
-		r := route{family: IPv4, dst: netip.MustParsePrefix(dst), oif: 1, kind: unix.RTN_UNICAST, protocol: unix.RTPROT_KERNEL}
+	at := func(dst string, change func(*rtnl.Route)) rtnl.Route {
+		r := rtnl.Route{Family: rtnl.IPv4, Dst: netip.MustParsePrefix(dst), OIF: 1, Kind: unix.RTN_UNICAST, Protocol: unix.RTPROT_KERNEL}
 		change(&r)
 		return r
 	}
-	keep := func(*route) {}
-	got := onLinkPrefixes([]route{
-		testDefault(1, "", IPv4, 0),
+	keep := func(*rtnl.Route) {}
+	got := onLinkPrefixes([]rtnl.Route{
+		testDefault(1, "", rtnl.IPv4, 0),
 		at("198.51.100.0/24", keep),
 		at("192.0.2.0/24", keep),
-		at("192.0.2.0/24", func(r *route) { r.metric = 5 }),
-		at("10.0.0.0/8", func(r *route) { r.protocol = unix.RTPROT_STATIC }),
-		at("10.1.0.0/16", func(r *route) { r.gateway = netip.MustParseAddr("192.0.2.1") }),
-		at("10.2.0.0/16", func(r *route) { r.oif = 2 }),
+		at("192.0.2.0/24", func(r *rtnl.Route) { r.Metric = 5 }),
+		at("10.0.0.0/8", func(r *rtnl.Route) { r.Protocol = unix.RTPROT_STATIC }),
+		at("10.1.0.0/16", func(r *rtnl.Route) { r.Gateway = netip.MustParseAddr("192.0.2.1") }),
+		at("10.2.0.0/16", func(r *rtnl.Route) { r.OIF = 2 }),
 		at("169.254.0.0/16", keep),
-		at("10.3.0.0/16", func(r *route) { r.kind = unix.RTN_BLACKHOLE }),
-	}, 1, IPv4)
+		at("10.3.0.0/16", func(r *rtnl.Route) { r.Kind = unix.RTN_BLACKHOLE }),
+	}, 1, rtnl.IPv4)
 	diff(t, "prefixes", []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24")}, got)
 }
 
@@ -209,20 +213,20 @@ func TestOnLinkPrefixes(t *testing.T) {
 func TestNamesStay(t *testing.T) {
 	sels := []Selector{{Interface: "w*", Name: "radio"}}
 	names := newMemory()
-	only := func(ifaces ...string) system {
+	only := func(ifaces ...string) rtnl.System {
 		sys := twoLinks()
-		sys.links = nil
+		sys.Links = nil
 		for i, n := range []string{"wlan0", "wwan0"} {
 			for _, iface := range ifaces {
 				if n == iface {
-					sys.links = append(sys.links, testLink(i+1, n))
+					sys.Links = append(sys.Links, testLink(i+1, n))
 				}
 			}
 		}
 		return sys
 	}
 	for _, tt := range []struct {
-		sys  system
+		sys  rtnl.System
 		want map[string]string
 	}{
 		{only("wwan0"), map[string]string{"wwan0": "radio"}},
@@ -276,7 +280,7 @@ func TestSelectorValidate(t *testing.T) {
 		s  Selector
 		ok bool
 	}{
-		{Selector{Interface: "wlan*", Rank: 1, Family: IPv6}, true},
+		{Selector{Interface: "wlan*", Rank: 1, Family: rtnl.IPv6}, true},
 		{Selector{}, false},
 		{Selector{Interface: "wlan["}, false},
 		{Selector{Interface: "a", Rank: -1}, false},
@@ -306,7 +310,7 @@ func TestReversePathWarning(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			sys := twoLinks()
-			sys.rpFilter = map[int]int32{rpFilterAll: tt.all, 1: tt.own, 2: tt.own}
+			sys.RPFilter = map[int]int32{rtnl.RPFilterAll: tt.all, 1: tt.own, 2: tt.own}
 			paths, _ := discover(sys, nil, newMemory())
 			for i := range paths {
 				paths[i].Addrs[0].Table = tt.table

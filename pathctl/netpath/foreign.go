@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 // An ObstacleKind says what a rule of another program does to traffic of the paths.
@@ -30,9 +32,9 @@ type Obstacle struct {
 }
 
 // obstacles returns the rules that come before ours and catch what leaves from a path.
-func obstacles(sys system, paths []Path) (all []Obstacle) {
-	for _, r := range sys.rules {
-		if r.priority >= firstNumber || r.table == unix.RT_TABLE_LOCAL {
+func obstacles(sys rtnl.System, paths []Path) (all []Obstacle) {
+	for _, r := range sys.Rules {
+		if r.Priority >= rtnl.FirstNumber || r.Table == unix.RT_TABLE_LOCAL {
 			continue
 		}
 		var caught []string
@@ -58,20 +60,20 @@ func obstacles(sys system, paths []Path) (all []Obstacle) {
 
 // catches reports whether a rule is about what a socket sends that is bound to the
 // path's address and interface. Ours have no marks.
-func catches(r rule, p Path) bool {
-	a, ok := p.Addr(r.family)
-	if !ok || r.narrow || r.dst.IsValid() && r.dst.Bits() > suppressLength {
+func catches(r rtnl.Rule, p Path) bool {
+	a, ok := p.Addr(r.Family)
+	if !ok || r.Narrow || r.Dst.IsValid() && r.Dst.Bits() > rtnl.SuppressLength {
 		return false
 	}
-	match := (!r.src.IsValid() || r.src.Contains(a.Addr)) && (r.iif == "" || r.iif == "lo") &&
-		(r.oif == "" || r.oif == p.Interface) && r.mark&r.mask == 0
-	return match != r.inverted
+	match := (!r.Src.IsValid() || r.Src.Contains(a.Addr)) && (r.IIF == "" || r.IIF == "lo") &&
+		(r.OIF == "" || r.OIF == p.Interface) && r.Mark&r.Mask == 0
+	return match != r.Inverted
 }
 
 // leads says where a rule sends what is meant for the path over an interface: over
 // another interface, or nowhere. It is empty where the rule does no harm.
-func leads(sys system, r rule, index int) (ObstacleKind, string) {
-	switch r.action {
+func leads(sys rtnl.System, r rtnl.Rule, index int) (ObstacleKind, string) {
+	switch r.Action {
 	case 0:
 	case unix.FR_ACT_BLACKHOLE:
 		return Stops, "blackhole"
@@ -83,11 +85,11 @@ func leads(sys system, r rule, index int) (ObstacleKind, string) {
 		return 0, ""
 	}
 	over := ""
-	for _, t := range sys.routes {
-		if t.family != r.family || t.table != r.table || t.table == unix.RT_TABLE_MAIN || int32(t.dst.Bits()) <= r.suppress || t.dst.Bits() > suppressLength {
+	for _, t := range sys.Routes {
+		if t.Family != r.Family || t.Table != r.Table || t.Table == unix.RT_TABLE_MAIN || int32(t.Dst.Bits()) <= r.Suppress || t.Dst.Bits() > rtnl.SuppressLength {
 			continue
 		}
-		switch t.kind {
+		switch t.Kind {
 		case unix.RTN_BLACKHOLE:
 			return Stops, "blackhole"
 		case unix.RTN_UNREACHABLE:
@@ -95,10 +97,10 @@ func leads(sys system, r rule, index int) (ObstacleKind, string) {
 		case unix.RTN_PROHIBIT:
 			return Stops, "prohibit"
 		case unix.RTN_UNICAST:
-			if t.oif == index {
+			if t.OIF == index {
 				return 0, "" // over the path itself
 			}
-			over = sys.linkName(t.oif)
+			over = sys.LinkName(t.OIF)
 		}
 	}
 	return Diverts, over
@@ -106,15 +108,15 @@ func leads(sys system, r rule, index int) (ObstacleKind, string) {
 
 // ownerOf names the program whose numbers these are, as they are documented: Tailscale
 // has table 52, strongSwan 220, wg-quick 51820, mwan3 rules 1000 to 3999.
-func ownerOf(r rule) string {
+func ownerOf(r rtnl.Rule) string {
 	switch {
-	case r.table == 52 || r.priority >= 5200 && r.priority < 5300:
+	case r.Table == 52 || r.Priority >= 5200 && r.Priority < 5300:
 		return "Tailscale"
-	case r.table == 220:
+	case r.Table == 220:
 		return "strongSwan"
-	case r.table == 51820:
+	case r.Table == 51820:
 		return "wg-quick"
-	case r.priority >= 1000 && r.priority < 4000:
+	case r.Priority >= 1000 && r.Priority < 4000:
 		return "mwan3"
 	}
 	return ""
@@ -126,8 +128,8 @@ const rpFilterStrict = 1
 
 // rpFilterOf returns the value in effect on an interface: the larger of its own
 // and that of "all" (Documentation/networking/ip-sysctl.rst).
-func rpFilterOf(sys system, index int) int32 {
-	return max(sys.rpFilter[rpFilterAll], sys.rpFilter[index])
+func rpFilterOf(sys rtnl.System, index int) int32 {
+	return max(sys.RPFilter[rtnl.RPFilterAll], sys.RPFilter[index])
 }
 
 // warn notes in each up path what may keep it from working.
@@ -139,11 +141,11 @@ func rpFilterOf(sys system, index int) int32 {
 // dropped, also for sockets bound to the interface. Nothing is set
 // here: with source routing it would change nothing, and without the privilege
 // for source routing it cannot be done.
-func warn(paths []Path, sys system) []Path {
-	best := bestIPv4Interface(sys.routes)
+func warn(paths []Path, sys rtnl.System) []Path {
+	best := bestIPv4Interface(sys.Routes)
 	for i := range paths {
 		p := &paths[i]
-		a, ok := p.Addr(IPv4)
+		a, ok := p.Addr(rtnl.IPv4)
 		p.StrictFilter = ok && p.Index != best && rpFilterOf(sys, p.Index) == rpFilterStrict
 		if p.StrictFilter && a.Table == 0 {
 			p.Warning = "the reverse path filter is strict (rp_filter=1) and drops answers on this path: it needs " +
@@ -155,12 +157,12 @@ func warn(paths []Path, sys system) []Path {
 
 // bestIPv4Interface returns the interface of the default route that the main
 // table uses, 0 when it has none.
-func bestIPv4Interface(routes []route) int {
-	var best route
+func bestIPv4Interface(routes []rtnl.Route) int {
+	var best rtnl.Route
 	for _, r := range routes {
-		if r.family == IPv4 && r.table == unix.RT_TABLE_MAIN && r.isDefault() && r.kind == unix.RTN_UNICAST && (best.oif == 0 || r.metric < best.metric) {
+		if r.Family == rtnl.IPv4 && r.Table == unix.RT_TABLE_MAIN && r.IsDefault() && r.Kind == unix.RTN_UNICAST && (best.OIF == 0 || r.Metric < best.Metric) {
 			best = r
 		}
 	}
-	return best.oif
+	return best.OIF
 }

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 // A lab is a host with two uplinks (wan0, wan1) to one router that has a
@@ -115,8 +117,8 @@ func TestDefaultRouteMoves(t *testing.T) {
 	ps = r.wait("wan0 with another gateway", func(ps []Path) bool { return find(ps, "wan0").State == Up })
 	diff(t, "gateway", netip.MustParseAddr("192.0.2.9"), find(ps, "wan0").Addrs[0].Gateway)
 	diff(t, "rank by metric", 2, find(ps, "wan0").Rank)
-	defaults := slices.DeleteFunc(l.host.own().routes, func(r route) bool {
-		return !r.isDefault() || r.gateway != netip.MustParseAddr("192.0.2.9")
+	defaults := slices.DeleteFunc(l.host.own().routes, func(r rtnl.Route) bool {
+		return !r.IsDefault() || r.Gateway != netip.MustParseAddr("192.0.2.9")
 	})
 	diff(t, "default routes through the new gateway", 1, len(defaults))
 }
@@ -142,7 +144,7 @@ func TestInterfaceComesBack(t *testing.T) {
 	}
 	diff(t, "tables", first.Addrs, again.Addrs)
 	for _, rt := range l.host.own().routes {
-		if rt.oif == first.Index {
+		if rt.OIF == first.Index {
 			t.Errorf("a route through the old index is left: %+v", rt)
 		}
 	}
@@ -165,18 +167,18 @@ func TestDownAndNoCarrier(t *testing.T) {
 // down does not outlive its return.
 func TestGatewayIsAskedAnew(t *testing.T) {
 	l := newLab(t)
-	gateway := neighbour{l.host.index("wan0"), netip.MustParseAddr("192.0.2.99")} // never answers
-	other := neighbour{gateway.index, netip.MustParseAddr("192.0.2.98")}
+	gateway := rtnl.Neighbour{Index: l.host.index("wan0"), Addr: netip.MustParseAddr("192.0.2.99")} // never answers
+	other := rtnl.Neighbour{Index: gateway.Index, Addr: netip.MustParseAddr("192.0.2.98")}
 	l.host.delDefault("wan0", "192.0.2.1", 100)
-	l.host.addDefault("wan0", gateway.addr.String(), 100)
+	l.host.addDefault("wan0", gateway.Addr.String(), 100)
 	r := l.host.run(Config{SourceRouting: true})
 	r.wait("both paths", bothUp)
 	l.router.down("up0")
 	r.wait("wan0 down", func(ps []Path) bool { return find(ps, "wan0").State == Down })
 
 	l.host.do(func() error {
-		for _, n := range []neighbour{gateway, other} {
-			c, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: n.addr.AsSlice(), Port: 9})
+		for _, n := range []rtnl.Neighbour{gateway, other} {
+			c, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: n.Addr.AsSlice(), Port: 9})
 			if err != nil {
 				return err
 			}
@@ -187,10 +189,10 @@ func TestGatewayIsAskedAnew(t *testing.T) {
 		}
 		return nil
 	})
-	diff(t, "before wan0 is back", []neighbour{other, gateway}, l.host.unresolved())
+	diff(t, "before wan0 is back", []rtnl.Neighbour{other, gateway}, l.host.unresolved())
 	l.router.up("up0")
 	r.wait("wan0 up", func(ps []Path) bool { return find(ps, "wan0").State == Up })
-	diff(t, "when wan0 is back", []neighbour{other}, l.host.unresolved())
+	diff(t, "when wan0 is back", []rtnl.Neighbour{other}, l.host.unresolved())
 }
 
 const unprivilegedEnv = "NETPATH_TEST_UNPRIVILEGED"

@@ -7,6 +7,8 @@ import (
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 func TestLossOf(t *testing.T) {
@@ -100,22 +102,22 @@ func TestRemaining(t *testing.T) {
 	four.Addrs = wlanAddrs[:1]
 	for _, tt := range []struct {
 		name   string
-		change func(*system)
+		change func(*rtnl.System)
 		want   []Path
 	}{
-		{"nothing", func(*system) {}, []Path{wlan, wwan}},
-		{"no carrier", func(s *system) { s.links[1].flags = unix.IFF_UP }, []Path{wlan, lost(wwan, "no carrier")}},
-		{"set down", func(s *system) { s.links[2].flags = 0 }, []Path{lost(wlan, "link down"), wwan}},
-		{"interface gone", func(s *system) { s.links = append(s.links[:1], s.links[2]) }, []Path{wlan, unlinked}},
-		{"its name on another index", func(s *system) { s.links[1].index = 7 }, []Path{wlan, unlinked}},
-		{"only address gone", func(s *system) { s.addrs = s.addrs[:3] }, []Path{wlan, lost(wwan, "no address")}},
-		{"one of two addresses gone", func(s *system) { s.addrs = append(s.addrs[:2], s.addrs[3]) }, []Path{four, wwan}},
-		{"default routes gone, which are looked at later", func(s *system) { s.routes = nil }, []Path{wlan, wwan}},
+		{"nothing", func(*rtnl.System) {}, []Path{wlan, wwan}},
+		{"no carrier", func(s *rtnl.System) { s.Links[1].Flags = unix.IFF_UP }, []Path{wlan, lost(wwan, "no carrier")}},
+		{"set down", func(s *rtnl.System) { s.Links[2].Flags = 0 }, []Path{lost(wlan, "link down"), wwan}},
+		{"interface gone", func(s *rtnl.System) { s.Links = append(s.Links[:1], s.Links[2]) }, []Path{wlan, unlinked}},
+		{"its name on another index", func(s *rtnl.System) { s.Links[1].Index = 7 }, []Path{wlan, unlinked}},
+		{"only address gone", func(s *rtnl.System) { s.Addrs = s.Addrs[:3] }, []Path{wlan, lost(wwan, "no address")}},
+		{"one of two addresses gone", func(s *rtnl.System) { s.Addrs = append(s.Addrs[:2], s.Addrs[3]) }, []Path{four, wwan}},
+		{"default routes gone, which are looked at later", func(s *rtnl.System) { s.Routes = nil }, []Path{wlan, wwan}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			sys := twoLinks()
 			tt.change(&sys)
-			diff(t, "paths", tt.want, remaining(clonePaths([]Path{wlan, wwan}), sys.links, sys.addrs))
+			diff(t, "paths", tt.want, remaining(clonePaths([]Path{wlan, wwan}), sys.Links, sys.Addrs))
 		})
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 // Config says what a Monitor looks for and what it does.
@@ -126,21 +128,21 @@ func (m *Monitor) SourceRouting() (active bool, reason error) {
 // Counters reads the byte counters of the latest snapshot's paths, by path
 // name, over a netlink socket of its own: it neither waits for Run nor holds it
 // up. Paths without an interface are left out.
-func (m *Monitor) Counters(ctx context.Context) (map[string]Counters, error) {
-	s, err := openSession(ctx, m.cfg.NetNS)
+func (m *Monitor) Counters(ctx context.Context) (map[string]rtnl.Counters, error) {
+	s, err := rtnl.OpenSession(ctx, m.cfg.NetNS)
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
-	links, err := s.readLinks(m.log)
+	defer s.Close()
+	links, err := s.ReadLinks(m.log)
 	if err != nil {
 		return nil, err
 	}
-	byIndex := make(map[int]Counters, len(links))
+	byIndex := make(map[int]rtnl.Counters, len(links))
 	for _, l := range links {
-		byIndex[l.index] = l.counters
+		byIndex[l.Index] = l.Counters
 	}
-	counters := make(map[string]Counters)
+	counters := make(map[string]rtnl.Counters)
 	for _, p := range *m.paths.Load() {
 		if c, ok := byIndex[p.Index]; ok {
 			counters[p.Name] = c
@@ -171,12 +173,12 @@ func Discover(ctx context.Context, cfg Config, log *slog.Logger) ([]Path, error)
 			return nil, err
 		}
 	}
-	s, err := openSession(ctx, cfg.NetNS)
+	s, err := rtnl.OpenSession(ctx, cfg.NetNS)
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
-	sys, err := s.readSystem(m.log)
+	defer s.Close()
+	sys, err := s.ReadSystem(m.log)
 	if err != nil {
 		return nil, err
 	}
@@ -186,13 +188,13 @@ func Discover(ctx context.Context, cfg Config, log *slog.Logger) ([]Path, error)
 
 // removeOwn removes all that is tagged ours and in our range.
 func removeOwn(ctx context.Context, nsFD int, log *slog.Logger) error {
-	s, err := openSession(ctx, nsFD)
+	s, err := rtnl.OpenSession(ctx, nsFD)
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.Close()
 	var existing plan
-	if existing.rules, existing.routes, err = s.readOwn(log); err != nil {
+	if existing.rules, existing.routes, err = s.ReadOwn(log); err != nil {
 		return err
 	}
 	c := reconcile(plan{}, existing)

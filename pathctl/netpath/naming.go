@@ -7,6 +7,8 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 // A memory is what discover knows of earlier snapshots of one run, so that what has
@@ -33,7 +35,7 @@ type identity struct{ name, mac string }
 
 type firstKey struct {
 	iface  string
-	family Family
+	family rtnl.Family
 }
 
 type usedAddr struct {
@@ -47,18 +49,18 @@ func newMemory() *memory {
 
 // forgetGone drops interfaces and addresses that exist no more. Names stay, for
 // interfaces that come back.
-func (m *memory) forgetGone(sys system) {
+func (m *memory) forgetGone(sys rtnl.System) {
 	maps.DeleteFunc(m.seen, func(index int, was identity) bool {
-		return !slices.ContainsFunc(sys.links, func(l link) bool { return l.index == index && (l.mac == was.mac || l.name == was.name) })
+		return !slices.ContainsFunc(sys.Links, func(l rtnl.Link) bool { return l.Index == index && (l.MAC == was.mac || l.Name == was.name) })
 	})
 	for index, was := range m.seen { // whose old name another interface bears now
-		if slices.ContainsFunc(sys.links, func(l link) bool { return l.index != index && l.name == was.name }) {
+		if slices.ContainsFunc(sys.Links, func(l rtnl.Link) bool { return l.Index != index && l.Name == was.name }) {
 			m.seen[index] = identity{fmt.Sprintf("%s (%d)", was.name, index), was.mac}
 			rename(m.names, was.name, m.seen[index].name)
 		}
 	}
 	maps.DeleteFunc(m.used, func(u usedAddr, _ string) bool {
-		return !slices.ContainsFunc(sys.addrs, func(a address) bool { return a.index == u.index && a.addr == u.addr })
+		return !slices.ContainsFunc(sys.Addrs, func(a rtnl.Address) bool { return a.Index == u.index && a.Addr == u.addr })
 	})
 }
 
@@ -71,20 +73,22 @@ func rename(names map[string]string, from, to string) {
 }
 
 // nameOf returns what a link was called when it became a path, or is called now.
-func (m *memory) nameOf(l link) string { return cmp.Or(m.seen[l.index].name, l.name) }
+func (m *memory) nameOf(l rtnl.Link) string { return cmp.Or(m.seen[l.Index].name, l.Name) }
 
 // namesOf returns all names that selectors know a link by, the present one first.
-func (m *memory) namesOf(l link) []string {
-	names := append([]string{l.name}, l.alternatives...)
+func (m *memory) namesOf(l rtnl.Link) []string {
+	names := append([]string{l.Name}, l.Alternatives...)
 	if old := m.nameOf(l); !slices.Contains(names, old) {
 		names = append(names, old)
 	}
 	return names
 }
 
-func (m *memory) first(iface string, fam Family) netip.Addr { return m.firsts[firstKey{iface, fam}] }
+func (m *memory) first(iface string, fam rtnl.Family) netip.Addr {
+	return m.firsts[firstKey{iface, fam}]
+}
 
-func (m *memory) setFirst(iface string, fam Family, gateway netip.Addr) {
+func (m *memory) setFirst(iface string, fam rtnl.Family, gateway netip.Addr) {
 	m.firsts[firstKey{iface, fam}] = gateway
 }
 
@@ -94,7 +98,7 @@ func (m *memory) setFirst(iface string, fam Family, gateway netip.Addr) {
 func (m *memory) keep(key string, u uplink) (kept []netip.Addr) {
 	m.used[usedAddr{u.index, u.addr}] = key
 	for other, k := range m.used {
-		if k == key && other.index == u.index && other.addr != u.addr && familyOf(other.addr) == u.family() {
+		if k == key && other.index == u.index && other.addr != u.addr && rtnl.FamilyOf(other.addr) == u.family() {
 			kept = append(kept, other.addr)
 		}
 	}

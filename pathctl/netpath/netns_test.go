@@ -17,6 +17,8 @@ import (
 	vnl "github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 // waitTimeout is for events that must come; nothing depends on how long they
@@ -135,14 +137,14 @@ func (ns *testNS) addAddr(iface, cidr string) {
 	if a.IP.To4() != nil {
 		return
 	}
-	local := netip.PrefixFrom(toAddr(a.IP), 128)
+	local := netip.PrefixFrom(rtnl.ToAddr(a.IP), 128)
 	ns.waitFor("the local route of "+cidr, func() bool {
-		s, err := openSession(context.Background(), ns.fd)
+		s, err := rtnl.OpenSession(context.Background(), ns.fd)
 		ns.must("open session", err)
-		defer s.close()
-		routes, err := s.readRoutes(testLog(ns.t), IPv6, unix.RT_TABLE_LOCAL, 0)
+		defer s.Close()
+		routes, err := s.ReadRoutes(testLog(ns.t), rtnl.IPv6, unix.RT_TABLE_LOCAL, 0)
 		ns.must("read routes", err)
-		return slices.ContainsFunc(routes, func(r route) bool { return r.dst == local })
+		return slices.ContainsFunc(routes, func(r rtnl.Route) bool { return r.Dst == local })
 	})
 }
 
@@ -195,21 +197,21 @@ func (ns *testNS) sysctl(key, value string) {
 // one line each.
 func (ns *testNS) state() []string {
 	ns.t.Helper()
-	s, err := openSession(context.Background(), ns.fd)
+	s, err := rtnl.OpenSession(context.Background(), ns.fd)
 	ns.must("open session", err)
-	defer s.close()
+	defer s.Close()
 	log := testLog(ns.t)
 	var lines []string
-	for _, fam := range []Family{IPv4, IPv6} {
-		rules, err := s.readRules(log, fam)
+	for _, fam := range []rtnl.Family{rtnl.IPv4, rtnl.IPv6} {
+		rules, err := s.ReadRules(log, fam)
 		ns.must("rules", err)
 		for _, r := range rules {
 			lines = append(lines, fmt.Sprintf("rule %+v", r))
 		}
-		routes, err := s.readRoutes(log, fam, 0, 0)
+		routes, err := s.ReadRoutes(log, fam, 0, 0)
 		ns.must("routes", err)
 		for _, r := range routes {
-			if r.kind == unix.RTN_MULTICAST || r.dst.Addr().IsLinkLocalUnicast() || r.dst.Addr().IsMulticast() {
+			if r.Kind == unix.RTN_MULTICAST || r.Dst.Addr().IsLinkLocalUnicast() || r.Dst.Addr().IsMulticast() {
 				continue // these come by themselves, some time after a link is up
 			}
 			lines = append(lines, fmt.Sprintf("route %+v", r))
@@ -222,23 +224,23 @@ func (ns *testNS) state() []string {
 // own is what of it is ours.
 func (ns *testNS) own() plan {
 	ns.t.Helper()
-	s, err := openSession(context.Background(), ns.fd)
+	s, err := rtnl.OpenSession(context.Background(), ns.fd)
 	ns.must("open session", err)
-	defer s.close()
-	rules, routes, err := s.readOwn(testLog(ns.t))
+	defer s.Close()
+	rules, routes, err := s.ReadOwn(testLog(ns.t))
 	ns.must("read own", err)
 	return plan{rules, routes}
 }
 
 // unresolved are the neighbours that have not answered.
-func (ns *testNS) unresolved() []neighbour {
+func (ns *testNS) unresolved() []rtnl.Neighbour {
 	ns.t.Helper()
-	s, err := openSession(context.Background(), ns.fd)
+	s, err := rtnl.OpenSession(context.Background(), ns.fd)
 	ns.must("open session", err)
-	defer s.close()
-	all, err := s.readUnresolved(testLog(ns.t))
+	defer s.Close()
+	all, err := s.ReadUnresolved(testLog(ns.t))
 	ns.must("read neighbours", err)
-	slices.SortFunc(all, func(a, b neighbour) int { return a.addr.Compare(b.addr) })
+	slices.SortFunc(all, func(a, b rtnl.Neighbour) int { return a.Addr.Compare(b.Addr) })
 	return all
 }
 
@@ -320,7 +322,7 @@ var diffOptions = cmp.Options{
 	cmpopts.EquateEmpty(),
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
-	cmp.AllowUnexported(system{}, link{}, address{}, route{}, rule{}, uplink{}, plan{}, changes{}, routeLimits{}, neighbour{}),
+	cmp.AllowUnexported(rtnl.System{}, rtnl.Link{}, rtnl.Address{}, rtnl.Route{}, rtnl.Rule{}, uplink{}, plan{}, changes{}, rtnl.RouteLimits{}, rtnl.Neighbour{}),
 }
 
 func diff(t *testing.T, what string, want, got any) {

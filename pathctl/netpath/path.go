@@ -3,6 +3,8 @@ package netpath
 import (
 	"net/netip"
 	"slices"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 // State says whether a path can carry traffic, as far as interfaces, addresses
@@ -53,8 +55,8 @@ type Path struct {
 }
 
 // Addr returns the path's address of the given family, and whether it has one.
-func (p Path) Addr(f Family) (Addr, bool) {
-	i := slices.IndexFunc(p.Addrs, func(a Addr) bool { return familyOf(a.Addr) == f })
+func (p Path) Addr(f rtnl.Family) (Addr, bool) {
+	i := slices.IndexFunc(p.Addrs, func(a Addr) bool { return rtnl.FamilyOf(a.Addr) == f })
 	if i < 0 {
 		return Addr{}, false
 	}
@@ -79,4 +81,21 @@ func clonePaths(paths []Path) []Path {
 		c[i].Addrs, c[i].Kept, c[i].OtherNames = slices.Clone(c[i].Addrs), slices.Clone(c[i].Kept), slices.Clone(c[i].OtherNames)
 	}
 	return c
+}
+
+// returned are the gateways that paths in after have and paths in before had not.
+func returned(before, after []Path) []rtnl.Neighbour {
+	old := gateways(before)
+	return slices.DeleteFunc(gateways(after), func(n rtnl.Neighbour) bool { return slices.Contains(old, n) })
+}
+
+func gateways(paths []Path) (all []rtnl.Neighbour) {
+	for _, p := range paths {
+		for _, a := range p.Addrs {
+			if a.Gateway.IsValid() {
+				all = append(all, rtnl.Neighbour{Index: p.Index, Addr: a.Gateway})
+			}
+		}
+	}
+	return all
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 // stopTimeout bounds the removal of rules and routes when Run ends.
@@ -65,11 +67,11 @@ func (r *router) take(ctx context.Context) error {
 	if r.lock, err = acquireLock(r.m.cfg.NetNS); err != nil {
 		return err
 	}
-	s, err := openSession(ctx, r.m.cfg.NetNS)
+	s, err := rtnl.OpenSession(ctx, r.m.cfg.NetNS)
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.Close()
 	return mayChange(s)
 }
 
@@ -94,7 +96,7 @@ func (r *router) setStatus(on bool, reason error) {
 
 // update makes existing what the uplinks need, and notes in the paths which
 // table is in place for which address.
-func (r *router) update(s *session, paths []Path, ups []uplink, existing plan) (again time.Duration) {
+func (r *router) update(s *rtnl.Session, paths []Path, ups []uplink, existing plan) (again time.Duration) {
 	if !r.on {
 		return 0
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 // Source routing: each path address gets a slot, and each slot one table and
@@ -23,7 +25,7 @@ import (
 // link when two links have the same subnet, as WiFi and Ethernet in one home.
 const (
 	rulesPerSlot = 4 // three used; four are easier to read in `ip rule`
-	maxSlots     = (lastNumber - firstNumber + 1) / rulesPerSlot
+	maxSlots     = (rtnl.LastNumber - rtnl.FirstNumber + 1) / rulesPerSlot
 
 	// routeMetric is given explicitly because IPv6 would make a 1024 of 0,
 	// and a route must read back as it was written.
@@ -36,7 +38,7 @@ type slots map[slotKey]uint32
 
 type slotKey struct {
 	path   string
-	family Family
+	family rtnl.Family
 }
 
 // assign returns the slot of each uplink, -1 when all are taken. A slot of a
@@ -88,8 +90,8 @@ func compareSlotKey(a, b slotKey) int {
 
 // A plan is the source routing that should exist, or what of it exists.
 type plan struct {
-	rules  []rule
-	routes []route
+	rules  []rtnl.Rule
+	routes []rtnl.Route
 }
 
 // desired returns the plan for the uplinks and, in their order, the table of
@@ -101,7 +103,7 @@ func desired(ups []uplink, s slots) (plan, []uint32) {
 		if n < 0 {
 			continue
 		}
-		tables[i] = firstNumber + uint32(n)
+		tables[i] = rtnl.FirstNumber + uint32(n)
 		p.rules = append(p.rules, rulesFor(ups[i], uint32(n), tables[i])...)
 		p.routes = append(p.routes, routesFor(ups[i], tables[i])...)
 	}
@@ -110,50 +112,50 @@ func desired(ups []uplink, s slots) (plan, []uint32) {
 
 // rulesFor returns the rules of a slot: three for the path's address, and three for
 // each former one, of the same priorities.
-func rulesFor(u uplink, slot, table uint32) (all []rule) {
+func rulesFor(u uplink, slot, table uint32) (all []rtnl.Rule) {
 	for _, addr := range append([]netip.Addr{u.addr}, u.kept...) {
-		r := rule{
-			family: u.family(), src: netip.PrefixFrom(addr, u.family().bits()),
-			priority: firstNumber + slot*rulesPerSlot, protocol: routeProtocol,
+		r := rtnl.Rule{
+			Family: u.family(), Src: netip.PrefixFrom(addr, u.family().Bits()),
+			Priority: rtnl.FirstNumber + slot*rulesPerSlot, Protocol: rtnl.RouteProtocol,
 		}
 		onLink, others, rest := r, r, r
-		onLink.table, onLink.suppress = table, suppressLength
-		others.table, others.suppress = unix.RT_TABLE_MAIN, suppressLength
-		others.priority++
-		rest.table, rest.suppress = table, noSuppress
-		rest.priority += 2
+		onLink.Table, onLink.Suppress = table, rtnl.SuppressLength
+		others.Table, others.Suppress = unix.RT_TABLE_MAIN, rtnl.SuppressLength
+		others.Priority++
+		rest.Table, rest.Suppress = table, rtnl.NoSuppress
+		rest.Priority += 2
 		all = append(all, onLink, others, rest)
 	}
 	return all
 }
 
-func routesFor(u uplink, table uint32) []route {
-	r := route{
-		family: u.family(), table: table, oif: u.index, src: u.addr,
-		metric: routeMetric, protocol: routeProtocol, kind: unix.RTN_UNICAST, scope: unix.RT_SCOPE_UNIVERSE,
+func routesFor(u uplink, table uint32) []rtnl.Route {
+	r := rtnl.Route{
+		Family: u.family(), Table: table, OIF: u.index, Src: u.addr,
+		Metric: routeMetric, Protocol: rtnl.RouteProtocol, Kind: unix.RTN_UNICAST, Scope: unix.RT_SCOPE_UNIVERSE,
 	}
-	var rs []route
+	var rs []rtnl.Route
 	for _, p := range u.onLink {
 		c := r
-		c.dst, c.scope = p, linkScope(r.family)
+		c.Dst, c.Scope = p, linkScope(r.Family)
 		rs = append(rs, c)
 	}
 	d := r
-	d.dst, d.gateway, d.limits = defaultPrefix(r.family), u.gateway, u.limits
+	d.Dst, d.Gateway, d.Limits = rtnl.DefaultPrefix(r.Family), u.gateway, u.limits
 	switch {
 	case !u.gateway.IsValid():
-		d.scope = linkScope(r.family)
+		d.Scope = linkScope(r.Family)
 	case !u.gateway.IsLinkLocalUnicast():
 		// The gateway need not lie in a prefix of the link (a /32 from the
 		// provider); main has accepted it already.
-		d.flags = unix.RTNH_F_ONLINK
+		d.Flags = unix.RTNH_F_ONLINK
 	}
 	return append(rs, d)
 }
 
 // linkScope is the scope of a route without gateway. IPv6 has no scopes.
-func linkScope(f Family) uint8 {
-	if f == IPv4 {
+func linkScope(f rtnl.Family) uint8 {
+	if f == rtnl.IPv4 {
 		return unix.RT_SCOPE_LINK
 	}
 	return unix.RT_SCOPE_UNIVERSE
@@ -163,11 +165,11 @@ func linkScope(f Family) uint8 {
 // the fields: a table is complete before a rule points at it and is emptied
 // after none does.
 type changes struct {
-	replaceRoutes []route // exist with another gateway or interface
-	addRoutes     []route
-	addRules      []rule
-	delRules      []rule
-	delRoutes     []route
+	replaceRoutes []rtnl.Route // exist with another gateway or interface
+	addRoutes     []rtnl.Route
+	addRules      []rtnl.Rule
+	delRules      []rtnl.Rule
+	delRoutes     []rtnl.Route
 }
 
 func (c changes) empty() bool {
@@ -182,8 +184,8 @@ func reconcile(want, existing plan) changes {
 	for _, r := range add {
 		// Two routes of one prefix and metric cannot be told apart by the
 		// kernel, so the new one takes the old one's place.
-		same := func(o route) bool {
-			return o.family == r.family && o.table == r.table && o.dst == r.dst && o.metric == r.metric
+		same := func(o rtnl.Route) bool {
+			return o.Family == r.Family && o.Table == r.Table && o.Dst == r.Dst && o.Metric == r.Metric
 		}
 		if slices.ContainsFunc(del, same) {
 			del = slices.DeleteFunc(del, same)
@@ -197,10 +199,10 @@ func reconcile(want, existing plan) changes {
 }
 
 // comparableRoutes drops the flags that the kernel sets by itself.
-func comparableRoutes(routes []route) []route {
+func comparableRoutes(routes []rtnl.Route) []rtnl.Route {
 	rs := slices.Clone(routes)
 	for i := range rs {
-		rs[i].flags &= unix.RTNH_F_ONLINK
+		rs[i].Flags &= unix.RTNH_F_ONLINK
 	}
 	return rs
 }

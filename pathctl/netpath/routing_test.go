@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 // wanted is the plan of twoLinks, whose three addresses take slots 0 to 2.
@@ -20,24 +22,24 @@ func wanted(t *testing.T) (plan, []uplink) {
 func TestDesired(t *testing.T) {
 	p, ups := wanted(t)
 	src := netip.MustParsePrefix("2001:db8::2/128")
-	diff(t, "rules of the second address", []rule{
-		{family: IPv6, priority: 27004, src: src, table: 27001, protocol: 77, suppress: 7},
-		{family: IPv6, priority: 27005, src: src, table: 254, protocol: 77, suppress: 7},
-		{family: IPv6, priority: 27006, src: src, table: 27001, protocol: 77, suppress: -1},
+	diff(t, "rules of the second address", []rtnl.Rule{
+		{Family: rtnl.IPv6, Priority: 27004, Src: src, Table: 27001, Protocol: 77, Suppress: 7},
+		{Family: rtnl.IPv6, Priority: 27005, Src: src, Table: 254, Protocol: 77, Suppress: 7},
+		{Family: rtnl.IPv6, Priority: 27006, Src: src, Table: 27001, Protocol: 77, Suppress: -1},
 	}, p.rules[3:6])
 
 	ups[0].onLink = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
-	ups[0].limits.mtu = 1400
-	base := route{family: IPv4, table: 27009, oif: 1, src: ups[0].addr, metric: 1024, protocol: 77, kind: unix.RTN_UNICAST}
+	ups[0].limits.MTU = 1400
+	base := rtnl.Route{Family: rtnl.IPv4, Table: 27009, OIF: 1, Src: ups[0].addr, Metric: 1024, Protocol: 77, Kind: unix.RTN_UNICAST}
 	onLink, def := base, base
-	onLink.dst, onLink.scope = ups[0].onLink[0], unix.RT_SCOPE_LINK
-	def.dst, def.gateway, def.flags, def.limits.mtu = netip.MustParsePrefix("0.0.0.0/0"), ups[0].gateway, unix.RTNH_F_ONLINK, 1400
-	diff(t, "routes by a gateway", []route{onLink, def}, routesFor(ups[0], 27009))
+	onLink.Dst, onLink.Scope = ups[0].onLink[0], unix.RT_SCOPE_LINK
+	def.Dst, def.Gateway, def.Flags, def.Limits.MTU = netip.MustParsePrefix("0.0.0.0/0"), ups[0].gateway, unix.RTNH_F_ONLINK, 1400
+	diff(t, "routes by a gateway", []rtnl.Route{onLink, def}, routesFor(ups[0], 27009))
 
 	linkLocal := routesFor(ups[1], 27009)[0]
-	diff(t, "flags with a link-local gateway", uint32(0), linkLocal.flags)
+	diff(t, "flags with a link-local gateway", uint32(0), linkLocal.Flags)
 	p2p := routesFor(ups[2], 27009)[0]
-	diff(t, "scope without a gateway", uint8(unix.RT_SCOPE_LINK), p2p.scope)
+	diff(t, "scope without a gateway", uint8(unix.RT_SCOPE_LINK), p2p.Scope)
 }
 
 func TestEverythingOursIsInRange(t *testing.T) {
@@ -48,15 +50,15 @@ func TestEverythingOursIsInRange(t *testing.T) {
 	s := make(slots)
 	p, tables := desired(ups, s)
 	for _, r := range p.rules {
-		if !isOwnRule(r) {
+		if !rtnl.IsOwnRule(r) {
 			t.Errorf("%+v is not recognised as ours", r)
 		}
-		if got := tableOfRule(r); r.table != unix.RT_TABLE_MAIN && got != r.table {
-			t.Errorf("rule %d belongs to table %d, not %d", r.priority, r.table, got)
+		if got := tableOfRule(r); r.Table != unix.RT_TABLE_MAIN && got != r.Table {
+			t.Errorf("rule %d belongs to table %d, not %d", r.Priority, r.Table, got)
 		}
 	}
 	for _, r := range p.routes {
-		if !isOwnRoute(r) {
+		if !rtnl.IsOwnRoute(r) {
 			t.Errorf("%+v is not recognised as ours", r)
 		}
 	}
@@ -82,13 +84,13 @@ func TestSlotsStay(t *testing.T) {
 func TestReconcile(t *testing.T) {
 	want, _ := wanted(t)
 	stale := want.routes[0]
-	stale.gateway = netip.MustParseAddr("192.0.2.99")
+	stale.Gateway = netip.MustParseAddr("192.0.2.99")
 	marked := want.routes[0]
-	marked.flags |= unix.RTNH_F_LINKDOWN | unix.RTNH_F_OFFLOAD
+	marked.Flags |= unix.RTNH_F_LINKDOWN | unix.RTNH_F_OFFLOAD
 	extra := want.rules[0]
-	extra.priority = 27250
+	extra.Priority = 27250
 	foreignTable := want.routes[0]
-	foreignTable.table = 27200
+	foreignTable.Table = 27200
 	for _, tt := range []struct {
 		name     string
 		existing plan
@@ -96,11 +98,11 @@ func TestReconcile(t *testing.T) {
 	}{
 		{"nothing there", plan{}, changes{addRoutes: want.routes, addRules: want.rules}},
 		{"all there", want, changes{}},
-		{"flags of the kernel", plan{want.rules, append([]route{marked}, want.routes[1:]...)}, changes{}},
-		{"another gateway", plan{want.rules, append([]route{stale}, want.routes[1:]...)}, changes{replaceRoutes: want.routes[:1]}},
+		{"flags of the kernel", plan{want.rules, append([]rtnl.Route{marked}, want.routes[1:]...)}, changes{}},
+		{"another gateway", plan{want.rules, append([]rtnl.Route{stale}, want.routes[1:]...)}, changes{replaceRoutes: want.routes[:1]}},
 		{"a rule is gone", plan{want.rules[1:], want.routes}, changes{addRules: want.rules[:1]}},
-		{"a rule too much", plan{append([]rule{extra}, want.rules...), want.routes}, changes{delRules: []rule{extra}}},
-		{"a route too much", plan{want.rules, append([]route{foreignTable}, want.routes...)}, changes{delRoutes: []route{foreignTable}}},
+		{"a rule too much", plan{append([]rtnl.Rule{extra}, want.rules...), want.routes}, changes{delRules: []rtnl.Rule{extra}}},
+		{"a route too much", plan{want.rules, append([]rtnl.Route{foreignTable}, want.routes...)}, changes{delRoutes: []rtnl.Route{foreignTable}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) { diff(t, "changes", tt.want, reconcile(want, tt.existing)) })
 	}
@@ -116,17 +118,17 @@ func TestFillTables(t *testing.T) {
 
 func TestIsOwn(t *testing.T) {
 	for _, tt := range []struct {
-		r   rule
+		r   rtnl.Rule
 		own bool
 	}{
-		{rule{priority: 27000, protocol: 77}, true},
-		{rule{priority: 27255, protocol: 77}, true},
-		{rule{priority: 26999, protocol: 77}, false},
-		{rule{priority: 27256, protocol: 77}, false},
-		{rule{priority: 27000, protocol: unix.RTPROT_STATIC}, false},
-		{rule{priority: 27000}, false},
+		{rtnl.Rule{Priority: 27000, Protocol: 77}, true},
+		{rtnl.Rule{Priority: 27255, Protocol: 77}, true},
+		{rtnl.Rule{Priority: 26999, Protocol: 77}, false},
+		{rtnl.Rule{Priority: 27256, Protocol: 77}, false},
+		{rtnl.Rule{Priority: 27000, Protocol: unix.RTPROT_STATIC}, false},
+		{rtnl.Rule{Priority: 27000}, false},
 	} {
-		diff(t, fmt.Sprintf("%+v", tt.r), tt.own, isOwnRule(tt.r))
-		diff(t, fmt.Sprintf("route like %+v", tt.r), tt.own, isOwnRoute(route{table: tt.r.priority, protocol: tt.r.protocol}))
+		diff(t, fmt.Sprintf("%+v", tt.r), tt.own, rtnl.IsOwnRule(tt.r))
+		diff(t, fmt.Sprintf("route like %+v", tt.r), tt.own, rtnl.IsOwnRoute(rtnl.Route{Table: tt.r.Priority, Protocol: tt.r.Protocol}))
 	}
 }

@@ -10,8 +10,9 @@ import (
 	"testing"
 
 	vnl "github.com/vishvananda/netlink"
-
 	"golang.org/x/sys/unix"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 func TestSourceRoutingFollowsAndRestores(t *testing.T) {
@@ -68,7 +69,7 @@ func TestForeignStaysAndOursHeals(t *testing.T) {
 	foreign.Table, foreign.Priority = 100, 27001
 	l.host.must("add foreign rule", l.host.h.RuleAdd(foreign))
 	ours := vnl.NewRule() // tagged as ours, out of our range
-	ours.Table, ours.Priority, ours.Protocol = 100, 26000, routeProtocol
+	ours.Table, ours.Priority, ours.Protocol = 100, 26000, rtnl.RouteProtocol
 	ours.Src = foreign.Src
 	l.host.must("add rule", l.host.h.RuleAdd(ours))
 	inTable := &vnl.Route{LinkIndex: l.host.index("wan0"), Table: 27000, Dst: &net.IPNet{IP: net.IPv4(203, 0, 113, 0).To4(), Mask: net.CIDRMask(24, 32)}}
@@ -99,7 +100,7 @@ func TestLeftOversOfACrash(t *testing.T) {
 			r := l.host.run(Config{SourceRouting: routing})
 			r.wait("both paths", func(ps []Path) bool { return len(ps) == 2 })
 			for _, rl := range l.host.own().rules {
-				if rl.src == netip.MustParsePrefix("192.0.2.99/32") {
+				if rl.Src == netip.MustParsePrefix("192.0.2.99/32") {
 					t.Errorf("left-over rule %+v", rl)
 				}
 			}
@@ -118,13 +119,13 @@ func TestLeftOversOfACrash(t *testing.T) {
 // leaveLeftOvers adds what a process that was killed would have left.
 func (ns *testNS) leaveLeftOvers() {
 	ns.t.Helper()
-	s, err := openSession(context.Background(), ns.fd)
+	s, err := rtnl.OpenSession(context.Background(), ns.fd)
 	ns.must("open session", err)
-	defer s.close()
+	defer s.Close()
 	dead := uplink{iface: "gone0", index: ns.index("wan0"), addr: netip.MustParseAddr("192.0.2.99")}
-	p := plan{rules: rulesFor(dead, 1, firstNumber+1), routes: routesFor(dead, firstNumber+1)}
+	p := plan{rules: rulesFor(dead, 1, rtnl.FirstNumber+1), routes: routesFor(dead, rtnl.FirstNumber+1)}
 	for i := range p.routes {
-		p.routes[i].src = netip.Addr{}
+		p.routes[i].Src = netip.Addr{}
 	}
 	failed, err := apply(s, reconcile(p, plan{}))
 	ns.must("add left-overs", errors.Join(err, joinFailures(failed)))
@@ -164,10 +165,10 @@ func TestReconcileSettles(t *testing.T) {
 		l.host.must("on-link default", l.host.h.RouteAdd(rt))
 	}
 
-	s, err := openSession(context.Background(), l.host.fd)
+	s, err := rtnl.OpenSession(context.Background(), l.host.fd)
 	l.host.must("open session", err)
-	defer s.close()
-	sys, err := s.readSystem(testLog(t))
+	defer s.Close()
+	sys, err := s.ReadSystem(testLog(t))
 	l.host.must("read system", err)
 	paths, ups := discover(sys, nil, newMemory())
 	diff(t, "paths", 5, len(paths))
@@ -178,6 +179,6 @@ func TestReconcileSettles(t *testing.T) {
 	if via := find(paths, "via6"); len(via.Addrs) != 1 || via.Addrs[0].Gateway != netip.MustParseAddr("fe80::9") {
 		t.Errorf("IPv4 path with an IPv6 gateway: %+v", via)
 	}
-	limited := slices.ContainsFunc(l.host.own().routes, func(r route) bool { return r.limits == routeLimits{mtu: 1400, advMSS: 1300} })
+	limited := slices.ContainsFunc(l.host.own().routes, func(r rtnl.Route) bool { return r.Limits == rtnl.RouteLimits{MTU: 1400, AdvMSS: 1300} })
 	diff(t, "route metrics taken over", true, limited)
 }

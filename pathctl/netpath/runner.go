@@ -10,6 +10,8 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 const (
@@ -111,20 +113,20 @@ func (r *runner) refreshOrLog(ctx context.Context) (again time.Duration) {
 // about changes. It returns when to come back for what is not yet as it should
 // be, 0 for no sooner than something happens.
 func (r *runner) refresh(ctx context.Context) (again time.Duration, err error) {
-	s, err := openSession(ctx, r.m.cfg.NetNS)
+	s, err := rtnl.OpenSession(ctx, r.m.cfg.NetNS)
 	if err != nil {
 		return 0, err
 	}
-	defer s.close()
-	sys, err := s.readSystem(r.log)
+	defer s.Close()
+	sys, err := s.ReadSystem(r.log)
 	if err != nil {
 		return 0, fmt.Errorf("read network configuration: %w", err)
 	}
-	sys.weak = r.signal.weak()
+	sys.Weak = r.signal.weak()
 	paths, ups := discover(sys, r.m.cfg.Selectors, r.memory)
-	again = r.router.update(s, paths, ups, plan{rules: sys.ownRules, routes: sys.ownRoutes})
+	again = r.router.update(s, paths, ups, plan{rules: sys.OwnRules, routes: sys.OwnRoutes})
 	if r.router.on { // else the capability is missing for this, too, or nothing is to be changed
-		if err := s.ask(r.log, returned(r.last, paths)); err != nil {
+		if err := s.Ask(r.log, returned(r.last, paths)); err != nil {
 			r.log.Debug("a path that came up may need seconds until its gateway is found", "error", err)
 		}
 	}
@@ -166,14 +168,14 @@ const maxLosses = 64
 func lossOf(m netlink.Message) (loss, bool) {
 	switch m.Header.Type {
 	case unix.RTM_NEWLINK:
-		l, err := decodeLink(m.Data)
-		return loss{index: l.index}, err == nil && !works(l)
+		l, err := rtnl.DecodeLink(m.Data)
+		return loss{index: l.Index}, err == nil && !works(l)
 	case unix.RTM_DELLINK:
-		l, err := decodeLink(m.Data)
-		return loss{index: l.index}, err == nil
+		l, err := rtnl.DecodeLink(m.Data)
+		return loss{index: l.Index}, err == nil
 	case unix.RTM_DELADDR:
-		a, err := decodeAddress(m.Data)
-		return loss{a.index, a.addr}, err == nil && a.addr.IsValid()
+		a, err := rtnl.DecodeAddress(m.Data)
+		return loss{a.Index, a.Addr}, err == nil && a.Addr.IsValid()
 	}
 	return loss{}, false
 }
@@ -181,15 +183,15 @@ func lossOf(m netlink.Message) (loss, bool) {
 // works reports whether a link can carry frames. IFF_RUNNING follows the carrier
 // with a delay of up to a second when links change often (net/core/link_watch.c);
 // IFF_LOWER_UP does not.
-func works(l link) bool { return linkFault(l) == "" }
+func works(l rtnl.Link) bool { return linkFault(l) == "" }
 
 // linkFault says why a link carries nothing; empty when it does.
-func linkFault(l link) string {
+func linkFault(l rtnl.Link) string {
 	const carrying = unix.IFF_RUNNING | unix.IFF_LOWER_UP
 	switch {
-	case l.flags&unix.IFF_UP == 0:
+	case l.Flags&unix.IFF_UP == 0:
 		return "link down"
-	case l.flags&carrying != carrying:
+	case l.Flags&carrying != carrying:
 		return "no carrier"
 	}
 	return ""
@@ -209,16 +211,16 @@ func (r *runner) lose(ctx context.Context, l loss) {
 	if !l.concerns(r.last) {
 		return
 	}
-	s, err := openSession(ctx, r.m.cfg.NetNS)
+	s, err := rtnl.OpenSession(ctx, r.m.cfg.NetNS)
 	if err != nil {
 		return // the next snapshot tells
 	}
-	defer s.close()
-	links, err := s.readLinks(r.log)
+	defer s.Close()
+	links, err := s.ReadLinks(r.log)
 	if err != nil {
 		return
 	}
-	addrs, err := s.readAddresses(r.log)
+	addrs, err := s.ReadAddresses(r.log)
 	if err != nil {
 		return
 	}
@@ -226,16 +228,16 @@ func (r *runner) lose(ctx context.Context, l loss) {
 }
 
 // remaining takes from paths that are up what is there no more.
-func remaining(paths []Path, links []link, addrs []address) []Path {
+func remaining(paths []Path, links []rtnl.Link, addrs []rtnl.Address) []Path {
 	for i := range paths {
 		p := &paths[i]
 		if p.State != Up {
 			continue
 		}
 		p.Addrs = slices.DeleteFunc(p.Addrs, func(a Addr) bool {
-			return !slices.ContainsFunc(addrs, func(b address) bool { return b.index == p.Index && b.addr == a.Addr })
+			return !slices.ContainsFunc(addrs, func(b rtnl.Address) bool { return b.Index == p.Index && b.Addr == a.Addr })
 		})
-		at := slices.IndexFunc(links, func(l link) bool { return l.index == p.Index })
+		at := slices.IndexFunc(links, func(l rtnl.Link) bool { return l.Index == p.Index })
 		switch {
 		case at < 0:
 			p.Reason, p.Index = "not found", 0

@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 // A Selector chooses interfaces to be paths and says how to treat them. When
@@ -19,7 +21,7 @@ type Selector struct {
 	// MinSignal is a Wi-Fi signal in dBm, LeastSignal to MostSignal: below it a
 	// path is weak, and ranks behind all others. 0: none.
 	MinSignal int
-	Family    Family // use addresses of this family only; AnyFamily: both
+	Family    rtnl.Family // use addresses of this family only; AnyFamily: both
 	// Gateway restricts it to the way by this gateway, which needs no default route
 	// if the interface has an address in one prefix with it; invalid: each default
 	// route's gateway is a way.
@@ -42,10 +44,10 @@ func (s Selector) Validate() error {
 	if s.Rank < 0 {
 		return fmt.Errorf("%w: %s: rank %d: must be 1 or more, or 0 for the order of route metrics", ErrBadSelector, s.Interface, s.Rank)
 	}
-	if s.Family != AnyFamily && s.Family != IPv4 && s.Family != IPv6 {
+	if s.Family != rtnl.AnyFamily && s.Family != rtnl.IPv4 && s.Family != rtnl.IPv6 {
 		return fmt.Errorf("%w: %s: family %d: must be 4, 6, or 0 for both", ErrBadSelector, s.Interface, s.Family)
 	}
-	if s.Gateway.IsValid() && s.Family != AnyFamily && s.Family != familyOf(s.Gateway) {
+	if s.Gateway.IsValid() && s.Family != rtnl.AnyFamily && s.Family != rtnl.FamilyOf(s.Gateway) {
 		return fmt.Errorf("%w: %s: the gateway %v is no %v address", ErrBadSelector, s.Interface, s.Gateway, s.Family)
 	}
 	if err := checkMinSignal(s.MinSignal); err != nil {
@@ -67,8 +69,8 @@ func (s Selector) matches(names ...string) bool {
 	})
 }
 
-func (s Selector) wants(f Family) bool {
-	return (s.Family == AnyFamily || s.Family == f) && (!s.Gateway.IsValid() || familyOf(s.Gateway) == f)
+func (s Selector) wants(f rtnl.Family) bool {
+	return (s.Family == rtnl.AnyFamily || s.Family == f) && (!s.Gateway.IsValid() || rtnl.FamilyOf(s.Gateway) == f)
 }
 
 // matchSelectors returns the indexes of the selectors that match an interface by one

@@ -10,6 +10,8 @@ import (
 	"github.com/mdlayher/netlink"
 	vnl "github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 // discover takes one snapshot of the namespace, in lines.
@@ -39,14 +41,14 @@ func TestTunnelKernel(t *testing.T) {
 			return vnl.LinkAdd(&vnl.Tuntap{LinkAttrs: vnl.LinkAttrs{Name: "tun0"}, Mode: mode})
 		})
 		ns.up("tun0")
-		s, err := openSession(context.Background(), ns.fd)
+		s, err := rtnl.OpenSession(context.Background(), ns.fd)
 		ns.must("open session", err)
-		links, err := s.readLinks(testLog(t))
-		s.close()
+		links, err := s.ReadLinks(testLog(t))
+		s.Close()
 		ns.must("read links", err)
-		i := slices.IndexFunc(links, func(l link) bool { return l.name == "tun0" })
-		diff(t, "kind", "tun", links[i].kind)
-		diff(t, "a tunnel", mode == vnl.TUNTAP_MODE_TUN, links[i].tunnel() != "")
+		i := slices.IndexFunc(links, func(l rtnl.Link) bool { return l.Name == "tun0" })
+		diff(t, "kind", "tun", links[i].Kind)
+		diff(t, "a tunnel", mode == vnl.TUNTAP_MODE_TUN, links[i].Tunnel() != "")
 		diff(t, "asked for", []string{want}, ns.discover(Selector{Interface: "tun0"}))
 	}
 }
@@ -85,16 +87,16 @@ func TestNexthopObjects(t *testing.T) {
 	ns := oneUplink(t)
 	ns.delDefault("eth0", "192.0.2.1", 100)
 	ns.sysctl("ipv4/nexthop_compat_mode", "0")
-	s, err := openSession(context.Background(), ns.fd)
+	s, err := rtnl.OpenSession(context.Background(), ns.fd)
 	ns.must("open session", err)
-	defer s.close()
+	defer s.Close()
 	ask := func(what string, kind uint16, head []byte, attrs func(*netlink.AttributeEncoder)) {
 		t.Helper()
 		ae := netlink.NewAttributeEncoder()
 		attrs(ae)
 		b, err := ae.Encode()
 		ns.must(what, err)
-		_, err = s.execute(what, kind, netlink.Acknowledge|netlink.Create|netlink.Excl, append(head, b...))
+		_, err = s.Execute(what, kind, netlink.Acknowledge|netlink.Create|netlink.Excl, append(head, b...))
 		ns.must(what, err)
 	}
 	object := []byte{unix.AF_INET, 0, 0, 0, 0, 0, 0, 0}
@@ -109,7 +111,7 @@ func TestNexthopObjects(t *testing.T) {
 	})
 	head := make([]byte, unix.SizeofRtMsg)
 	head[0], head[4], head[5], head[7] = unix.AF_INET, unix.RT_TABLE_MAIN, unix.RTPROT_STATIC, unix.RTN_UNICAST
-	ask("add route", unix.RTM_NEWROUTE, head, func(ae *netlink.AttributeEncoder) { ae.Uint32(rtaNextHopID, 6) })
+	ask("add route", unix.RTM_NEWROUTE, head, func(ae *netlink.AttributeEncoder) { ae.Uint32(rtnl.NextHopIDAttribute, 6) })
 	diff(t, "paths", []string{eth0}, ns.discover())
 }
 
@@ -130,7 +132,7 @@ func TestKeptAddressKernel(t *testing.T) {
 	r.wait("the other address", func(ps []Path) bool { return hasAddr(ps[0], "2001:db8:9::2") && ps[0].Addrs[0].Table != 0 })
 	rulesOf := func(addr string) (n int) {
 		for _, r := range ns.own().rules {
-			if r.src.Addr() == netip.MustParseAddr(addr) {
+			if r.Src.Addr() == netip.MustParseAddr(addr) {
 				n++
 			}
 		}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/mdlayher/wifi"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 const (
@@ -170,7 +172,7 @@ func openRadio() (radio, error) {
 // signals reads the strength that each interface in station mode has. One that
 // is not associated has no station.
 func (r wifiRadio) signals() (map[int]int, error) {
-	if err := r.client.SetDeadline(time.Now().Add(sessionTimeout)); err != nil {
+	if err := r.client.SetDeadline(time.Now().Add(rtnl.SessionTimeout)); err != nil {
 		return nil, fmt.Errorf("set deadline of nl80211 socket: %w", err)
 	}
 	interfaces, err := r.client.Interfaces()

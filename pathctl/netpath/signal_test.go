@@ -131,7 +131,7 @@ func TestWeakRanksLast(t *testing.T) {
 			sys := twoLinks()
 			before, _ := discover(sys, tt.sels, newMemory())
 			diff(t, "best", "wlan0", before[0].Name)
-			sys.weak = map[int]bool{1: true}
+			sys.Weak = map[int]bool{1: true}
 			ps, _ := discover(sys, tt.sels, newMemory())
 			diff(t, "best while it is weak", "wwan0", ps[0].Name)
 			if wlan := ps[1]; !wlan.Weak || wlan.State != Up || wlan.Rank <= ps[0].Rank {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 // watchBuffer is the receive buffer to ask for, in bytes; the kernel caps it at
@@ -131,12 +133,12 @@ func isRelevant(m netlink.Message) bool {
 	if m.Header.Type != unix.RTM_NEWROUTE && m.Header.Type != unix.RTM_DELROUTE {
 		return true
 	}
-	routes, err := decodeRoute(m.Data)
+	routes, err := rtnl.DecodeRoute(m.Data)
 	if err != nil {
 		return true
 	}
 	for _, r := range routes {
-		if r.isDefault() || !r.gateway.IsValid() || inRange(r.table) {
+		if r.IsDefault() || !r.Gateway.IsValid() || rtnl.InRange(r.Table) {
 			return true
 		}
 	}

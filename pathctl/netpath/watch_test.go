@@ -9,6 +9,8 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"mpproxy/pathctl/netpath/rtnl"
 )
 
 // A scriptedSocket answers each Receive with the next entry.
@@ -34,16 +36,16 @@ func (s *scriptedSocket) Close() error { return nil }
 
 func TestReadNews(t *testing.T) {
 	end := scripted{err: errors.New("end of script")}
-	plain := route{
-		family: IPv4, table: unix.RT_TABLE_MAIN, dst: defaultPrefix(IPv4), oif: 1, kind: unix.RTN_UNICAST,
-		gateway: testDefault(1, "192.0.2.1", IPv4, 0).gateway,
+	plain := rtnl.Route{
+		Family: rtnl.IPv4, Table: unix.RT_TABLE_MAIN, Dst: rtnl.DefaultPrefix(rtnl.IPv4), OIF: 1, Kind: unix.RTN_UNICAST,
+		Gateway: testDefault(1, "192.0.2.1", rtnl.IPv4, 0).Gateway,
 	}
 	specific, onLink, inOurs := plain, plain, plain
-	specific.dst = onLinkPrefix
-	onLink.dst, onLink.gateway = onLinkPrefix, plain.src
-	inOurs.dst, inOurs.table = onLinkPrefix, firstNumber
-	routeMessage := func(r route) netlink.Message {
-		b, err := encodeRoute(r)
+	specific.Dst = onLinkPrefix
+	onLink.Dst, onLink.Gateway = onLinkPrefix, plain.Src
+	inOurs.Dst, inOurs.Table = onLinkPrefix, rtnl.FirstNumber
+	routeMessage := func(r rtnl.Route) netlink.Message {
+		b, err := rtnl.EncodeRoute(r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +75,7 @@ func TestReadNews(t *testing.T) {
 	}
 }
 
-var onLinkPrefix = rulesFor(uplink{addr: testAddr(1, "203.0.113.0", 0).addr}, 0, 0)[0].src
+var onLinkPrefix = rulesFor(uplink{addr: testAddr(1, "203.0.113.0", 0).Addr}, 0, 0)[0].Src
 
 // TestResyncWithoutNotifications: the periodic look finds what no message told.
 func TestResyncWithoutNotifications(t *testing.T) {

@@ -1,4 +1,4 @@
-package netpath
+package rtnl
 
 import (
 	"encoding/binary"
@@ -17,32 +17,32 @@ import (
 
 var errShort = errors.New("message too short")
 
-func decodeLink(b []byte) (link, error) {
+func DecodeLink(b []byte) (Link, error) {
 	if len(b) < unix.SizeofIfInfomsg {
-		return link{}, fmt.Errorf("decode link: %w", errShort)
+		return Link{}, fmt.Errorf("decode link: %w", errShort)
 	}
-	l := link{
-		hardware: binary.NativeEndian.Uint16(b[2:4]),
-		index:    int(int32(binary.NativeEndian.Uint32(b[4:8]))),
-		flags:    binary.NativeEndian.Uint32(b[8:12]),
+	l := Link{
+		Hardware: binary.NativeEndian.Uint16(b[2:4]),
+		Index:    int(int32(binary.NativeEndian.Uint32(b[4:8]))),
+		Flags:    binary.NativeEndian.Uint32(b[8:12]),
 	}
 	ad, err := netlink.NewAttributeDecoder(b[unix.SizeofIfInfomsg:])
 	if err != nil {
-		return link{}, fmt.Errorf("decode link: %w", err)
+		return Link{}, fmt.Errorf("decode link: %w", err)
 	}
 	for ad.Next() {
 		switch ad.Type() {
 		case unix.IFLA_IFNAME:
-			l.name = ad.String()
+			l.Name = ad.String()
 		case unix.IFLA_ADDRESS:
-			l.mac = string(ad.Bytes())
+			l.MAC = string(ad.Bytes())
 		case unix.IFLA_MASTER:
-			l.master = int(ad.Uint32())
+			l.Master = int(ad.Uint32())
 		case unix.IFLA_LINKINFO:
 			ad.Nested(func(nad *netlink.AttributeDecoder) error {
 				for nad.Next() {
 					if nad.Type() == unix.IFLA_INFO_KIND {
-						l.kind = nad.String()
+						l.Kind = nad.String()
 					}
 				}
 				return nil
@@ -51,45 +51,45 @@ func decodeLink(b []byte) (link, error) {
 			ad.Nested(func(nad *netlink.AttributeDecoder) error {
 				for nad.Next() {
 					if nad.Type() == unix.IFLA_ALT_IFNAME {
-						l.alternatives = append(l.alternatives, nad.String())
+						l.Alternatives = append(l.Alternatives, nad.String())
 					}
 				}
 				return nil
 			})
 		case unix.IFLA_STATS64: // struct rtnl_link_stats64: rx_packets, tx_packets, rx_bytes, tx_bytes, …
 			if s := ad.Bytes(); len(s) >= 32 {
-				l.counters = Counters{RxBytes: binary.NativeEndian.Uint64(s[16:24]), TxBytes: binary.NativeEndian.Uint64(s[24:32])}
+				l.Counters = Counters{RxBytes: binary.NativeEndian.Uint64(s[16:24]), TxBytes: binary.NativeEndian.Uint64(s[24:32])}
 			}
 		}
 	}
 	if err := ad.Err(); err != nil {
-		return link{}, fmt.Errorf("decode link %d: %w", l.index, err)
+		return Link{}, fmt.Errorf("decode link %d: %w", l.Index, err)
 	}
 	return l, nil
 }
 
-func decodeAddress(b []byte) (address, error) {
+func DecodeAddress(b []byte) (Address, error) {
 	var m rtnetlink.AddressMessage
 	if err := m.UnmarshalBinary(b); err != nil {
-		return address{}, fmt.Errorf("decode address: %w", err)
+		return Address{}, fmt.Errorf("decode address: %w", err)
 	}
-	a := address{index: int(m.Index), bits: int(m.PrefixLength), scope: m.Scope, flags: uint32(m.Flags)}
+	a := Address{Index: int(m.Index), Bits: int(m.PrefixLength), Scope: m.Scope, Flags: uint32(m.Flags)}
 	if m.Attributes == nil {
 		return a, nil
 	}
 	if m.Attributes.Flags != 0 { // IFA_FLAGS: all 32 bits; the header holds the low eight
-		a.flags = m.Attributes.Flags
+		a.Flags = m.Attributes.Flags
 	}
 	// IFA_LOCAL is our end; IFA_ADDRESS alone (IPv6) is ours too, but with
 	// IFA_LOCAL present it is the peer's end of a point-to-point link.
-	if a.addr = toAddr(m.Attributes.Local); !a.addr.IsValid() {
-		a.addr = toAddr(m.Attributes.Address)
+	if a.Addr = ToAddr(m.Attributes.Local); !a.Addr.IsValid() {
+		a.Addr = ToAddr(m.Attributes.Address)
 	}
 	return a, nil
 }
 
-// decodeNetconf reads RTM_NEWNETCONF: an interface's index and its rp_filter.
-func decodeNetconf(b []byte) (index int, rpFilter int32, err error) {
+// DecodeNetconf reads RTM_NEWNETCONF: an interface's index and its rp_filter.
+func DecodeNetconf(b []byte) (index int, rpFilter int32, err error) {
 	// NETCONFA_* of include/uapi/linux/netconf.h; struct netconfmsg is one byte, padded.
 	const (
 		netconfaIfindex  = 1

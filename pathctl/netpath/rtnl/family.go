@@ -1,4 +1,4 @@
-package netpath
+package rtnl
 
 import (
 	"fmt"
@@ -30,7 +30,7 @@ func (f Family) String() string {
 	}
 }
 
-func familyOf(a netip.Addr) Family {
+func FamilyOf(a netip.Addr) Family {
 	if a.Is4() {
 		return IPv4
 	}
@@ -55,21 +55,21 @@ func (f Family) kernel() uint8 {
 	return unix.AF_INET6
 }
 
-// bits is the length of an address in bits.
-func (f Family) bits() int {
+// Bits is the length of an address in bits.
+func (f Family) Bits() int {
 	if f == IPv4 {
 		return 32
 	}
 	return 128
 }
 
-func toAddr(ip net.IP) netip.Addr {
+func ToAddr(ip net.IP) netip.Addr {
 	a, _ := netip.AddrFromSlice(ip)
 	return a // not unmapped: the slice's length is the family
 }
 
 func toPrefix(f Family, ip net.IP, bits uint8) (netip.Prefix, error) {
-	a := toAddr(ip)
+	a := ToAddr(ip)
 	if !a.IsValid() {
 		a = netip.IPv6Unspecified()
 		if f == IPv4 {
@@ -77,13 +77,13 @@ func toPrefix(f Family, ip net.IP, bits uint8) (netip.Prefix, error) {
 		}
 	}
 	p := netip.PrefixFrom(a, int(bits))
-	if familyOf(a) != f || !p.IsValid() {
+	if FamilyOf(a) != f || !p.IsValid() {
 		return netip.Prefix{}, fmt.Errorf("%v/%d is no %v prefix", a, bits, f)
 	}
 	return p.Masked(), nil
 }
 
-func defaultPrefix(f Family) netip.Prefix {
+func DefaultPrefix(f Family) netip.Prefix {
 	if f == IPv4 {
 		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 	}

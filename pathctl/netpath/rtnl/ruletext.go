@@ -1,4 +1,4 @@
-package netpath
+package rtnl
 
 import (
 	"fmt"
@@ -8,31 +8,31 @@ import (
 )
 
 // String is as `ip rule` shows it.
-func (r rule) String() string {
+func (r Rule) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d:", r.priority)
-	if r.inverted {
+	fmt.Fprintf(&b, "%d:", r.Priority)
+	if r.Inverted {
 		b.WriteString(" not")
 	}
 	from := "all"
-	if r.src.IsValid() {
-		from = strings.TrimSuffix(strings.TrimSuffix(r.src.String(), "/32"), "/128")
+	if r.Src.IsValid() {
+		from = strings.TrimSuffix(strings.TrimSuffix(r.Src.String(), "/32"), "/128")
 	}
 	b.WriteString(" from " + from)
-	if r.dst.IsValid() {
-		b.WriteString(" to " + r.dst.String())
+	if r.Dst.IsValid() {
+		b.WriteString(" to " + r.Dst.String())
 	}
-	if r.mark != 0 || r.mask != 0 {
-		fmt.Fprintf(&b, " fwmark %#x/%#x", r.mark, r.mask)
+	if r.Mark != 0 || r.Mask != 0 {
+		fmt.Fprintf(&b, " fwmark %#x/%#x", r.Mark, r.Mask)
 	}
-	for _, i := range [][2]string{{"iif", r.iif}, {"oif", r.oif}} {
+	for _, i := range [][2]string{{"iif", r.IIF}, {"oif", r.OIF}} {
 		if i[1] != "" {
 			b.WriteString(" " + i[0] + " " + i[1])
 		}
 	}
-	switch r.action {
+	switch r.Action {
 	case 0:
-		fmt.Fprintf(&b, " lookup %d", r.table)
+		fmt.Fprintf(&b, " lookup %d", r.Table)
 	case unix.FR_ACT_BLACKHOLE:
 		b.WriteString(" blackhole")
 	case unix.FR_ACT_UNREACHABLE:

@@ -1,4 +1,4 @@
-package netpath
+package rtnl
 
 import (
 	"encoding/binary"
@@ -12,53 +12,53 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// decodeRoute returns one route for each next hop of the message. What rtnetlink
+// DecodeRoute returns one route for each next hop of the message. What rtnetlink
 // does not know of it (RTA_VIA, RTA_NH_ID) is read here.
-func decodeRoute(b []byte) ([]route, error) {
+func DecodeRoute(b []byte) ([]Route, error) {
 	var m rtnetlink.RouteMessage
 	if err := m.UnmarshalBinary(b); err != nil {
 		return nil, fmt.Errorf("decode route: %w", err)
 	}
-	r := route{
-		family: familyFromKernel(m.Family), table: uint32(m.Table), protocol: m.Protocol,
-		kind: m.Type, scope: m.Scope, flags: m.Flags,
-		gateway: toAddr(m.Attributes.Gateway), oif: int(m.Attributes.OutIface),
-		src: toAddr(m.Attributes.Src), metric: m.Attributes.Priority,
+	r := Route{
+		Family: familyFromKernel(m.Family), Table: uint32(m.Table), Protocol: m.Protocol,
+		Kind: m.Type, Scope: m.Scope, Flags: m.Flags,
+		Gateway: ToAddr(m.Attributes.Gateway), OIF: int(m.Attributes.OutIface),
+		Src: ToAddr(m.Attributes.Src), Metric: m.Attributes.Priority,
 	}
-	if r.family == AnyFamily {
+	if r.Family == AnyFamily {
 		return nil, fmt.Errorf("decode route: family %d: %w", m.Family, errors.ErrUnsupported)
 	}
 	if m.Attributes.Table != 0 {
-		r.table = m.Attributes.Table
+		r.Table = m.Attributes.Table
 	}
 	var err error
-	if r.dst, err = toPrefix(r.family, m.Attributes.Dst, m.DstLength); err != nil {
+	if r.Dst, err = toPrefix(r.Family, m.Attributes.Dst, m.DstLength); err != nil {
 		return nil, fmt.Errorf("decode route: destination: %w", err)
 	}
 	if x := m.Attributes.Metrics; x != nil {
-		r.limits = routeLimits{mtu: x.MTU, advMSS: x.AdvMSS, initCwnd: x.InitCwnd, initRwnd: x.InitRwnd}
+		r.Limits = RouteLimits{MTU: x.MTU, AdvMSS: x.AdvMSS, InitCwnd: x.InitCwnd, InitRwnd: x.InitRwnd}
 	}
 	if len(m.Attributes.Multipath) > 0 {
-		var hops []route
+		var hops []Route
 		for _, nh := range m.Attributes.Multipath {
 			h := r
-			h.oif, h.gateway, h.flags = int(nh.Hop.IfIndex), toAddr(nh.Gateway), uint32(nh.Hop.Flags)
+			h.OIF, h.Gateway, h.Flags = int(nh.Hop.IfIndex), ToAddr(nh.Gateway), uint32(nh.Hop.Flags)
 			hops = append(hops, h)
 		}
 		return hops, nil
 	}
 	via, nexthop := decodeHop(b)
-	if !r.gateway.IsValid() {
-		r.gateway = via
+	if !r.Gateway.IsValid() {
+		r.Gateway = via
 	}
-	if r.oif == 0 { // else the object's content is in the message as well
-		r.nexthop = nexthop
+	if r.OIF == 0 { // else the object's content is in the message as well
+		r.Nexthop = nexthop
 	}
-	return []route{r}, nil
+	return []Route{r}, nil
 }
 
-// rtaNextHopID is RTA_NH_ID (include/uapi/linux/rtnetlink.h), which x/sys lacks.
-const rtaNextHopID = 30
+// NextHopIDAttribute is RTA_NH_ID (include/uapi/linux/rtnetlink.h), which x/sys lacks.
+const NextHopIDAttribute = 30
 
 // decodeHop reads RTA_VIA (struct rtvia), the IPv6 gateway of an IPv4 route (RFC
 // 5549, Linux 5.2), and RTA_NH_ID, the nexthop object that a route refers to.
@@ -70,8 +70,8 @@ func decodeHop(b []byte) (gateway netip.Addr, nexthop uint32) {
 	for ad.Next() {
 		switch v := ad.Bytes(); {
 		case ad.Type() == unix.RTA_VIA && len(v) == 2+16 && binary.NativeEndian.Uint16(v[:2]) == unix.AF_INET6:
-			gateway = toAddr(v[2:])
-		case ad.Type() == rtaNextHopID && len(v) == 4:
+			gateway = ToAddr(v[2:])
+		case ad.Type() == NextHopIDAttribute && len(v) == 4:
 			nexthop = binary.NativeEndian.Uint32(v)
 		}
 	}
@@ -80,63 +80,63 @@ func decodeHop(b []byte) (gateway netip.Addr, nexthop uint32) {
 
 // A nexthop is an object that routes refer to (ip nexthop, Linux 5.3): a way out, or
 // a group of others.
-type nexthop struct {
-	id      uint32
-	oif     int
-	gateway netip.Addr
-	flags   uint32 // RTNH_F_*
-	group   []uint32
+type Nexthop struct {
+	ID      uint32
+	OIF     int
+	Gateway netip.Addr
+	Flags   uint32 // RTNH_F_*
+	Group   []uint32
 }
 
 // decodeNexthop reads RTM_NEWNEXTHOP (struct nhmsg, include/uapi/linux/nexthop.h).
-func decodeNexthop(b []byte) (nexthop, error) {
+func decodeNexthop(b []byte) (Nexthop, error) {
 	const (
 		headerLen = 8 // family, scope, protocol, a byte, flags
 		entryLen  = 8 // struct nexthop_grp: id, weight, and padding
 	)
 	if len(b) < headerLen {
-		return nexthop{}, fmt.Errorf("decode nexthop: %w", errShort)
+		return Nexthop{}, fmt.Errorf("decode nexthop: %w", errShort)
 	}
-	n := nexthop{flags: binary.NativeEndian.Uint32(b[4:headerLen])}
+	n := Nexthop{Flags: binary.NativeEndian.Uint32(b[4:headerLen])}
 	ad, err := netlink.NewAttributeDecoder(b[headerLen:])
 	if err != nil {
-		return nexthop{}, fmt.Errorf("decode nexthop: %w", err)
+		return Nexthop{}, fmt.Errorf("decode nexthop: %w", err)
 	}
 	for ad.Next() {
 		switch ad.Type() {
 		case unix.NHA_ID:
-			n.id = ad.Uint32()
+			n.ID = ad.Uint32()
 		case unix.NHA_OIF:
-			n.oif = int(ad.Uint32())
+			n.OIF = int(ad.Uint32())
 		case unix.NHA_GATEWAY:
-			n.gateway = toAddr(ad.Bytes())
+			n.Gateway = ToAddr(ad.Bytes())
 		case unix.NHA_GROUP:
 			for g := ad.Bytes(); len(g) >= entryLen; g = g[entryLen:] {
-				n.group = append(n.group, binary.NativeEndian.Uint32(g))
+				n.Group = append(n.Group, binary.NativeEndian.Uint32(g))
 			}
 		}
 	}
 	return n, ad.Err()
 }
 
-// resolve puts the content of nexthop objects into the routes that refer to them,
+// Resolve puts the content of nexthop objects into the routes that refer to them,
 // which the kernel leaves out with net.ipv4.nexthop_compat_mode=0. A group makes a
 // route of each of its members; groups hold no groups.
-func resolve(routes []route, objects map[uint32]nexthop) []route {
-	var out []route
+func Resolve(routes []Route, objects map[uint32]Nexthop) []Route {
+	var out []Route
 	for _, r := range routes {
-		if r.nexthop == 0 {
+		if r.Nexthop == 0 {
 			out = append(out, r)
 			continue
 		}
-		members := objects[r.nexthop].group
+		members := objects[r.Nexthop].Group
 		if len(members) == 0 {
-			members = []uint32{r.nexthop}
+			members = []uint32{r.Nexthop}
 		}
 		for _, id := range members {
 			if n, ok := objects[id]; ok {
 				h := r
-				h.oif, h.gateway, h.flags, h.nexthop = n.oif, n.gateway, r.flags|n.flags, 0
+				h.OIF, h.Gateway, h.Flags, h.Nexthop = n.OIF, n.Gateway, r.Flags|n.Flags, 0
 				out = append(out, h)
 			}
 		}
@@ -147,34 +147,34 @@ func resolve(routes []route, objects map[uint32]nexthop) []route {
 // ruleInverted is FIB_RULE_INVERT (include/uapi/linux/fib_rules.h).
 const ruleInverted = 2
 
-func decodeRule(b []byte) (rule, error) {
+func DecodeRule(b []byte) (Rule, error) {
 	var m rtnetlink.RuleMessage
 	if err := m.UnmarshalBinary(b); err != nil {
-		return rule{}, fmt.Errorf("decode rule: %w", err)
+		return Rule{}, fmt.Errorf("decode rule: %w", err)
 	}
-	r := rule{family: familyFromKernel(m.Family), table: uint32(m.Table), suppress: noSuppress}
-	if r.family == AnyFamily {
-		return rule{}, fmt.Errorf("decode rule: family %d: %w", m.Family, errors.ErrUnsupported)
+	r := Rule{Family: familyFromKernel(m.Family), Table: uint32(m.Table), Suppress: NoSuppress}
+	if r.Family == AnyFamily {
+		return Rule{}, fmt.Errorf("decode rule: family %d: %w", m.Family, errors.ErrUnsupported)
 	}
 	if m.Action != unix.FR_ACT_TO_TBL {
-		r.action = m.Action
+		r.Action = m.Action
 	}
-	r.inverted, r.narrow = m.Flags&ruleInverted != 0, m.TOS != 0
+	r.Inverted, r.Narrow = m.Flags&ruleInverted != 0, m.TOS != 0
 	at := m.Attributes
 	if at == nil {
 		return r, nil
 	}
-	r.table, r.priority, r.protocol = valueOr(at.Table, r.table), valueOr(at.Priority, 0), valueOr(at.Protocol, 0)
-	r.mark, r.mask = valueOr(at.FwMark, 0), valueOr(at.FwMask, 0)
-	r.iif, r.oif = valueOr(at.IIFName, ""), valueOr(at.OIFName, "")
-	r.suppress = int32(valueOr(at.SuppressPrefixLen, ^uint32(0)))
-	r.narrow = r.narrow || at.UIDRange != nil || at.IPProto != nil || at.SPortRange != nil || at.DPortRange != nil ||
+	r.Table, r.Priority, r.Protocol = valueOr(at.Table, r.Table), valueOr(at.Priority, 0), valueOr(at.Protocol, 0)
+	r.Mark, r.Mask = valueOr(at.FwMark, 0), valueOr(at.FwMask, 0)
+	r.IIF, r.OIF = valueOr(at.IIFName, ""), valueOr(at.OIFName, "")
+	r.Suppress = int32(valueOr(at.SuppressPrefixLen, ^uint32(0)))
+	r.Narrow = r.Narrow || at.UIDRange != nil || at.IPProto != nil || at.SPortRange != nil || at.DPortRange != nil ||
 		at.TunID != nil && *at.TunID != 0 || at.L3MDev != nil && *at.L3MDev != 0
 	var err, dstErr error
-	r.src, err = prefixOf(r.family, at.Src, m.SrcLength)
-	r.dst, dstErr = prefixOf(r.family, at.Dst, m.DstLength)
+	r.Src, err = prefixOf(r.Family, at.Src, m.SrcLength)
+	r.Dst, dstErr = prefixOf(r.Family, at.Dst, m.DstLength)
 	if err = errors.Join(err, dstErr); err != nil {
-		return rule{}, fmt.Errorf("decode rule: %w", err)
+		return Rule{}, fmt.Errorf("decode rule: %w", err)
 	}
 	return r, nil
 }
