@@ -32,6 +32,9 @@ type KernelStatus struct {
 	// EventGaps counts the times that events of the kernel were lost, each of which
 	// had every connection read anew; with UserSpace.
 	EventGaps uint64
+	// Ignored is what the kernel was seen to ignore of what new subflows are to be;
+	// with UserSpace.
+	Ignored engine.Ignored
 	// NoEBPF says why timeouts are not noticed by eBPF, which is fastest; nil if
 	// they are, or with the kernel's path manager.
 	NoEBPF error
@@ -76,7 +79,7 @@ func (c *controller) String() string { return "controller" }
 func (c *controller) Kernel() KernelStatus {
 	st := *c.status.Load()
 	if e := c.engine.Load(); e != nil {
-		st.EventGaps = e.EventGaps()
+		st.EventGaps, st.Ignored = e.EventGaps(), e.Ignored()
 	}
 	return st
 }

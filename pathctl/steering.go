@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 
 	"mpproxy/internal/hoststate"
+	"mpproxy/mptcpsock/subdiag"
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/mptcppm"
@@ -20,6 +22,7 @@ type steering struct {
 	engine  *engine.Engine
 	events  *mptcppm.Events
 	watch   *subflowbpf.Watcher
+	diag    *subdiag.Conn
 	journal *hoststate.Journal // nil: nothing was taken that has to be put back
 }
 
@@ -43,9 +46,21 @@ func openSteering(cfg engine.Config) (_ *steering, err error) {
 	if s.watch.Mechanism().Kind == subflowbpf.Polling {
 		cfg.BufferMemory = 0 // nothing would bound what a subflow holds
 	}
-	cfg.Events, cfg.Watch = s.events, s.watch
+	if s.diag, err = subdiag.Open(); err != nil {
+		return nil, fmt.Errorf("asking for single subflows: %w", err)
+	}
+	cfg.Events, cfg.Watch, cfg.Made = s.events, s.watch, s.made
 	s.engine = engine.New(cfg)
 	return s, nil
+}
+
+// made reads what the kernel made of a subflow.
+func (s *steering) made(ctx context.Context, local, remote netip.AddrPort) (engine.Made, error) {
+	r, err := s.diag.Read(ctx, local, remote)
+	if err == nil && !r.Subflow {
+		err = errors.New("the kernel does not tell what kind of socket it is")
+	}
+	return engine.Made{Backup: r.Backup, Device: r.Device}, err
 }
 
 // close gives everything back.
@@ -56,6 +71,9 @@ func (s *steering) close() error {
 	}
 	if s.watch != nil {
 		errs = append(errs, s.watch.Close())
+	}
+	if s.diag != nil {
+		errs = append(errs, s.diag.Close())
 	}
 	if s.events != nil {
 		errs = append(errs, s.events.Close())

@@ -47,7 +47,7 @@ func TestRulesCanFail(t *testing.T) {
 		{"proxy/leg and proxy/egress do not know each other", p("proxy/egress", "mpproxy/proxy/leg"), "proxy/egress imports proxy/leg"},
 		{"proxy/leg knows neither ways in nor accepting", p("proxy/leg", "mpproxy/proxy/egress"), "proxy/leg imports proxy/egress"},
 		{"pathctl does not import proxy", p("pathctl/netpath", "mpproxy/proxy/relay"), "pathctl/netpath imports proxy/relay"},
-		{"pathctl imports of mptcpsock only uapi", p("pathctl", "mpproxy/mptcpsock", "mpproxy/mptcpsock/uapi"), "pathctl imports mptcpsock"},
+		{"pathctl imports of mptcpsock only uapi and subdiag", p("pathctl", "mpproxy/mptcpsock", "mpproxy/mptcpsock/uapi"), "pathctl imports mptcpsock"},
 		{"mptcpsock does not import the programs' packages", p("mptcpsock", "mpproxy/config"), "mptcpsock imports config"},
 		{"mptcpsock imports nothing of pathctl, mptcpsock/control apart", p("mptcpsock", "mpproxy/pathctl/netpath"), "mptcpsock depends on mpproxy/pathctl/netpath"},
 		{"mptcpsock imports nothing of pathctl, mptcpsock/control apart", p("mptcpsock/subdiag", "github.com/mdlayher/netlink"), "mptcpsock/subdiag depends on github.com/mdlayher/netlink"},

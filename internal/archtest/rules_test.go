@@ -26,7 +26,7 @@ var rules = []rule{
 	{"a way in knows no legs", forbid(imports, "proxy/ingress", "proxy/leg", "proxy/front", "proxy/egress")},
 	{"proxy/leg and proxy/egress do not know each other", forbid(imports, "proxy/egress", "proxy/leg", "proxy/front", "proxy/ingress")},
 	{"proxy/leg knows neither ways in nor accepting", forbid(imports, "proxy/leg", "proxy/egress", "proxy/front", "proxy/ingress", "proxy/serve")},
-	{"pathctl imports of mptcpsock only uapi", forbid(imports, "pathctl", "mptcpsock", "mptcpsock/uapi")},
+	{"pathctl imports of mptcpsock only uapi and subdiag", forbid(imports, "pathctl", "mptcpsock", "mptcpsock/uapi", "mptcpsock/subdiag")},
 	{"mptcpsock does not import the programs' packages", forbid(imports, "mptcpsock", "config", "internal", "internal/bpfenv", "proxy")},
 	{"mptcpsock imports nothing of pathctl, mptcpsock/control apart", ground},
 	{"mptcpsock/uapi is a leaf", leaf("mptcpsock/uapi")},

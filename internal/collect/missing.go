@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 
 	"mpproxy/internal/status"
 	"mpproxy/mptcpsock"
 	"mpproxy/pathctl"
+	"mpproxy/pathctl/engine"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/subflowbpf"
 )
@@ -28,7 +30,7 @@ const RulesAndModes = "rules and modes"
 // Missing says what a host lacks for the program to do all that it could, what
 // that costs, and what to do about it.
 func Missing(h Host) (all []status.Missing) {
-	for _, m := range []status.Missing{h.mptcp(), h.subflows(), h.steering(), h.ebpf()} {
+	for _, m := range []status.Missing{h.mptcp(), h.subflows(), h.steering(), h.newSubflows(), h.ebpf()} {
 		if m.What != "" {
 			all = append(all, m)
 		}
@@ -103,6 +105,25 @@ func (h Host) steering() (m status.Missing) {
 		m.Advice = "use a kernel with a user-space path manager (Linux 5.19 or later)"
 	}
 	m.Advice += "; set path_manager = \"kernel\" if this is as it should be"
+	return m
+}
+
+// newSubflows is about what the kernel was seen to ignore of what new subflows are to
+// be.
+func (h Host) newSubflows() (m status.Missing) {
+	ignored := h.Kernel.Ignored
+	if ignored == (engine.Ignored{}) {
+		return m
+	}
+	m = status.Missing{What: "control of new subflows", Advice: "use Linux 6.12 or later; all else works"}
+	var effects []string
+	if ignored.Backup {
+		effects = append(effects, "this kernel begins a standby as a subflow in use: it may carry data for a round trip or two, until it is made a backup")
+	}
+	if ignored.Device {
+		effects = append(effects, "this kernel does not bind further subflows to their interface: routing rules for their addresses lead them, so two interfaces with one address cannot be told apart")
+	}
+	m.Effect = strings.Join(effects, "; ")
 	return m
 }
 

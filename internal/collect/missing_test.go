@@ -47,6 +47,10 @@ func TestMissing(t *testing.T) {
 		},
 		{name: "no cgroup v2", host: Host{Kernel: pathctl.KernelStatus{NoEBPF: subflowbpf.ErrNoCgroup2}}, what: "eBPF", advice: "mount cgroup v2"},
 		{name: "no BPF", host: Host{Kernel: pathctl.KernelStatus{NoEBPF: subflowbpf.ErrNotSupported}}, what: "eBPF", advice: "CONFIG_BPF_SYSCALL"},
+		{
+			name: "a kernel that ignores what new subflows are to be", what: "control of new subflows", advice: "Linux 6.12",
+			host: Host{Kernel: pathctl.KernelStatus{UserSpace: true, Ignored: engine.Ignored{Backup: true, Device: true}}},
+		},
 		{name: "eBPF switched off", host: Host{Kernel: pathctl.KernelStatus{NoEBPF: subflowbpf.ErrSwitchedOff}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -12,10 +12,17 @@ import (
 
 // Attributes of an answer, include/uapi/linux/inet_diag.h.
 const (
+	attrInfo         = 2 // struct tcp_info; what is above TCP comes only with it
 	attrCongestion   = 4
 	attrTOS          = 5
 	attrTrafficClass = 6
 	attrMark         = 15
+	attrULP          = 19 // nest
+	// Within it, include/uapi/linux/inet_diag.h and mptcp.h.
+	attrULPMPTCP     = 3 // nest
+	attrSubflowFlags = 8 // of 32 bits
+	flagBackupPeer   = 1 << 4
+	flagBackupOurs   = 1 << 5
 )
 
 // Result is what the kernel said.
@@ -32,6 +39,13 @@ type Result struct {
 	// Inode names the socket as /proc/PID/fd does. It is 0 when no program has it any more,
 	// and on subflows that the kernel made.
 	Inode uint32
+	// Device is the index of the interface that the socket is bound to, 0 for none.
+	Device int
+	// Subflow says that the socket is one of Multipath TCP. Older kernels, 6.1 among
+	// them, tell it and what follows only to those with CAP_NET_ADMIN.
+	Subflow bool
+	// Backup and PeerBackup say which end wants the subflow as a backup.
+	Backup, PeerBackup bool
 }
 
 // ErrNoSocket says that there is no TCP socket with these ends.
@@ -44,6 +58,7 @@ const (
 	headerSize  = 16 // struct nlmsghdr
 	requestSize = 56 // struct inet_diag_req_v2
 	messageSize = 72 // struct inet_diag_msg
+	deviceAt    = 40 // in struct inet_diag_msg
 	noCookie    = 0xffffffff
 )
 
@@ -60,7 +75,7 @@ func encodeRequest(local, remote netip.AddrPort, sequence uint32) []byte {
 		r[0] = unix.AF_INET
 	}
 	r[1] = unix.IPPROTO_TCP
-	r[2] = bit(attrCongestion) | bit(attrTOS) | bit(attrTrafficClass)
+	r[2] = bit(attrInfo) | bit(attrCongestion) | bit(attrTOS) | bit(attrTrafficClass)
 	binary.NativeEndian.PutUint32(r[4:], ^uint32(0)) // any state
 	binary.BigEndian.PutUint16(r[8:], local.Port())
 	binary.BigEndian.PutUint16(r[10:], remote.Port())
@@ -106,18 +121,14 @@ func decodeMessage(kind uint16, body []byte) (Result, error) {
 		}
 		r, err := decodeAttributes(body[messageSize:])
 		r.Inode = binary.NativeEndian.Uint32(body[messageSize-4:])
+		r.Device = int(binary.NativeEndian.Uint32(body[deviceAt:]))
 		return r, err
 	}
 	return Result{}, errMalformed
 }
 
 func decodeAttributes(b []byte) (r Result, err error) {
-	for len(b) >= 4 {
-		length, kind := int(binary.NativeEndian.Uint16(b)), binary.NativeEndian.Uint16(b[2:])&^unix.NLA_F_NESTED
-		if length < 4 || length > len(b) {
-			return Result{}, errMalformed
-		}
-		value := b[4:length]
+	err = eachAttribute(b, func(kind uint16, value []byte) error {
 		switch {
 		case kind == attrCongestion:
 			r.Congestion = cString(value)
@@ -127,10 +138,45 @@ func decodeAttributes(b []byte) (r Result, err error) {
 			r.TrafficClass = value[0]
 		case kind == attrMark && len(value) >= 4:
 			r.Mark, r.MarkKnown = binary.NativeEndian.Uint32(value), true
+		case kind == attrULP:
+			return eachAttribute(value, r.decodeULP)
+		}
+		return nil
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	return r, nil
+}
+
+// decodeULP reads what a protocol above TCP says of the socket.
+func (r *Result) decodeULP(kind uint16, value []byte) error {
+	if kind != attrULPMPTCP {
+		return nil
+	}
+	r.Subflow = true
+	return eachAttribute(value, func(kind uint16, value []byte) error {
+		if kind == attrSubflowFlags && len(value) >= 4 {
+			flags := binary.NativeEndian.Uint32(value)
+			r.Backup, r.PeerBackup = flags&flagBackupOurs != 0, flags&flagBackupPeer != 0
+		}
+		return nil
+	})
+}
+
+// eachAttribute calls f with each of a list of attributes.
+func eachAttribute(b []byte, f func(kind uint16, value []byte) error) error {
+	for len(b) >= 4 {
+		length, kind := int(binary.NativeEndian.Uint16(b)), binary.NativeEndian.Uint16(b[2:])&^unix.NLA_F_NESTED
+		if length < 4 || length > len(b) {
+			return errMalformed
+		}
+		if err := f(kind, b[4:length]); err != nil {
+			return err
 		}
 		b = b[min(align(length), len(b)):]
 	}
-	return r, nil
+	return nil
 }
 
 func cString(b []byte) string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -46,6 +47,41 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// TestReadSubflow: the kernel tells that a socket belongs to Multipath TCP.
+func TestReadSubflow(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("older kernels tell it only to root")
+	}
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(true)
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	var d net.Dialer
+	d.SetMultipathTCP(true)
+	c, err := d.DialContext(t.Context(), "tcp", l.Addr().String())
+	must(t, err)
+	defer c.Close()
+	if multipath, err := c.(*net.TCPConn).MultipathTCP(); err != nil || !multipath {
+		t.Skip("no Multipath TCP here: ", err)
+	}
+	conn, err := Open()
+	must(t, err)
+	local, remote := c.LocalAddr().(*net.TCPAddr).AddrPort(), c.RemoteAddr().(*net.TCPAddr).AddrPort()
+	for range 2 {
+		r, err := conn.Read(t.Context(), local, remote)
+		must(t, err)
+		if !r.Subflow || r.Backup || r.PeerBackup || r.Device != 0 {
+			t.Errorf("got %+v, want a subflow that is no backup", r)
+		}
+	}
+	must(t, conn.Close())
+	must(t, conn.Close())
+	if _, err := conn.Read(t.Context(), local, remote); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -73,6 +109,12 @@ func TestDecode(t *testing.T) {
 	attributes := append(attribute(attrCongestion, 'r', 'e', 'n', 'o', 0), attribute(attrTOS, 0x28)...)
 	attributes = append(attributes, attribute(attrMark, 0, 0, 0, 0)...)
 	good := append(make([]byte, messageSize), attributes...)
+	subflow := func(flags byte) []byte {
+		flagged := attribute(attrULPMPTCP, attribute(attrSubflowFlags, flags, 1, 0, 0)...)
+		return append(make([]byte, messageSize), attribute(attrULP, append(attribute(1, 'm', 0), flagged...)...)...)
+	}
+	bound := append(make([]byte, messageSize), attributes...)
+	binary.NativeEndian.PutUint32(bound[deviceAt:], 7)
 	refusal := binary.NativeEndian.AppendUint32(nil, 0xffffffff-uint32(unix.ENOENT)+1)
 	for _, tt := range []struct {
 		name string
@@ -82,6 +124,11 @@ func TestDecode(t *testing.T) {
 	}{
 		{"good", answer(unix.SOCK_DIAG_BY_FAMILY, 1, good), Result{Congestion: "reno", TOS: 0x28, MarkKnown: true}, nil},
 		{"behind another", append(answer(unix.SOCK_DIAG_BY_FAMILY, 7, nil), answer(unix.SOCK_DIAG_BY_FAMILY, 1, good)...), Result{Congestion: "reno", TOS: 0x28, MarkKnown: true}, nil},
+		{"bound to an interface", answer(unix.SOCK_DIAG_BY_FAMILY, 1, bound), Result{Congestion: "reno", TOS: 0x28, MarkKnown: true, Device: 7}, nil},
+		{"subflow", answer(unix.SOCK_DIAG_BY_FAMILY, 1, subflow(0x48)), Result{Subflow: true}, nil},
+		{"subflow that we want as backup", answer(unix.SOCK_DIAG_BY_FAMILY, 1, subflow(0x20)), Result{Subflow: true, Backup: true}, nil},
+		{"subflow that the peer wants as backup", answer(unix.SOCK_DIAG_BY_FAMILY, 1, subflow(0x10)), Result{Subflow: true, PeerBackup: true}, nil},
+		{"subflow, cut short", answer(unix.SOCK_DIAG_BY_FAMILY, 1, append(make([]byte, messageSize), attribute(attrULP, 9, 0, 4, 0)...)), Result{}, errMalformed},
 		{"no socket", answer(unix.NLMSG_ERROR, 1, refusal), Result{}, ErrNoSocket},
 		{"empty", nil, Result{}, errMalformed},
 		{"short", answer(unix.SOCK_DIAG_BY_FAMILY, 1, good[:10]), Result{}, errMalformed},

@@ -70,6 +70,7 @@ type subflow struct {
 	device        int            // index of the interface that it is bound to; 0: not known
 	initial       bool
 	established   bool
+	asked         bool // for by us, and not read back yet
 	backup        bool // our flag
 	peerBackup    bool
 	since         time.Time

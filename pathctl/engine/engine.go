@@ -77,7 +77,10 @@ type Config struct {
 	// before their send buffers are narrowed; 0: send buffers are left to the kernel.
 	// They can be wide only where Watch bounds what a subflow holds.
 	BufferMemory uint64
-	Log          *slog.Logger // nil: nothing is logged
+	// Made reads what the kernel made of the subflow between two ends; nil: what was
+	// asked for is believed.
+	Made func(ctx context.Context, local, remote netip.AddrPort) (Made, error)
+	Log  *slog.Logger // nil: nothing is logged
 }
 
 // Engine is the controller in user space: one goroutine, Run's, owns all of its
@@ -88,6 +91,9 @@ type Engine struct {
 	log   *slog.Logger
 	cmds  Commands
 	watch *subflowbpf.Watcher
+
+	made    func(ctx context.Context, local, remote netip.AddrPort) (Made, error)
+	ignored ignored
 
 	events Events
 	inbox  chan func(now time.Time)
@@ -134,7 +140,7 @@ func New(cfg Config) *Engine {
 	}
 	e := &Engine{
 		role: cfg.Role, log: cfg.Log, cmds: cfg.Commands, watch: cfg.Watch, announce: cfg.Announce,
-		events: cfg.Events, recorder: cfg.Recorder, leaveStrangers: cfg.LeaveStrangers, buffers: newBuffers(cfg.BufferMemory),
+		events: cfg.Events, recorder: cfg.Recorder, leaveStrangers: cfg.LeaveStrangers, buffers: newBuffers(cfg.BufferMemory), made: cfg.Made,
 		inbox:        make(chan func(time.Time), inboxSize),
 		ended:        make(chan struct{}),
 		conns:        make(map[uapi.Token]*connection),
@@ -305,7 +311,7 @@ func (e *Engine) onEvent(ctx context.Context, ev mptcppm.Event, now time.Time) {
 	case mptcppm.EventCreated, mptcppm.EventEstablished:
 		e.begin(ctx, c, ev, now)
 	case mptcppm.EventSubflowEstablished:
-		e.subflowUp(c, ev, now)
+		e.readBack(ctx, c, e.subflowUp(c, ev, now))
 	case mptcppm.EventSubflowClosed:
 		e.subflowDown(c, ev, now)
 	case mptcppm.EventRemoved:
@@ -350,7 +356,7 @@ func (e *Engine) begin(ctx context.Context, c *connection, ev mptcppm.Event, now
 	}
 }
 
-func (e *Engine) subflowUp(c *connection, ev mptcppm.Event, now time.Time) {
+func (e *Engine) subflowUp(c *connection, ev mptcppm.Event, now time.Time) *subflow {
 	f := c.adopt(ev.Local, ev.Remote, ev.IfIndex)
 	if f == nil {
 		f = c.addSubflow(ev.Local, ev.Remote, e.pathOn(c, ev.Local.Addr(), ev.Remote.Addr(), ev.IfIndex), now)
@@ -363,6 +369,7 @@ func (e *Engine) subflowUp(c *connection, ev mptcppm.Event, now time.Time) {
 		recovered := e.stateOf(f.path).Learn(pathstate.Established, now)
 		e.recovered(c, f.path, recovered, "a subflow was established", now)
 	}
+	return f
 }
 
 func (e *Engine) subflowDown(c *connection, ev mptcppm.Event, now time.Time) {

@@ -86,7 +86,7 @@ func (h Handle) Create(ctx context.Context, local, remote netip.AddrPort, ifInde
 		}
 		local = s.Local
 		f := c.addSubflow(s.Local, s.Remote, e.pathOn(c, s.Local.Addr(), s.Remote.Addr(), ifIndex), now)
-		f.backup, f.addrID, f.device = backup, ep.ID, ifIndex
+		f.asked, f.backup, f.addrID, f.device = true, backup, ep.ID, ifIndex
 		return nil
 	})
 	return local, err

@@ -64,7 +64,7 @@ func (e *Engine) create(ctx context.Context, c *connection, w Change, now time.T
 	}
 	// Port 0 until the kernel says which one it chose.
 	f := c.addSubflow(netip.AddrPortFrom(local.Addr, 0), remote, p.Name, now)
-	f.backup, f.addrID, f.device = w.Backup, ep.ID, p.Index
+	f.asked, f.backup, f.addrID, f.device = true, w.Backup, ep.ID, p.Index
 	e.stateOf(p.Name).Trying(now)
 	e.decide(c, ActionCreate, p.Name, Reason(w.Reason.Class), w.Reason.String())
 }
