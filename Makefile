@@ -13,7 +13,7 @@ FOR     ?= 1h
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help build demo test check fix race bench web lab soak bpf clean
+.PHONY: help build demo test check fix race bench web lab kernels soak bpf clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -50,6 +50,10 @@ lab: ## repeat the founding experiments, stock kernel beside ours (EXP=name: one
 
 soak: ## an hour of traffic and trouble that must leave nothing behind (FOR=10m: shorter)
 	$(GO) run ./test/soak -for '$(FOR)'
+# KERNELS=-short runs less; go run ./test/kernels -help says what else there is.
+kernels: ## run what depends on the kernel on Debian's Linux 6.1, 6.12 and 6.18, in QEMU (Debian; root installs it)
+	@command -v qemu-system-x86_64 >/dev/null || apt-get install -y -qq --no-install-recommends qemu-system-x86
+	$(GO) run ./test/kernels $(KERNELS)
 
 # The eBPF programs, *.bpf.c, are committed in compiled form too: building needs no
 # clang. objects.sha256 tells a test what they were compiled from, and with what.

@@ -11,10 +11,11 @@ import (
 	"mpproxy/test/netns"
 )
 
-// envPrograms tells the program that netns.Enter starts in a user namespace
+// EnvPrograms tells the program that netns.Enter starts in a user namespace
 // where the one that started it has built the programs: inside there is no
-// network to fetch modules from.
-const envPrograms = "MPPROXY_PROGRAMS"
+// network to fetch modules from. It also names a directory of programs that were
+// built elsewhere; who uses it removes it in the end.
+const EnvPrograms = "MPPROXY_PROGRAMS"
 
 // Enter builds packages, both programs if none is named, enters a user namespace
 // where that is needed, and returns the directory of the programs. It must be
@@ -22,7 +23,7 @@ const envPrograms = "MPPROXY_PROGRAMS"
 // netns.Enter is returned with a usable directory: netns.Require repeats it in
 // each test.
 func Enter(ctx context.Context, packages ...string) (dir string, remove func() error, err error) {
-	dir = os.Getenv(envPrograms)
+	dir = os.Getenv(EnvPrograms)
 	remove = func() error { return os.RemoveAll(dir) }
 	if dir != "" {
 		return dir, remove, netns.Enter()
@@ -36,7 +37,7 @@ func Enter(ctx context.Context, packages ...string) (dir string, remove func() e
 	if err := errors.Join(os.Chmod(dir, 0o755), Build(ctx, dir, packages...)); err != nil {
 		return "", remove, errors.Join(err, remove())
 	}
-	if err := os.Setenv(envPrograms, dir); err != nil {
+	if err := os.Setenv(EnvPrograms, dir); err != nil {
 		return "", remove, errors.Join(err, remove())
 	}
 	return dir, remove, netns.Enter()
