@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -35,6 +36,22 @@ func (r *reader) Read() (engine.Reading, error) {
 		out.Subflows = append(out.Subflows, engine.SubflowReading{Local: f.Local, Remote: f.Remote, TCP: f.TCP})
 	}
 	return out, nil
+}
+
+// End disconnects the socket under its user, who gets ENOTCONN. Closing it would wake
+// nobody who waits for it with epoll.
+func (r *reader) End() error {
+	raw, err := r.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	cerr := raw.Control(func(fd uintptr) {
+		to := unix.RawSockaddr{Family: unix.AF_UNSPEC} // connect(2): dissolves the association
+		if _, _, errno := unix.Syscall(unix.SYS_CONNECT, fd, uintptr(unsafe.Pointer(&to)), unix.SizeofSockaddrInet4); errno != 0 {
+			err = errno
+		}
+	})
+	return errors.Join(cerr, err)
 }
 
 // Prod sets TCP_KEEPIDLE of all subflows, in whole seconds, if the program has

@@ -27,6 +27,9 @@ type connection struct {
 	subflows    []*subflow                     // as they began; no two have the same key
 	ended       map[subflowKey]ending          // nil: nothing yet
 	refusals    map[string]refusal             // of its joins, by path; nil: none yet
+	joinedAt    time.Time                      // when a further subflow was last established; zero: never
+	refusedAt   time.Time                      // when a join was last refused since; zero: none was
+	unknown     bool                           // where others join: the peer does not know it
 	nextID      policy.SubflowID
 	memory      policy.Memory
 	begun       bool   // it has what others have noted of its paths

@@ -364,6 +364,7 @@ func (e *Engine) subflowUp(c *connection, ev mptcppm.Event, now time.Time) *subf
 	f.device = cmp.Or(ev.IfIndex, f.device)
 	f.local, f.remote, f.addrID, f.remoteID = ev.Local, ev.Remote, ev.LocalID, ev.RemoteID
 	f.established, f.since = true, now
+	c.joinedAt, c.refusedAt, c.unknown = now, time.Time{}, false
 	f.peerBackup = ev.Backup && !f.backup
 	if c.reg.Role == policy.Client && c.ours {
 		recovered := e.stateOf(f.path).Learn(pathstate.Established, now)
@@ -454,6 +455,9 @@ func (e *Engine) examine(ctx context.Context, c *connection, now time.Time) {
 		return
 	}
 	e.observe(c, now)
+	if e.endDead(c, now) {
+		return
+	}
 	e.act(ctx, c, now)
 }
 
@@ -489,7 +493,7 @@ func (e *Engine) carryOut(ctx context.Context, c *connection, v verdict, now tim
 	e.keepNotes(v.look.Conn, v.look.Memory, v.memory, now)
 	v.look.Outcomes = e.reconcile(ctx, c, v.changes, now)
 	e.probe(ctx, c, plan.Probe, now)
-	e.prod(c, plan.Prod, now)
+	e.prod(c, plan.Prod || c.doubted(now), now)
 	e.record(c, v.look)
 	e.queue.schedule(c, now.Add(c.nextLook(plan)))
 }

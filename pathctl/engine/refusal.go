@@ -30,5 +30,6 @@ func (c *connection) refusedAgain(path string, othersJoined, now time.Time) bool
 		c.refusals = make(map[string]refusal)
 	}
 	c.refusals[path] = r
+	c.refusedAt, c.unknown = now, c.unknown || again
 	return again
 }

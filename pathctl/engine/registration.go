@@ -63,6 +63,12 @@ type Prodder interface {
 	Prod(after time.Duration) error
 }
 
+// Ender is a Reader that can also end the connection: its peer has, and no packet told.
+type Ender interface {
+	// End makes whoever uses the connection get an error. It does not block.
+	End() error
+}
+
 // Reading is the state of a connection at one moment.
 type Reading struct {
 	Info     uapi.Info
