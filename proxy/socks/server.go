@@ -75,6 +75,9 @@ type Server struct {
 	// NeverAsk takes a peer that offers to go without a user name by its word, although it
 	// offers to show one as well. It is for Auths that are open.
 	NeverAsk bool
+	// Explain tells peers that speak another protocol, in their own, what they have met. It
+	// is for listeners at which nobody is a stranger.
+	Explain bool
 	// OnFailure is called before a peer is answered whose secret was wrong; may be nil.
 	OnFailure func()
 }
@@ -130,7 +133,10 @@ func (s *Server) converse(ctx context.Context, c *conversation) (*Request, error
 		return nil, err
 	}
 	if version != version5 {
-		// Not a byte more: whoever speaks something else may say nothing else.
+		if s.Explain {
+			c.explainTo(version)
+		}
+		// Else not a byte more: whoever speaks something else may say nothing else.
 		return nil, fmt.Errorf("%w: it begins with byte %d instead of 5%s", ErrProtocol, version, guess(version))
 	}
 	methods, err := parseMethods(c)

@@ -30,7 +30,7 @@ func (w WayIn) Listen(ctx context.Context) ([]*net.TCPListener, error) {
 
 // Flow shakes hands with an application.
 func (w WayIn) Flow(ctx context.Context, conn *net.TCPConn) (*proxy.Flow, error) {
-	req, err := (&socks.Server{Auth: w.Auth, NeverAsk: w.NeverAsk}).Handshake(ctx, conn)
+	req, err := (&socks.Server{Auth: w.Auth, NeverAsk: w.NeverAsk, Explain: true}).Handshake(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
