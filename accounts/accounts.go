@@ -10,6 +10,7 @@ package accounts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -34,9 +35,11 @@ type Change struct {
 // Errors of a Store, to be told apart with errors.Is. Any other error says that the
 // store cannot tell just now.
 var (
-	// ErrRefused: there is no such account, the token is another one's, or the account
-	// is disabled. Which of these it is, nobody is told.
+	// ErrRefused: there is no such account, or the token is another one's. Which of these it
+	// is, nobody is told.
 	ErrRefused = errors.New("unknown user or wrong token")
+	// ErrDisabled is an ErrRefused for whoever has shown the token of a disabled account.
+	ErrDisabled = fmt.Errorf("%w: the account is disabled", ErrRefused)
 	// ErrUnknown: there is no account of this name.
 	ErrUnknown = errors.New("there is no such account")
 )
@@ -44,7 +47,7 @@ var (
 // Store knows the accounts. Implementations are safe for concurrent use. Their methods
 // may wait for another host, for as long as ctx allows.
 type Store interface {
-	// Verify returns the account called name if token is its token, or ErrRefused.
+	// Verify returns the account called name if token is its token, ErrDisabled or ErrRefused.
 	Verify(ctx context.Context, name, token string) (Account, error)
 	// Account returns the account called name, a disabled one too, or ErrUnknown.
 	Account(ctx context.Context, name string) (Account, error)

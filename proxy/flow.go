@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
@@ -74,6 +75,8 @@ type Choice struct {
 var (
 	// ErrAuthenticationFailed: the user is not known, or the secret is wrong.
 	ErrAuthenticationFailed = errors.New("authentication failed")
+	// ErrUserDisabled is an ErrAuthenticationFailed for a user whose secret was right.
+	ErrUserDisabled = fmt.Errorf("%w: the user is disabled", ErrAuthenticationFailed)
 	// ErrUnverified: whoever knows the users cannot tell now. The peer may try again.
 	ErrUnverified = errors.New("cannot tell now who the peer is")
 	// ErrPeerLeft: the peer closed the connection before it asked for anything, at

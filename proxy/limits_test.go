@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -82,6 +83,9 @@ func TestUserLimits(t *testing.T) {
 		if got := proxy.OutcomeOf(open(tt.user)); got != tt.want {
 			t.Errorf("%s: got %v, want %v", tt.user, got, tt.want)
 		}
+	}
+	if err := open("alice"); proxy.LimitOf(err) != proxy.LimitOfUser || !strings.Contains(err.Error(), "limit of connections of this user") {
+		t.Errorf("the client does not name the limit: %v", err)
 	}
 	waitLive(t, conc.Table(), 3)
 	conc.Table().StopWhere(func(c *serve.Connection) bool { return c.User == "bob" })

@@ -40,10 +40,42 @@ func (o Outcome) String() string {
 	return fmt.Sprintf("reply %d", uint8(o))
 }
 
+// Limit says which limit of a concentrator refused a flow; 0: none did. It travels in a
+// refusal as BND.PORT, which says nothing there (RFC 1928 §6) and which other clients leave
+// alone.
+type Limit uint16
+
+// The limits of a concentrator.
+const (
+	LimitOfUser Limit = 1 // connections of this user
+	LimitOfAll  Limit = 2 // connections of all users
+)
+
+// String says what is reached.
+func (l Limit) String() string {
+	switch l {
+	case LimitOfUser:
+		return "the limit of connections of this user is reached"
+	case LimitOfAll:
+		return "the limit of connections of all users is reached"
+	}
+	return fmt.Sprintf("limit %d is reached", uint16(l))
+}
+
 // Failure is an error that knows its Outcome.
 type Failure struct {
 	Outcome Outcome
 	Err     error
+	Limit   Limit // that was reached
+}
+
+// LimitOf returns the limit that err tells of, 0 for none.
+func LimitOf(err error) Limit {
+	var f *Failure
+	if errors.As(err, &f) {
+		return f.Limit
+	}
+	return 0
 }
 
 func (e *Failure) Error() string { return e.Err.Error() }

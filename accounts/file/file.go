@@ -73,11 +73,13 @@ func (s *Store) Len() int { return s.users.Load().Len() }
 
 // Verify implements accounts.Store.
 func (s *Store) Verify(_ context.Context, name, token string) (accounts.Account, error) {
-	users := s.users.Load()
-	if !users.Verify(name, token) {
+	u, own := s.users.Load().Owner(name, token)
+	switch {
+	case !own:
 		return accounts.Account{}, accounts.ErrRefused
+	case u.Disabled:
+		return accounts.Account{}, accounts.ErrDisabled
 	}
-	u, _ := users.Lookup(name)
 	return account(u), nil
 }
 

@@ -69,13 +69,22 @@ func (us Set) Lookup(name string) (User, bool) {
 	return us.list[i], true
 }
 
-// Verify says whether token is the token of the enabled user called name. It
-// takes the same steps for unknown names, and compares in constant time.
+// Verify says whether token is the token of the enabled user called name.
 func (us Set) Verify(name, token string) bool {
+	u, own := us.Owner(name, token)
+	return own && !u.Disabled
+}
+
+// Owner returns the user called name, who may be disabled, if token is his. It takes the
+// same steps for unknown names, and compares in constant time.
+func (us Set) Owner(name, token string) (u User, own bool) {
 	sum := sha256.Sum256([]byte(token))
 	u, known := us.Lookup(name)
 	match := subtle.ConstantTimeCompare(sum[:], u.Hash[:]) // against zeros for unknown names
-	return match&boolInt(known)&boolInt(!u.Disabled) == 1
+	if match&boolInt(known) != 1 {
+		return User{}, false
+	}
+	return u, true
 }
 
 func boolInt(b bool) int {

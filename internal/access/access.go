@@ -89,6 +89,8 @@ func (Remote) Open() bool { return false }
 func (r Remote) Authenticate(ctx context.Context, user, token string) (proxy.Identity, error) {
 	name, mode := credential.SplitUserMode(user)
 	switch _, err := r.Store.Verify(ctx, name, token); {
+	case errors.Is(err, accounts.ErrDisabled):
+		return proxy.Identity{}, fmt.Errorf("%w: user %q", proxy.ErrUserDisabled, name)
 	case errors.Is(err, accounts.ErrRefused):
 		return proxy.Identity{}, fmt.Errorf("%w: unknown user %q or wrong token", proxy.ErrAuthenticationFailed, name)
 	case err != nil:

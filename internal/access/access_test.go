@@ -202,7 +202,10 @@ func TestDisabledUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	try(t, Remote{Store: storeOf(t, us), Default: "aggregate", Modes: modes}, []attempt{{name: "right token", user: "alice", secret: "alice-token", refused: true}})
+	try(t, Remote{Store: storeOf(t, us), Default: "aggregate", Modes: modes}, []attempt{
+		{name: "right token", user: "alice", secret: "alice-token", refused: true, says: "disabled"},
+		{name: "wrong token", user: "alice", secret: "guess", refused: true, says: "unknown user"},
+	})
 }
 
 // awayStore cannot tell who anybody is.

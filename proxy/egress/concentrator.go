@@ -219,7 +219,7 @@ func (s *Concentrator) serveRequest(p *peer, req *socks.Request, full bool) (*se
 	}
 	dest, err := s.reach(p, c, req, full)
 	if err != nil {
-		_ = req.Answer(proxy.OutcomeOf(err), netip.AddrPort{})
+		_ = req.Answer(proxy.OutcomeOf(err), netip.AddrPortFrom(netip.Addr{}, uint16(proxy.LimitOf(err))))
 		_ = p.stream.CloseWrite()
 		// CloseWrite of crypto/tls leaves a deadline behind that fails each write. The
 		// answer is still held, and release writes it.
@@ -256,7 +256,7 @@ func (s *Concentrator) secure(leg *mptcpsock.Conn) (relay.Stream, error) {
 // leaves.
 func (s *Concentrator) reach(p *peer, c *serve.Connection, req *socks.Request, full bool) (*net.TCPConn, error) {
 	if full {
-		return nil, s.ErrFull()
+		return nil, &proxy.Failure{Outcome: proxy.GeneralFailure, Err: s.ErrFull(), Limit: proxy.LimitOfAll}
 	}
 	limit, err := s.userLimit(p.ctx, c.User)
 	if err != nil {
@@ -264,7 +264,7 @@ func (s *Concentrator) reach(p *peer, c *serve.Connection, req *socks.Request, f
 	}
 	if !s.Table().Enter(c, limit) {
 		s.Table().Totals.Refused.Add(1)
-		return nil, &proxy.Failure{Outcome: proxy.NotAllowed, Err: fmt.Errorf("user %q has reached the limit of %d connections", c.User, limit)}
+		return nil, &proxy.Failure{Outcome: proxy.NotAllowed, Limit: proxy.LimitOfUser, Err: fmt.Errorf("user %q has reached the limit of %d connections", c.User, limit)}
 	}
 	welcomed := s.welcomeLater(p, req)
 	unwatch := serve.WatchLeg(c.Leg.TCPConn, len(req.Early) > 0, p.sealed(), func() { p.cancel(serve.ErrPeerGone) })

@@ -94,6 +94,8 @@ func judge(err error) (ServerState, string) {
 		return ServerUnreachable, "check that the server runs and that its port is open in every firewall on the way"
 	case errors.Is(err, ErrPinMismatch):
 		return ServerWrongPin, "somebody else answers at this address, or the server got a new key: ask its operator for a new link"
+	case errors.Is(err, socks.ErrUserDisabled):
+		return ServerTokenRefused, "ask the server's operator why this user is disabled"
 	case errors.Is(err, socks.ErrTokenRefused):
 		return ServerTokenRefused, "ask the server's operator for a new link (mpproxy-server user link NAME)"
 	case errors.Is(err, ErrNotMultipath):

@@ -104,7 +104,12 @@ func (l *Leg) readAnswer(framed bool) error {
 		return err
 	}
 	if reply != proxy.Succeeded {
-		return &proxy.Failure{Outcome: reply, Err: fmt.Errorf("the concentrator answered: %s", reply)}
+		f := &proxy.Failure{Outcome: reply, Err: fmt.Errorf("the concentrator answered: %s", reply)}
+		if bound.Addr().IsUnspecified() && bound.Port() != 0 {
+			f.Limit = proxy.Limit(bound.Port())
+			f.Err = fmt.Errorf("%w: %s", f.Err, f.Limit)
+		}
+		return f
 	}
 	l.Bound = bound
 	return nil

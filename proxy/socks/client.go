@@ -81,6 +81,9 @@ func (c Credentials) ReadGreeting(r io.Reader) (agreed Agreed, err error) {
 	if err != nil {
 		return agreed, ar.explain("answer to the token", err)
 	}
+	if status == passwordDisabled {
+		return Agreed{}, ErrUserDisabled
+	}
 	if status != passwordRight {
 		return Agreed{}, ErrTokenRefused
 	}

@@ -14,6 +14,7 @@ package socks
 
 import (
 	"errors"
+	"fmt"
 
 	"mpproxy/proxy"
 )
@@ -24,7 +25,10 @@ var (
 	ErrUnsupportedCommand = errors.New("only CONNECT is supported")
 	ErrProtocol           = errors.New("not a valid SOCKS5 conversation")
 	// ErrTokenRefused: the concentrator does not know this user or token.
+	//
+	// ErrUserDisabled is an ErrTokenRefused: the token was right.
 	ErrTokenRefused error = &proxy.Failure{Outcome: proxy.GeneralFailure, Err: errors.New("the concentrator refused the user name or token")}
+	ErrUserDisabled       = fmt.Errorf("%w: the user is disabled there", ErrTokenRefused)
 )
 
 // methodFramed is a private method (RFC 1928 §3). It is user name and password as in

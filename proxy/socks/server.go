@@ -216,7 +216,11 @@ func (s *Server) checkPassword(ctx context.Context, c *conversation, method byte
 		if s.OnFailure != nil {
 			s.OnFailure()
 		}
-		c.hold(passwordVersion, passwordWrong)
+		status := byte(passwordWrong)
+		if errors.Is(err, proxy.ErrUserDisabled) {
+			status = passwordDisabled
+		}
+		c.hold(passwordVersion, status)
 		return proxy.Identity{}, err
 	}
 	c.hold(passwordVersion, passwordRight)

@@ -26,6 +26,7 @@ const (
 	passwordVersion    = statute.UserPassAuthVersion
 	passwordRight      = statute.AuthSuccess
 	passwordWrong      = statute.AuthFailure
+	passwordDisabled   = 2 // a failure like any other to RFC 1929, of which we know the reason
 	commandConnect     = statute.CommandConnect
 )
 
