@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"mpproxy/mptcpsock"
+	"mpproxy/mptcpsock/uapi"
 	"mpproxy/proxy"
 	"mpproxy/proxy/egress"
 	"mpproxy/proxy/leg"
@@ -75,6 +77,55 @@ func TestNoLegAhead(t *testing.T) {
 				t.Errorf("the leg ahead is %+v", f)
 			}
 		})
+	}
+}
+
+// legPaths is an Observer that hands on which paths a leg may use.
+type legPaths chan string
+
+func (l legPaths) Opened(_ uapi.Token, _ *mptcpsock.Conn, f *proxy.Flow) {
+	l <- "opened " + strings.Join(f.How.Paths, ",")
+}
+func (l legPaths) Carries(_ uapi.Token, f *proxy.Flow) {
+	l <- "carries " + strings.Join(f.How.Paths, ",")
+}
+func (l legPaths) Closed(uapi.Token) {}
+
+// TestLegAheadIsAlone: a leg that is opened ahead has one path of several, and all once a
+// flow on it goes on.
+func TestLegAheadIsAlone(t *testing.T) {
+	dest := StartDestination(t, Echo)
+	_, at := startConcentrator(t, func(c *egress.Config) { c.IdleLegs = 32 })
+	told := make(legPaths, 10)
+	up := upstreamTo(at.Addr, func(c *leg.Config) {
+		c.IdleLegs, c.Ahead, c.Observer = 32, true, told
+		c.Paths = leg.NewRanking(&changingPaths{[]leg.Candidate{{Path: "dsl"}, {Path: "lte"}}}, func(string) bool { return true }, nil)
+	})
+	defer up.Close()
+	f := &proxy.Flow{To: To(dest), How: proxy.Choice{Mode: "aggregate"}}
+	for i, want := range []string{"opened ", "opened dsl"} {
+		if i == 0 {
+			l, err := up.OpenStream(Within(t), f)
+			Must(t, err)
+			defer l.Close()
+		}
+		if got := Await(t, "a leg", told); got != want {
+			t.Fatalf("%q, want %q", got, want)
+		}
+	}
+	Eventually(t, "the leg waits", func() bool { return up.Idle() == 1 })
+	l, err := up.OpenStream(Within(t), f)
+	Must(t, err)
+	defer l.Close()
+	if !l.Reused {
+		t.Fatal("the leg that waited was not taken")
+	}
+	for got := ""; got != "carries "; {
+		switch got = Await(t, "the flow has all paths", told); got {
+		case "carries dsl", "carries ", "opened dsl":
+		default:
+			t.Fatalf("told %q", got)
+		}
 	}
 }
 

@@ -136,9 +136,9 @@ func (a *ahead) refill(now time.Time, key legKey, k *kind, n int) {
 	if !ok {
 		return
 	}
-	closed := false
+	closed, alone := false, len(begin) > 0 && begin[0].Alone
 	have := a.session.idle.count(key, func(l *Leg) bool {
-		if now.Sub(l.idleSince) >= renewTime || !fits(l, begin) {
+		if now.Sub(l.idleSince) >= renewTime || !fits(l, begin) || !l.alone.keeps() && alone {
 			return false
 		}
 		still := quiet(l.Conn)
@@ -202,10 +202,11 @@ func (s *Session) begin(c proxy.Choice) (begin []Candidate, flow *proxy.Flow, ok
 	if err != nil || len(cands) > 0 && !cands[0].Fit {
 		return nil, nil, false
 	}
+	kernels := s.cfg.LeaveSubflows != nil && s.cfg.LeaveSubflows()
 	spared := func(a Candidate) bool { return a.Metered && !cands[0].Metered }
 	flow = &proxy.Flow{How: c}
 	if slices.ContainsFunc(cands, spared) {
-		if s.cfg.LeaveSubflows != nil && s.cfg.LeaveSubflows() {
+		if kernels {
 			return nil, nil, false // the kernel would make a subflow on each path
 		}
 		flow.How.Paths = nil
@@ -216,6 +217,10 @@ func (s *Session) begin(c proxy.Choice) (begin []Candidate, flow *proxy.Flow, ok
 		}
 	}
 	begin = slices.DeleteFunc(slices.Clone(cands), func(a Candidate) bool { return !a.Fit || spared(a) })
+	several := slices.ContainsFunc(begin, func(a Candidate) bool { return a.Path != begin[0].Path })
+	for i := range begin {
+		begin[i].Alone = several && !kernels
+	}
 	return begin, flow, true
 }
 

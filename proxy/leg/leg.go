@@ -37,11 +37,13 @@ type Leg struct {
 	answered  bool              // the concentrator has accepted the token
 	idleSince time.Time
 	observed  *proxy.Observed
+	alone     alone
 }
 
 // Close ends the leg, whatever has become of its stream.
 func (l *Leg) Close() {
 	_ = l.Stream.Close()
+	l.alone.rest()
 	l.observed.End()
 }
 
@@ -49,6 +51,7 @@ func (l *Leg) Close() {
 // would look to the concentrator like data from a client that still waits for its dial.
 func (l *Leg) abandon() {
 	_ = l.Conn.Close()
+	l.alone.rest()
 	l.observed.End()
 }
 

@@ -37,6 +37,8 @@ type Candidate struct {
 	// new one. Unmeasured: it may be better than the first, which nobody has measured
 	// either, and is tried soon after it.
 	Fit, Unmeasured bool
+	// Alone: a leg that begins here gets its other paths when a flow has use for them.
+	Alone bool
 }
 
 // Result is what a leg met on its way.

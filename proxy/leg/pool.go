@@ -54,18 +54,29 @@ func (k *pool) put(l *Leg) {
 	closeLegs(out)
 }
 
-// take returns the leg for key that was in use last: its path is the one that is
-// known best. It returns nil if there is none.
+// take returns the leg for key that was in use last, of those that are alone if there are
+// such: its path is the one that is known best. It returns nil if there is none.
 func (k *pool) take(key legKey) *Leg {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	at := -1
 	for i, l := range slices.Backward(k.legs) {
-		if l.key == key {
-			k.legs = slices.Delete(k.legs, i, i+1)
-			return l
+		if l.key != key {
+			continue
+		}
+		if at < 0 || l.alone.keeps() {
+			at = i
+		}
+		if k.legs[at].alone.keeps() {
+			break
 		}
 	}
-	return nil
+	if at < 0 {
+		return nil
+	}
+	l := k.legs[at]
+	k.legs = slices.Delete(k.legs, at, at+1)
+	return l
 }
 
 // expire closes the legs that have waited for long enough.

@@ -185,7 +185,11 @@ func (r *race) try(ctx context.Context, i int) (contender, error) {
 	r.seen[i].heard.Store(time.Now().UnixNano())
 	leg := &Leg{Stream: conn, below: conn, Conn: conn, Path: a.Path, way: a}
 	if r.flow != nil {
-		leg.observed = proxy.Observe(s.cfg.Observer, conn, r.flow)
+		flow := r.flow
+		if leg.alone.is = a.Alone; a.Alone {
+			flow = onPath(flow, a.Path)
+		}
+		leg.observed = proxy.Observe(s.cfg.Observer, conn, flow)
 	}
 	if err := s.secure(ctx, leg); err != nil {
 		leg.abandon()

@@ -31,6 +31,7 @@ var (
 // the next one may get more.
 func (s *Session) Finished(l *Leg, keep bool) {
 	if keep && !l.plain && !l.framed.Early() && l.framed.Next() == nil {
+		l.alone.rest()
 		s.idle.put(l)
 		s.ahead.returned(l.key)
 		return
@@ -50,15 +51,15 @@ func (s *Session) reopen(ctx context.Context, deadline time.Time, key legKey, f 
 			l.Close()
 			continue
 		}
+		l.begin(f)
 		err := l.ask(ctx, earlier(ctx, deadline), f)
 		if err == nil {
 			s.health.ok()
 			l.Reused, l.unused = true, false
-			l.observed.Next(f)
+			l.carries(f)
 			return l, nil
 		}
-		_ = l.Conn.Close() // no TLS goodbye: see converse
-		l.observed.End()
+		l.abandon()
 		if !errors.Is(err, errStale) {
 			return nil, withCause(ctx, err)
 		}
