@@ -121,6 +121,10 @@ func (a *ahead) look() {
 		}
 		n := k.ready(now)
 		wanted += n
+		if n == 0 {
+			closeLegs(a.session.idle.takeKey(key))
+			continue
+		}
 		if a.able.Load() && !now.Before(a.until) {
 			a.refill(now, key, k, n)
 		}

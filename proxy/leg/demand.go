@@ -8,9 +8,10 @@ const (
 	burstTime = 2 * time.Second
 	// burstMemory is for how long a burst counts.
 	burstMemory = 10 * time.Minute
-	// quietTime is how long nobody has to ask for anything until no leg is held ready.
-	// That is in four steps: after each, half as many are.
-	quietTime = time.Minute
+	// quietTime is how long nobody has to ask for anything until no leg is held ready: long
+	// enough to read a page, and an idle client is silent within a minute for certain. That
+	// is in four steps: after each, half as many are.
+	quietTime = 30 * time.Second
 	quietStep = quietTime / 4
 )
 

@@ -6,7 +6,7 @@ import (
 )
 
 // TestDemand: as many legs are ready as bursts took, fewer when it is quiet, none after a
-// minute, and as many as before with the next flow.
+// while, and as many as before with the next flow.
 func TestDemand(t *testing.T) {
 	start := time.Now()
 	at := func(seconds float64) time.Time { return start.Add(time.Duration(seconds * float64(time.Second))) }
@@ -19,10 +19,10 @@ func TestDemand(t *testing.T) {
 		{"nobody asked", func(*demand) {}, 0, 0},
 		{"one flow", func(d *demand) { d.took(at(0)) }, 1, 1},
 		{"a burst", func(d *demand) { take(d, at(0), 8) }, 1, 8},
-		{"a burst, quarter of a minute ago", func(d *demand) { take(d, at(0), 8) }, 15, 4},
-		{"a burst, almost a minute ago", func(d *demand) { take(d, at(0), 8) }, 59, 1},
-		{"one flow, almost a minute ago", func(d *demand) { d.took(at(0)) }, 59, 1},
-		{"a burst, a minute ago", func(d *demand) { take(d, at(0), 8) }, 60, 0},
+		{"a burst, a quarter of the time ago", func(d *demand) { take(d, at(0), 8) }, 7.5, 4},
+		{"a burst, almost all of it ago", func(d *demand) { take(d, at(0), 8) }, 29, 1},
+		{"one flow, almost all of it ago", func(d *demand) { d.took(at(0)) }, 29, 1},
+		{"a burst, too long ago", func(d *demand) { take(d, at(0), 8) }, 30, 0},
 		{"a flow after it was quiet", func(d *demand) { take(d, at(0), 8); d.took(at(300)) }, 301, 8},
 		{"the burst is long ago", func(d *demand) { take(d, at(0), 8); d.took(at(599)) }, 600, 1},
 		{"the larger burst counts", func(d *demand) { take(d, at(0), 3); take(d, at(5), 8); take(d, at(10), 2) }, 11, 8},

@@ -109,14 +109,24 @@ func (k *pool) close() {
 }
 
 // takePath takes all legs out that began on a path.
-func (k *pool) takePath(path string) (out []*Leg) {
+func (k *pool) takePath(path string) []*Leg {
+	return k.takeWhere(func(l *Leg) bool { return l.Path == path })
+}
+
+// takeKey takes all legs for key out.
+func (k *pool) takeKey(key legKey) []*Leg {
+	return k.takeWhere(func(l *Leg) bool { return l.key == key })
+}
+
+func (k *pool) takeWhere(f func(*Leg) bool) (out []*Leg) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.legs = slices.DeleteFunc(k.legs, func(l *Leg) bool {
-		if l.Path == path {
+		is := f(l)
+		if is {
 			out = append(out, l)
 		}
-		return l.Path == path
+		return is
 	})
 	return out
 }
