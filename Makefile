@@ -50,6 +50,7 @@ lab: ## repeat the founding experiments, stock kernel beside ours (EXP=name: one
 
 soak: ## an hour of traffic and trouble that must leave nothing behind (FOR=10m: shorter)
 	$(GO) run ./test/soak -for '$(FOR)'
+
 # KERNELS=-short runs less; go run ./test/kernels -help says what else there is.
 kernels: ## run what depends on the kernel on Debian's Linux 6.1, 6.12 and 6.18, in QEMU (Debian; root installs it)
 	@command -v qemu-system-x86_64 >/dev/null || apt-get install -y -qq --no-install-recommends qemu-system-x86

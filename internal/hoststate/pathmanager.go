@@ -19,22 +19,37 @@ const (
 const pathManagerKey = "mptcp.path_manager"
 
 // TakePathManager makes user space the path manager of new connections in this
-// network namespace. What it was is on disk before.
+// network namespace. What it was is on disk before. before is "kernel" or "userspace",
+// whichever way the kernel says it.
 func TakePathManager(j *Journal) (before string, err error) {
 	path, value := sysctlByName, "userspace"
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		path, value = sysctlByNumber, "1"
 	}
-	if before, err = readSysctl(path); err != nil {
+	old, err := readSysctl(path)
+	if err != nil {
 		return "", fmt.Errorf("reading the path manager: %w", err)
 	}
-	if before == value {
+	before = pathManagerName(old)
+	if old == value {
 		return before, nil // by somebody else, and not ours to put back
 	}
-	if err := changeSysctl(j, pathManagerKey, path, before, value); err != nil {
+	if err := changeSysctl(j, pathManagerKey, path, old, value); err != nil {
 		return before, fmt.Errorf("taking over the path manager: %w", err)
 	}
 	return before, nil
+}
+
+// pathManagerName is what Linux 6.15 and later call a path manager that older kernels
+// number.
+func pathManagerName(value string) string {
+	switch value {
+	case "0":
+		return "kernel"
+	case "1":
+		return "userspace"
+	}
+	return value
 }
 
 // ReturnPathManager puts the path manager back, unless somebody has changed it

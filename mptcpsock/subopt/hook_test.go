@@ -13,6 +13,7 @@ import (
 	"mpproxy/mptcpsock/uapi"
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/test/conns"
+	"mpproxy/test/linux"
 )
 
 // cookie returns the SO_COOKIE of a connection.
@@ -125,7 +126,12 @@ func TestRulesBeforeEstablishment(t *testing.T) {
 				r, err := s.SetOnConnect(match, option, v)
 				must(t, err)
 				t.Cleanup(func() {
-					if o, err := r.Outcome(); err != nil || o != (subopt.Outcome{Applied: 1}) {
+					o, err := r.Outcome()
+					if option == subopt.TOS && mayLackTOS(tt.family, o.Err) && tt.domain == unix.AF_INET6 {
+						t.Log(o.Err)
+						return
+					}
+					if err != nil || o != (subopt.Outcome{Applied: 1}) {
 						t.Errorf("%v: outcome %+v, %v", option, o, err)
 					}
 				})
@@ -145,7 +151,8 @@ func TestRulesBeforeEstablishment(t *testing.T) {
 			if d := w.diagnose(t, e); d.mark != 7 {
 				t.Errorf("the kernel has the mark %d, want 7", d.mark)
 			}
-			if got, ok := seen(e); !ok || got != 0x28 {
+			lacking := tt.name == "IPv4 on a dual-stack socket" && !linux.Since(6, 18)
+			if got, ok := seen(e); !ok || got != 0x28 && !lacking {
 				t.Errorf("the SYN has the class %#x (seen: %v), want 0x28", got, ok)
 			}
 		})

@@ -2,8 +2,10 @@ package mptcppm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"mpproxy/mptcpsock/uapi"
 )
@@ -16,7 +18,30 @@ func (c *Client) AddEndpoint(ctx context.Context, e Endpoint) error {
 	if err := op.checkEndpoint(e); err != nil {
 		return err
 	}
-	return c.do(ctx, op, request{addr: &e})
+	return c.whyNotAdded(ctx, e, c.do(ctx, op, request{addr: &e}))
+}
+
+// whyNotAdded finds out what Linux 6.1 means that says EINVAL alike for an address or
+// an id that is taken and for an endpoint too many.
+func (c *Client) whyNotAdded(ctx context.Context, e Endpoint, err error) error {
+	op, ok := errors.AsType[*OpError](err)
+	if !ok || op.Detail != textTooManyOrDouble {
+		return err
+	}
+	all, listErr := c.Endpoints(ctx)
+	if listErr != nil {
+		return err
+	}
+	taken := slices.ContainsFunc(all, func(o Endpoint) bool {
+		return o.Addr.Unmap() == e.Addr.Unmap() && o.Port == e.Port || e.ID != 0 && o.ID == e.ID
+	})
+	switch {
+	case taken:
+		op.Kind = ErrExists
+	case len(all) >= MaxEndpoints:
+		op.Kind = ErrTooMany
+	}
+	return err
 }
 
 // DelEndpoint removes an endpoint, and with it the subflows that use it, in all
@@ -113,7 +138,8 @@ func (c *Client) SetLimits(ctx context.Context, l Limits) error {
 
 // SetFlags changes FlagBackup and FlagFullmesh of an endpoint, found by its ID
 // or, with ID 0, by its Addr; both flags take the value that e.Flags has, and
-// so do the subflows that use the endpoint. Fails with ErrNotFound.
+// so do the subflows that use the endpoint. Fails with ErrNotFound, which Linux 6.1 says
+// also of FlagFullmesh for an endpoint that has FlagSignal: others say ErrInvalid.
 func (c *Client) SetFlags(ctx context.Context, e Endpoint) error {
 	op := operation{cmd: cmdSetFlags, name: "set flags", on: said(e.String()), since: "5.12", looksUp: true}
 	switch {

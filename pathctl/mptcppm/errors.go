@@ -153,6 +153,8 @@ type answer struct {
 const (
 	textKernelPM  = "userspace PM not selected" // 6.1 puts "invalid request; " before it
 	textAddrFlags = "invalid addr flags"
+	// Linux 6.1 says it of all endpoints that cannot be added, later ones by number.
+	textTooManyOrDouble = "too many addresses or duplicate one"
 )
 
 // classify finds the kind of an answer. The errors test holds it against the
