@@ -22,14 +22,14 @@ var checks = []check{
 	{pkg: "mptcpsock/subdiag"},
 	{pkg: "mptcpsock/control"},
 	{pkg: "internal/hoststate"},
-	{pkg: "internal/bpfenv", skip: "TestObjects"}, // of the compiler, not of the kernel
+	{pkg: "internal/bpfenv", skip: "Object"}, // of the compiler, not of the kernel
 	{pkg: "pathctl/mptcppm", short: true},
 	{pkg: "pathctl/netpath"},
 	{pkg: "pathctl/subflowbpf", short: true},
 	{pkg: "pathctl/inkernel"},
 	{pkg: "pathctl/engine"},
 	{pkg: "pathctl"},
-	{pkg: "test/scenarios/modes"},
+	{pkg: "test/scenarios/modes", run: "TestCarriedByMode"},
 	{pkg: "test/scenarios/paths"},
 }
 

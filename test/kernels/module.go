@@ -10,7 +10,7 @@ import (
 
 // wanted are the modules that the tests need; what these depend on comes with them.
 var wanted = []string{
-	"veth", "tun", "sch_netem", "inet_diag", "tcp_diag", "mptcp_diag", "unix_diag", "xfrm_user", "tcp_bbr",
+	"veth", "tun", "sch_netem", "inet_diag", "tcp_diag", "mptcp_diag", "unix_diag", "xfrm_user", "nfnetlink", "tcp_bbr",
 }
 
 // A module is a part of the kernel that is loaded.
