@@ -1,9 +1,14 @@
 package engine
 
 import (
+	"fmt"
 	"maps"
 	"sync"
 	"time"
+
+	"mpproxy/mptcpsock/uapi"
+	"mpproxy/pathctl/policy"
+	"mpproxy/pathctl/reason"
 )
 
 // Action is what the controller did to a subflow.
@@ -95,4 +100,91 @@ func (r *decisionRing) since(n uint64) (ds []Decision, next uint64, more <-chan 
 		r.more = make(chan struct{})
 	}
 	return ds, r.total, r.more
+}
+
+// Look is one look at a connection: what its policy was asked, what it answered,
+// and what came of it. Nothing in it changes any more.
+type Look struct {
+	When        time.Time
+	Token       uapi.Token
+	Destination string
+	Mode        string // as the user named it
+	Rule        string // that chose it; empty: none
+	// Number counts the looks at this connection, from 1.
+	Number uint64
+	Conn   policy.Conn
+	Paths  []policy.Path
+	Memory policy.Memory // before
+	Plan   policy.Plan
+	// Outcomes has for each of the plan's Changes the decision that came of it: nil
+	// where the change could not be made, one with ActionFailed where the kernel
+	// refused it. It is nil when there were no changes.
+	Outcomes []*Decision
+}
+
+// Recorder writes down what the controller sees and decides. Its methods are
+// called from the controller's goroutine, and must not block.
+type Recorder interface {
+	Looked(Look)
+	// Told takes a decision that no policy made: the kernel or the peer told of
+	// something.
+	Told(Decision)
+}
+
+// record hands a look to the recorder, if there is one.
+func (e *Engine) record(c *connection, l Look) {
+	if e.recorder == nil {
+		return
+	}
+	c.looks++
+	l.Token, l.Number = c.reg.Token, c.looks
+	l.Destination, l.Mode, l.Rule = c.reg.Destination, c.reg.Mode.Name, c.reg.Rule
+	e.recorder.Looked(l)
+}
+
+// Reason is the class of a decision's reason: Decision.Why in one of a few
+// words, for counting.
+type Reason string
+
+// The reasons.
+const (
+	ReasonMode               = Reason(reason.ClassMode)      // the mode wants it so
+	ReasonFailover           = Reason(reason.ClassFailover)  // another subflow failed, or none was left
+	ReasonSetAside           = Reason(reason.ClassSetAside)  // its path gave trouble lately
+	ReasonTimeout            = Reason(reason.ClassTimeout)   // data was not acknowledged in time
+	ReasonLoss               = Reason(reason.ClassLoss)      // it works, but loses or delays too much
+	ReasonNoAnswer           = Reason(reason.ClassNoAnswer)  // the peer did not answer MP_JOIN
+	ReasonPathDown           = Reason(reason.ClassPathDown)  // its path is down, gone or not allowed
+	ReasonUnneeded           = Reason(reason.ClassUnneeded)  // the mode has no use for it any more
+	ReasonReplaced           = Reason(reason.ClassReplaced)  // another one takes its place
+	ReasonForgotten          = Reason(reason.ClassForgotten) // its path works, and something on the way does not know it any more
+	ReasonReset       Reason = "reset"                       // the other end, or a middlebox, reset it
+	ReasonUnreachable Reason = "unreachable"                 // the network says that there is no way
+	ReasonAddressGone Reason = "address-gone"                // the peer took its address back
+	ReasonRecovered   Reason = "recovered"                   // the path works again
+	ReasonResumed     Reason = "resumed"                     // the machine has slept
+)
+
+// Reasons returns every reason: what counts by reason is bounded by them.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonMode, ReasonFailover, ReasonSetAside, ReasonTimeout, ReasonLoss, ReasonNoAnswer, ReasonPathDown,
+		ReasonUnneeded, ReasonReplaced, ReasonForgotten, ReasonReset, ReasonUnreachable, ReasonAddressGone, ReasonRecovered,
+		ReasonResumed,
+	}
+}
+
+// decide keeps a decision for people.
+func (e *Engine) decide(c *connection, a Action, path string, reason Reason, why string) {
+	d := &Decision{When: time.Now(), Action: a, Path: path, Reason: reason, Why: why}
+	if c != nil {
+		d.Token, d.Destination, d.Mode, d.Rule = c.reg.Token.String(), c.reg.Destination, c.reg.Mode.Name, c.reg.Rule
+		c.last = fmt.Sprintf("%s %s: %s", a, path, why)
+	}
+	e.decisions.add(*d)
+	e.said = d
+	if e.recorder != nil && !e.reconciling {
+		e.recorder.Told(*d)
+	}
+	e.log.Debug("decision", "action", string(a), "path", path, "reason", why, "destination", d.Destination, "mode", d.Mode)
 }

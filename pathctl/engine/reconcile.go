@@ -203,3 +203,124 @@ func (e *Engine) hasAddr(a netip.Addr) bool {
 		return slices.ContainsFunc(p.Addrs, func(b netpath.Addr) bool { return a == b.Addr })
 	})
 }
+
+// Change is one thing to be done that a plan asks for.
+type Change struct {
+	Action Action
+	ID     policy.SubflowID // 0: of a subflow that is to be created
+	Path   string
+	Backup bool         // priority of a subflow that is to be created
+	Cause  policy.Cause // of ActionDestroy
+	Reason reason.Reason
+}
+
+// Changes returns what has to be done for a connection to become what the plan
+// says, in the order in which it is done. It is a pure function: a replayed plan
+// gives the same changes.
+//
+// What has failed goes first: a policy drops it only when another subflow can
+// carry its data, and the kernel sends that again as soon as it is gone. Were the
+// other one put into use before, new data would be in its queue already, and
+// nothing could be delivered until what is missing had come behind it. What is
+// merely too much goes after what is missing was created, so that data always has
+// somewhere to go.
+func Changes(conn policy.Conn, plan policy.Plan) []Change {
+	n := len(plan.Create) + len(plan.Drop)
+	for _, k := range plan.Keep {
+		if changesPriority(conn, k) {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil // as most plans
+	}
+	changes := make([]Change, 0, n)
+	destroy := func(failed bool) {
+		for _, d := range plan.Drop {
+			if failed == d.Cause.Broken() {
+				changes = append(changes, Change{Action: ActionDestroy, ID: d.ID, Path: d.Path, Cause: d.Cause, Reason: d.Reason})
+			}
+		}
+	}
+	destroy(true)
+	for _, w := range plan.Create {
+		changes = append(changes, Change{Action: ActionCreate, Path: w.Path, Backup: w.Backup, Reason: w.Reason})
+	}
+	for _, k := range plan.Keep {
+		if !changesPriority(conn, k) {
+			continue
+		}
+		action := ActionUse
+		if k.Backup {
+			action = ActionBackup
+		}
+		path := conn.Subflows[subflowByID(conn, k.ID)].Path
+		changes = append(changes, Change{Action: action, ID: k.ID, Path: path, Reason: k.Reason})
+	}
+	destroy(false)
+	return changes
+}
+
+// changesPriority reports whether a subflow that stays gets another priority. One that
+// is not established has none.
+func changesPriority(conn policy.Conn, k policy.Keep) bool {
+	i := subflowByID(conn, k.ID)
+	return i >= 0 && conn.Subflows[i].Established && conn.Subflows[i].Backup != k.Backup
+}
+
+func subflowByID(conn policy.Conn, id policy.SubflowID) int {
+	return slices.IndexFunc(conn.Subflows, func(f policy.Subflow) bool { return f.ID == id })
+}
+
+// takeBack destroys a subflow whose path is down or has failed. Its goodbye does
+// not reach the peer over its own path: RM_ADDR on another one tells, so that the
+// peer does not wait for a timeout of its own sending. This is best effort; the
+// kernel repeats nothing.
+//
+// The kernel sends RM_ADDR on the oldest subflow that is established
+// (mptcp_pm_addr_send_ack, net/mptcp/pm.c): when that is this one, the word is
+// lost with the path. So the subflow goes first where that is possible. The
+// first one of a connection stays in the kernel's list when it is closed, and
+// its id 0 can be taken back then. The id of a later one goes with it: it is
+// announced once more, to be taken back. Where others share the id (several
+// subflows on one path), nothing is said: the peer would destroy them all.
+func (e *Engine) takeBack(ctx context.Context, c *connection, f *subflow, reason Reason, why string, now time.Time) bool {
+	token, id := c.reg.Token, f.addrID
+	// Id 0 is the first subflow's; that of another one is 0 when no event has told it.
+	known := f.established && (id != 0 || f.initial) && !c.sharesID(f)
+	lastWord := known && !f.initial && !e.hasOlder(c, f)
+	if known && !f.initial && !lastWord {
+		_ = e.cmds.Remove(ctx, token, id)
+	}
+	if !e.destroy(ctx, c, f, reason, why, now) {
+		return false
+	}
+	if lastWord && e.cmds.Announce(ctx, token, mptcppm.Endpoint{ID: id, Addr: f.local.Addr().Unmap()}) != nil {
+		return true
+	}
+	if known && (f.initial || lastWord) {
+		_ = e.cmds.Remove(ctx, token, id)
+	}
+	return true
+}
+
+// hasOlder reports whether a connection has an established subflow that is
+// older than f, on a path that is up.
+func (e *Engine) hasOlder(c *connection, f *subflow) bool {
+	for _, o := range c.subflows {
+		if _, up := e.upAt[o.path]; o.id < f.id && o.established && up {
+			return true
+		}
+	}
+	return false
+}
+
+// sharesID reports whether another established subflow has the address id of f.
+func (c *connection) sharesID(f *subflow) bool {
+	for _, o := range c.subflows {
+		if o != f && o.established && o.addrID == f.addrID {
+			return true
+		}
+	}
+	return false
+}

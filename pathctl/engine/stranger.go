@@ -7,6 +7,16 @@ import (
 	"mpproxy/pathctl/mptcppm"
 )
 
+const (
+	// strangerWait is how long a connection may be unknown to the data path
+	// before it is taken for another program's.
+	strangerWait = 500 * time.Millisecond
+	// strangerKept is how long another program's connection is remembered when
+	// there is nothing to do for it: its end may be among events that were lost,
+	// and one that nobody has accepted ends without any.
+	strangerKept = time.Minute
+)
+
 // stranger serves a connection that is not ours. The path manager belongs to
 // the whole network namespace, so taking it over must not cost other programs
 // their subflows: they get what the kernel's own path manager would have made
