@@ -14,6 +14,9 @@ type Flow struct {
 	Who Identity
 	// How is filled in by the rules. On the concentrator it holds the mode alone.
 	How Choice
+	// Resolve: the application wants to know an address of To and no connection. It is the
+	// bound of Answer, with port 0.
+	Resolve bool
 	// Early are bytes that the application sent behind its request, before it had
 	// an answer. They go to the destination first.
 	Early []byte

@@ -219,7 +219,7 @@ func (s *Concentrator) serveRequest(p *peer, req *socks.Request, full bool) (*se
 	}
 	dest, err := s.reach(p, c, req, full)
 	if err != nil {
-		_ = req.Answer(proxy.OutcomeOf(err), netip.AddrPortFrom(netip.Addr{}, uint16(proxy.LimitOf(err))))
+		_ = req.Answer(replyTo(err))
 		_ = p.stream.CloseWrite()
 		// CloseWrite of crypto/tls leaves a deadline behind that fails each write. The
 		// answer is still held, and release writes it.
@@ -268,7 +268,7 @@ func (s *Concentrator) reach(p *peer, c *serve.Connection, req *socks.Request, f
 	}
 	welcomed := s.welcomeLater(p, req)
 	unwatch := serve.WatchLeg(c.Leg.TCPConn, len(req.Early) > 0, p.sealed(), func() { p.cancel(serve.ErrPeerGone) })
-	dest, err := s.dests.dial(p.ctx, c.Destination)
+	dest, err := s.dests.serve(p.ctx, req)
 	unwatch()
 	welcomed()
 	_ = c.Leg.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
@@ -277,7 +277,7 @@ func (s *Concentrator) reach(p *peer, c *serve.Connection, req *socks.Request, f
 			_ = dest.Close()
 		}
 		err = serve.ErrPeerGone
-	} else if err != nil {
+	} else if _, resolved := errors.AsType[*resolvedError](err); err != nil && !resolved {
 		s.Table().Totals.Failed.Add(1)
 	}
 	if err != nil {
@@ -316,7 +316,9 @@ func (s *Concentrator) answer(p *peer, req *socks.Request, dest *net.TCPConn) er
 
 // report logs why a leg was not relayed, at the level that it deserves.
 func (s *Concentrator) report(leg *mptcpsock.Conn, c *serve.Connection, err error) {
-	switch {
+	switch _, resolved := errors.AsType[*resolvedError](err); {
+	case resolved:
+		s.log.Debug("name looked up", "user", c.User, "name", c.Destination.Host())
 	case errors.Is(err, serve.ErrPeerGone):
 		s.log.Debug("connection given up", "user", c.User, "mode", c.Mode, "destination", c.Destination, "error", err)
 	case c != nil:

@@ -150,6 +150,9 @@ func (f *Front) open(ctx context.Context, cancel context.CancelCauseFunc, way in
 		_ = flow.Reply(proxy.GeneralFailure, netip.AddrPort{})
 		return c, nil, f.ErrFull()
 	}
+	if flow.Resolve {
+		return c, nil, f.resolve(ctx, cancel, app, flow)
+	}
 	answered, err := f.answerEarly(app, flow)
 	if err != nil {
 		return c, nil, fmt.Errorf("answering the application: %w", err)
@@ -213,6 +216,8 @@ func (f *Front) begin(app *net.TCPConn, flow *proxy.Flow, l *leg.Leg, answered b
 // report logs why a connection was not relayed, at the level that it deserves.
 func (f *Front) report(app *net.TCPConn, c *serve.Connection, err error) {
 	switch {
+	case errors.Is(err, errResolved):
+		f.log.Debug("name looked up", "name", c.Destination.Host())
 	case c == nil && f.Conns().Err() != nil:
 		f.log.Debug("stopped before an application had asked for anything", "peer", app.RemoteAddr())
 	case errors.Is(err, proxy.ErrPeerLeft):

@@ -89,7 +89,7 @@ func fits(l *Leg, cands []Candidate) bool {
 // ask sends a request on a kept leg, with what the application has sent already if the
 // concentrator takes that, and reads the answer, until the deadline.
 func (l *Leg) ask(ctx context.Context, deadline time.Time, f *proxy.Flow) error {
-	message := socks.RequestMessage(f.To)
+	message := socks.MessageFor(f)
 	if l.EarlySent = l.ready && len(f.Early) > 0 && len(f.Early) <= socks.EarlyLimit && socks.DataMayFollow(message); l.EarlySent {
 		message = l.framed.Append(message, f.Early)
 	}

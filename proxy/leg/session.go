@@ -118,7 +118,7 @@ func (s *Session) OpenStream(ctx context.Context, f *proxy.Flow) (*Leg, error) {
 		s.note(ctx, err)
 		return nil, err
 	}
-	leg, err := s.converse(ctx, f, cands, cred.Flight(f.To), func(leg *Leg) error {
+	leg, err := s.converse(ctx, f, cands, append(cred.Greeting(), socks.MessageFor(f)...), func(leg *Leg) error {
 		agreed, err := cred.ReadGreeting(leg.below)
 		if err != nil {
 			return err

@@ -41,6 +41,14 @@ func (c Credentials) Flight(to proxy.Destination) []byte {
 	return append(c.Greeting(), RequestMessage(to)...)
 }
 
+// MessageFor returns the request for a flow.
+func MessageFor(f *proxy.Flow) []byte {
+	if f.Resolve {
+		return ResolveMessage(f.To)
+	}
+	return RequestMessage(f.To)
+}
+
 // Agreed is what both ends have agreed on in the greeting.
 type Agreed struct {
 	Framed bool // one stream may follow another: see relay.Framed

@@ -22,7 +22,7 @@ import (
 // Errors of a conversation, to be told apart with errors.Is. proxy.ErrAuthenticationFailed
 // and proxy.ErrPeerLeft are others.
 var (
-	ErrUnsupportedCommand = errors.New("only CONNECT is supported")
+	ErrUnsupportedCommand = errors.New("only CONNECT and RESOLVE are supported")
 	ErrProtocol           = errors.New("not a valid SOCKS5 conversation")
 	// ErrTokenRefused: the concentrator does not know this user or token.
 	//

@@ -94,12 +94,12 @@ func (s *Server) Handshake(ctx context.Context, conn net.Conn) (*Request, error)
 // Next reads a further request of a peer, or the first one of a peer that has waited.
 func (s *Server) Next(conn net.Conn, id proxy.Identity, agreed Agreed) (*Request, error) {
 	c := &conversation{conn: conn, known: true}
-	to, err := readRequest(c)
-	return finish(c, newRequest(id, to, agreed), err)
+	req := newRequest(id, agreed)
+	return finish(c, req, readRequest(c, req))
 }
 
-func newRequest(id proxy.Identity, to proxy.Destination, agreed Agreed) *Request {
-	return &Request{Flow: proxy.Flow{To: to, Who: id, How: proxy.Choice{Mode: id.Mode}}, Agreed: agreed}
+func newRequest(id proxy.Identity, agreed Agreed) *Request {
+	return &Request{Flow: proxy.Flow{Who: id, How: proxy.Choice{Mode: id.Mode}}, Agreed: agreed}
 }
 
 // finish hands over what the conversation holds, or refuses the peer.
@@ -150,9 +150,9 @@ func (s *Server) converse(ctx context.Context, c *conversation) (*Request, error
 		return nil, err
 	}
 	c.known = true
-	req := newRequest(id, proxy.Destination{}, agreed)
+	req := newRequest(id, agreed)
 	if req.Waits = ready && c.from == c.to; !req.Waits {
-		if req.To, err = readRequest(c); err != nil {
+		if err := readRequest(c, req); err != nil {
 			return nil, err
 		}
 	}
@@ -227,22 +227,23 @@ func (s *Server) checkPassword(ctx context.Context, c *conversation, method byte
 	return id, nil
 }
 
-// readRequest reads what the peer asks for and refuses all but CONNECT.
-func readRequest(c *conversation) (proxy.Destination, error) {
+// readRequest reads what the peer asks for and refuses all but CONNECT and Tor's RESOLVE.
+func readRequest(c *conversation, req *Request) error {
 	command, to, named, err := parseRequest(c)
 	var unknown addressTypeError
 	switch {
 	case errors.As(err, &unknown):
 		c.refuse(proxy.AddressTypeNotSupported)
-		return to, fmt.Errorf("%w: %w", ErrProtocol, err)
+		return fmt.Errorf("%w: %w", ErrProtocol, err)
 	case err != nil:
-		return to, err
-	case command != commandConnect:
+		return err
+	case command != commandConnect && command != commandResolve:
 		c.refuse(proxy.CommandNotSupported)
-		return to, fmt.Errorf("%w: the peer asked for command %d", ErrUnsupportedCommand, command)
+		return fmt.Errorf("%w: the peer asked for command %d", ErrUnsupportedCommand, command)
 	case !named:
 		c.refuse(proxy.GeneralFailure)
-		return to, fmt.Errorf("%w: empty host name", ErrProtocol)
+		return fmt.Errorf("%w: empty host name", ErrProtocol)
 	}
-	return to, nil
+	req.To, req.Resolve = to, command == commandResolve
+	return nil
 }

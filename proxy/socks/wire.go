@@ -28,6 +28,7 @@ const (
 	passwordWrong      = statute.AuthFailure
 	passwordDisabled   = 2 // a failure like any other to RFC 1929, of which we know the reason
 	commandConnect     = statute.CommandConnect
+	commandResolve     = 0xF0 // Tor's: the reply's BND.ADDR is an address of the name
 )
 
 // addressTypeError is a request for a kind of address that is not known.
@@ -74,8 +75,13 @@ func parsePasswordReply(r io.Reader) (status byte, err error) {
 
 // RequestMessage returns a request to connect. It begins a further stream on a leg that
 // both ends agreed to frame.
-func RequestMessage(to proxy.Destination) []byte {
-	return statute.Request{Version: version5, Command: commandConnect, DstAddr: addrSpec(to)}.Bytes()
+func RequestMessage(to proxy.Destination) []byte { return requestMessage(commandConnect, to) }
+
+// ResolveMessage returns a request for an address of a name. The leg ends with the answer.
+func ResolveMessage(to proxy.Destination) []byte { return requestMessage(commandResolve, to) }
+
+func requestMessage(command byte, to proxy.Destination) []byte {
+	return statute.Request{Version: version5, Command: command, DstAddr: addrSpec(to)}.Bytes()
 }
 
 // parseRequest reads a request. named is unset for one with an empty host name.
