@@ -146,7 +146,7 @@ func (w *world) subflow(t *testing.T, from, to netip.Addr) {
 	w.closed(t, c, s)
 
 	c, s = w.create(t, from, to, 7, FlagBackup)
-	if !s.Backup {
+	if !s.Backup && linux.Since(6, 12) { // 6.1 ignores the flag
 		t.Errorf("a backup subflow came as %v", s)
 	}
 	w.destroyUnmapped(t, s)
@@ -256,7 +256,12 @@ func TestKernelSubflowErrors(t *testing.T) {
 			return w.client.SetSubflowBackup(ctx, token, ap("192.0.2.1:1"), remote, true)
 		}, ErrNotFound, syscall.EINVAL},
 	} {
-		t.Run(tt.name, func(t *testing.T) { checkError(t, tt.do(), tt.kind, nil, tt.errno) })
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.name == "create: no interface" && !linux.Since(6, 12) {
+				t.Skip("Linux 6.1 ignores the interface")
+			}
+			checkError(t, tt.do(), tt.kind, nil, tt.errno)
+		})
 	}
 }
 
@@ -295,6 +300,10 @@ func checkTokenCommands(t *testing.T, c *Client, token uapi.Token, want error) {
 		"destroy":  c.DestroySubflow(ctx, token, local, remote),
 		"backup":   c.SetSubflowBackup(ctx, token, local, remote, true),
 	} {
+		want := want
+		if name == "backup" && !linux.Since(6, 12) {
+			want = ErrNotFound // 6.1 does not say what it has not found
+		}
 		t.Run(want.Error()+"/"+name, func(t *testing.T) { checkError(t, err, want, nil, syscall.EINVAL) })
 	}
 }

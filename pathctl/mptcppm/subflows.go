@@ -47,7 +47,7 @@ func (c *Client) Remove(ctx context.Context, token uapi.Token, id uapi.AddrID) e
 
 // CreateSubflow starts a subflow from a local address to one of the peer's
 // (MP_JOIN). local needs ID, 1 to 255, and Addr; FlagBackup, IfIndex and Port
-// are heeded. With FlagBackup the peer's events show the subflow as backup, ours
+// are heeded, FlagBackup and IfIndex not by Linux 6.1. With FlagBackup the peer's events show the subflow as backup, ours
 // do not. Ids as in Announce. A nil error means that the SYN is on its way: EventSubflowEstablished
 // or EventSubflowClosed tells the outcome. Errors of the local end come at once,
 // as syscall.ENETUNREACH or EADDRNOTAVAIL. Fails with ErrNoConnection,
@@ -87,7 +87,8 @@ func (c *Client) DestroySubflow(ctx context.Context, token uapi.Token, local, re
 }
 
 // SetSubflowBackup changes the priority of one subflow and tells the peer
-// (MP_PRIO), which sees EventSubflowPriority. Addresses as in DestroySubflow.
+// (MP_PRIO), which sees EventSubflowPriority. Addresses as in DestroySubflow. Linux 6.1
+// has ErrNotFound for whatever it refuses.
 func (c *Client) SetSubflowBackup(ctx context.Context, token uapi.Token, local, remote netip.AddrPort, backup bool) error {
 	op := operation{
 		cmd: cmdSetFlags, name: fmt.Sprintf("set backup=%t", backup),
