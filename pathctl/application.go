@@ -50,6 +50,7 @@ type Application struct {
 	monitor  *netpath.Monitor
 	dir      string
 	lock     *hoststate.Lock // nil: another program's
+	shared   *hoststate.Shared
 }
 
 // OpenApplication opens what it takes to steer and takes the path manager over
@@ -73,11 +74,14 @@ func OpenApplication(cfg ApplicationConfig, log *slog.Logger) (_ *Application, e
 	if err != nil {
 		return nil, err
 	}
-	taken, err := a.inherit()
+	if a.shared, err = hoststate.OpenShared(a.dir); err != nil {
+		return nil, err
+	}
+	serves, err := a.inherit()
 	if err != nil {
 		return nil, err
 	}
-	a.serveStrangers(context.Background(), taken)
+	a.serveStrangers(context.Background(), serves)
 	a.engine.Store(a.steering.engine)
 	a.monitor = netpath.New(netpath.Config{
 		Selectors: cfg.Selectors, SourceRouting: cfg.SourceRouting, Notify: a.offer,
@@ -85,40 +89,47 @@ func OpenApplication(cfg ApplicationConfig, log *slog.Logger) (_ *Application, e
 	return a, nil
 }
 
-// inherit takes the path manager over unless another program of this kind has
-// it. taken says that it was the kernel's before.
-func (a *Application) inherit() (taken bool, err error) {
-	lock, err := hoststate.LockRole(applicationRole)
-	if errors.Is(err, hoststate.ErrInUse) {
-		return false, nil
+// inherit makes this program the one that serves other programs' connections, unless
+// another does, and takes the path manager, which all of them need. serves says that it is
+// that one: an mpproxy has taken the path manager from the kernel, and no client runs.
+func (a *Application) inherit() (serves bool, err error) {
+	lock, err := hoststate.LockRole(a.dir, applicationRole)
+	first := err == nil
+	switch {
+	case first:
+		a.lock = lock
+		err = a.putBack() // after a crash
+	case errors.Is(err, hoststate.ErrInUse):
+		err = nil
 	}
-	if err != nil {
+	if err != nil || !first && a.steering.shared != nil {
 		return false, err
 	}
-	a.lock = lock
-	j, err := hoststate.OpenJournal(a.dir, applicationRole)
-	if err != nil {
+	a.steering.shared = a.shared
+	before, taken, err := a.shared.Take(hoststate.PathManager)
+	if err != nil || !first {
 		return false, err
 	}
-	a.steering.journal = j
-	if err := hoststate.ReturnPathManager(j); err != nil { // after a crash
-		return false, err
-	}
-	before, err := hoststate.TakePathManager(j)
-	if err != nil {
-		return false, err
-	}
-	taken, err = hoststate.PathManagerTaken(j)
 	if taken {
 		a.log.Info("took over the path manager of this network namespace", "before", before, "timeouts", a.steering.watch.Mechanism().String())
 	}
-	return taken, err
+	ours, err := a.shared.Changed(hoststate.PathManager)
+	client, rerr := a.shared.Runs("client")
+	return ours && !client, errors.Join(err, rerr)
 }
 
-// serveStrangers has the engine serve other programs' connections if the path manager
-// was the kernel's before.
-func (a *Application) serveStrangers(ctx context.Context, taken bool) {
-	if taken {
+// putBack puts back what programs left that were killed.
+func (a *Application) putBack() error {
+	old, err := hoststate.OpenJournal(a.dir, applicationRole)
+	if err != nil {
+		return err
+	}
+	return errors.Join(a.shared.Restore(), a.shared.Adopt(old), old.Close())
+}
+
+// serveStrangers has the engine serve other programs' connections if that falls to it.
+func (a *Application) serveStrangers(ctx context.Context, serves bool) {
+	if serves {
 		a.steering.engine.LeaveStrangers(ctx, false)
 	}
 }
@@ -134,6 +145,7 @@ func (a *Application) Run(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error { return a.succeed(ctx) })
+	g.Go(func() error { return (&keeper{shared: a.shared, log: a.log}).run(ctx) })
 	return errors.Join(g.Wait(), a.close())
 }
 
@@ -144,6 +156,7 @@ func (a *Application) close() error {
 		errs = append(errs, a.steering.close())
 	}
 	a.lock.Release()
+	errs = append(errs, a.shared.Close())
 	if a.client != nil {
 		errs = append(errs, a.client.Close())
 	}
@@ -160,11 +173,11 @@ func (a *Application) succeed(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		taken, err := a.inherit()
+		serves, err := a.inherit()
 		if err != nil {
 			a.log.Warn("cannot take over the path manager from a program that has ended", "error", err)
 		}
-		a.serveStrangers(ctx, taken)
+		a.serveStrangers(ctx, serves)
 	}
 	return nil
 }

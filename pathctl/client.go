@@ -82,6 +82,7 @@ func (c *Client) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	if s != nil {
 		g.Go(func() error { return s.engine.Run(ctx) })
+		g.Go(func() error { return s.keeper.run(ctx) })
 	}
 	g.Go(func() error {
 		return c.watchOthers(ctx, s, coexist.WatchConfig{Strict: c.strictPaths, Rules: c.monitor.Obstacles})

@@ -69,6 +69,7 @@ func (c *Concentrator) Run(ctx context.Context) error {
 	} else {
 		close(c.ready)
 		g.Go(func() error { return s.engine.Run(ctx) })
+		g.Go(func() error { return s.keeper.run(ctx) })
 		g.Go(func() error {
 			return suspend.Watch(ctx, func(asleep time.Duration) { s.engine.Woke(ctx, asleep) })
 		})

@@ -57,7 +57,8 @@ type controller struct {
 	log       *slog.Logger
 
 	client  *mptcppm.Client // nil: subflows cannot be managed
-	lock    *hoststate.Lock
+	shared  *hoststate.Shared
+	lock    *hoststate.Lock // of the role; nil: another program's, as are the next two
 	journal *hoststate.Journal
 	kernel  *inkernel.Manager
 	status  atomic.Pointer[KernelStatus]
@@ -101,38 +102,85 @@ func (c *controller) open() {
 		c.status.Store(&KernelStatus{Problem: err})
 		return
 	}
-	err = errors.Join(hoststate.ReturnPathManager(c.journal), hoststate.ReturnSendBuffer(c.journal), hoststate.ReturnBlackholeTimeout(c.journal), c.kernel.Restore())
-	if err != nil && !errors.Is(err, mptcppm.ErrPermission) {
+	if err = c.putBack(); err != nil && !errors.Is(err, mptcppm.ErrPermission) {
 		c.log.Warn("cannot put back what an earlier run changed", "error", err)
 	}
 	if c.role != policy.Client {
 		return // it opens no MPTCP connections
 	}
-	if err := hoststate.KeepMPTCPOn(c.journal); err != nil {
+	if _, _, err := c.shared.Take(hoststate.Blackhole); err != nil {
 		c.log.Info("after some seconds without any path the kernel may switch MPTCP off for an hour", "error", err, "advice", "sysctl -w net.mptcp.blackhole_timeout=0")
 	}
 }
 
+// putBack puts back what programs left that were killed.
+func (c *controller) putBack() error {
+	err := c.shared.Restore()
+	if c.first() {
+		err = errors.Join(err, c.shared.Adopt(c.journal, inkernel.Keys...), c.kernel.Restore())
+	}
+	return err
+}
+
 // connect takes what it takes to change anything. The lock comes before anything is
-// touched: a second program of the same role, started by mistake, would take the first
-// one's endpoints for a crash's.
+// touched: a second program of the same role would take the first one's endpoints for a
+// crash's. It steers its own connections beside the first, where it may.
 func (c *controller) connect() error {
 	client, err := mptcppm.Dial(nil)
 	if err != nil {
 		return err
 	}
-	if c.lock, err = hoststate.LockRole(c.name); err == nil {
-		c.journal, err = hoststate.OpenJournal(c.dir, c.name)
+	c.client = client
+	if c.shared, err = hoststate.OpenShared(c.dir); err == nil {
+		err = c.beFirst()
 	}
-	if err == nil {
-		c.kernel, err = inkernel.Open(client, c.journal, c.firstID, c.log)
+	if c.userSpace && errors.Is(err, hoststate.ErrInUse) {
+		c.log.Info("another mpproxy of this role serves other programs' connections: this one manages the subflows of its own")
+		return nil
 	}
 	if err != nil {
-		c.lock.Release()
-		return errors.Join(err, client.Close())
+		err = errors.Join(err, c.shared.Close(), client.Close())
+		c.client, c.shared = nil, nil
 	}
-	c.client = client
+	return err
+}
+
+// beFirst takes the lock of the role, and what only its holder may touch.
+func (c *controller) beFirst() (err error) {
+	lock, err := hoststate.LockRole(c.dir, c.name)
+	if err != nil {
+		return err
+	}
+	j, err := hoststate.OpenJournal(c.dir, c.name)
+	if err != nil {
+		lock.Release()
+		return err
+	}
+	k, err := inkernel.Open(c.client, j, c.firstID, c.log)
+	if err != nil {
+		lock.Release()
+		return errors.Join(err, j.Close())
+	}
+	c.lock, c.journal, c.kernel = lock, j, k
 	return nil
+}
+
+// first reports whether the program is the first of its role here.
+func (c *controller) first() bool { return c.lock != nil }
+
+// succeed takes the place of the first program of the role when that has ended.
+func (c *controller) succeed() {
+	err := c.beFirst()
+	if errors.Is(err, hoststate.ErrInUse) {
+		return
+	}
+	if err == nil {
+		c.log.Info("the other mpproxy of this role has ended: this one serves other programs' connections")
+		err = c.putBack()
+	}
+	if err != nil {
+		c.log.Warn("cannot take the place of the mpproxy that has ended", "error", err)
+	}
 }
 
 // steer makes mpproxy the path manager if that is wanted and possible; nil means that
@@ -164,13 +212,13 @@ const bufferShare = 4
 // takeOver opens an engine and takes the path manager for it.
 func (c *controller) takeOver(announce []netip.Addr) (*steering, error) {
 	s, err := openSteering(engine.Config{
-		Role: c.role, Commands: c.client, Announce: announce, Recorder: c.recorder, BufferMemory: hoststate.TCPMemory() / bufferShare, Log: c.log,
+		Role: c.role, Commands: c.client, Announce: announce, Recorder: c.recorder, LeaveStrangers: !c.first(), BufferMemory: hoststate.TCPMemory() / bufferShare, Log: c.log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.journal = c.journal
-	before, err := hoststate.TakePathManager(c.journal)
+	s.shared, s.keeper = c.shared, &keeper{shared: c.shared, log: c.log}
+	before, _, err := c.shared.Take(hoststate.PathManager)
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -182,21 +230,37 @@ func (c *controller) takeOver(announce []netip.Addr) (*steering, error) {
 // watchOthers looks for others with a say about subflows until ctx is done. What only
 // the caller knows is in cfg.
 func (c *controller) watchOthers(ctx context.Context, s *steering, cfg coexist.WatchConfig) error {
-	cfg.Role, cfg.Steering = c.name, s != nil
-	cfg.Scanner.Ours = func(mptcppm.Endpoint) bool { return false }
+	cfg.Steering = s != nil
+	cfg.Scanner.Ours = c.owns
 	if c.client != nil {
-		cfg.Scanner.Endpoints, cfg.Scanner.EventsGroup, cfg.Scanner.Ours = c.client.Endpoints, c.client.EventsGroup(), c.kernel.Owns
+		cfg.Scanner.Endpoints, cfg.Scanner.EventsGroup = c.client.Endpoints, c.client.EventsGroup()
+		cfg.Ours = func() bool {
+			changed, err := c.shared.Changed(hoststate.PathManager)
+			return err == nil && changed
+		}
 	}
 	if s != nil {
-		taken, err := hoststate.PathManagerTaken(c.journal)
-		cfg.TookOver = err == nil && taken
+		cfg.Switched = func() (int, time.Time) { q := s.keeper.state(); return q.times, q.due }
 		// A second program that makes subflows for everybody else's connections would
 		// make them twice.
-		cfg.OtherDecides = s.engine.LeaveStrangers
+		cfg.OtherDecides = func(ctx context.Context, other bool) {
+			if !c.first() {
+				c.succeed()
+			}
+			s.engine.LeaveStrangers(ctx, other || !c.first())
+		}
 	}
 	w := coexist.NewWatch(cfg, c.log)
 	c.others.Store(w)
 	return w.Run(ctx)
+}
+
+// owns reports whether an endpoint is an mpproxy's.
+func (c *controller) owns(e mptcppm.Endpoint) bool {
+	if c.kernel == nil {
+		return mptcppm.InRange(e.ID, mptcppm.FirstClientID) || mptcppm.InRange(e.ID, mptcppm.FirstConcentratorID)
+	}
+	return c.kernel.Owns(e)
 }
 
 // register makes the kernel's endpoints and limits what they should be. Failures are
@@ -228,9 +292,15 @@ func (c *controller) close(s *steering) error {
 	if s != nil {
 		err = s.close()
 	}
-	if c.client != nil {
-		err = errors.Join(err, hoststate.ReturnBlackholeTimeout(c.journal), c.kernel.Restore(), c.client.Close())
+	if c.client == nil {
+		return err
+	}
+	if c.role == policy.Client {
+		err = errors.Join(err, c.shared.Return(hoststate.Blackhole))
+	}
+	if c.first() {
+		err = errors.Join(err, c.kernel.Restore(), c.journal.Close())
 		c.lock.Release()
 	}
-	return err
+	return errors.Join(err, c.shared.Close(), c.client.Close())
 }

@@ -19,11 +19,12 @@ import (
 // steering is an engine with what it has taken from the host: the path manager, the
 // kernel's events, the timeout events.
 type steering struct {
-	engine  *engine.Engine
-	events  *mptcppm.Events
-	watch   *subflowbpf.Watcher
-	diag    *subdiag.Conn
-	journal *hoststate.Journal // nil: nothing was taken that has to be put back
+	engine *engine.Engine
+	events *mptcppm.Events
+	watch  *subflowbpf.Watcher
+	diag   *subdiag.Conn
+	shared *hoststate.Shared // nil: the path manager was not taken
+	keeper *keeper           // nil: nobody takes it again
 }
 
 // openSteering opens the sources of events and makes an engine of cfg. Nothing of the
@@ -66,8 +67,8 @@ func (s *steering) made(ctx context.Context, local, remote netip.AddrPort) (engi
 // close gives everything back.
 func (s *steering) close() error {
 	var errs []error
-	if s.journal != nil {
-		errs = append(errs, hoststate.ReturnPathManager(s.journal))
+	if s.shared != nil {
+		errs = append(errs, s.shared.Return(hoststate.PathManager))
 	}
 	if s.watch != nil {
 		errs = append(errs, s.watch.Close())

@@ -2,11 +2,13 @@
 // namespace, and puts it back: when the program stops, or at its next start after a
 // crash.
 //
-//	lock, err := hoststate.LockRole("client")          // the only one of its role here
-//	j, err := hoststate.OpenJournal(dir, "client")     // one file for each network namespace
-//	err = hoststate.ReturnPathManager(j)               // what an earlier run left
-//	before, err := hoststate.TakePathManager(j)        // it stands in the journal first
+//	lock, err := hoststate.LockRole(dir, "client") // the only one of its role here
+//	shared, err := hoststate.OpenShared(dir)       // settings that several programs need
+//	err = shared.Restore()                         // what programs left that were killed
+//	before, err := shared.Take(hoststate.PathManager)
+//	err = shared.Return(hoststate.PathManager)     // the last one puts it back
+//	j, err := hoststate.OpenJournal(dir, "client") // one program's own notes
 //
-// The journal, sysctls and locks of roles are here. Endpoints, routes and rules know
-// how to put themselves back, and keep in the journal what they need for it.
+// The journal, settings and locks are here. Endpoints, routes and rules know how to put
+// themselves back, and keep in a journal what they need for it.
 package hoststate

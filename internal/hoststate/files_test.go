@@ -22,9 +22,9 @@ func TestDirectoryIsMade(t *testing.T) {
 }
 
 func TestFileIsPrivate(t *testing.T) {
+	j := open(t, privateDir(t))
 	old := syscall.Umask(0)
 	defer syscall.Umask(old)
-	j := open(t, privateDir(t))
 	record(t, j, limits{1})
 	info, err := os.Lstat(j.path)
 	if err != nil {

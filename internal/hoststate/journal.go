@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,9 +19,14 @@ import (
 // defaults again, and the entries mean nothing. It is not safe for concurrent use:
 // one goroutine owns it.
 type Journal struct {
-	path string
+	dir  *os.Root
+	name string // of the file, in dir
+	path string // for people
 	data contents
 }
+
+// maxJournal is the size, in bytes, of the longest journal that is read.
+const maxJournal = 1 << 20
 
 type contents struct {
 	Boot    string                     `json:"boot"`
@@ -32,27 +38,31 @@ type contents struct {
 // boot are dropped. A file that cannot be understood is an error: something
 // may be left to put back, and only the user can say what.
 func OpenJournal(dir, name string) (*Journal, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("journal: %w", err)
-	}
-	if err := checkOwner(dir); err != nil {
+	return openJournal(dir, name+"-%d.journal")
+}
+
+// openJournal reads the file whose name pattern makes of the network namespace.
+func openJournal(dir, pattern string) (*Journal, error) {
+	root, err := openDir(dir)
+	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	ns, err := networkNamespace()
-	if err != nil {
-		return nil, fmt.Errorf("journal: %w", err)
+	boot, berr := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err = errors.Join(err, berr); err != nil {
+		return nil, errors.Join(fmt.Errorf("journal: %w", err), root.Close())
 	}
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return nil, fmt.Errorf("journal: %w", err)
-	}
-	j := &Journal{path: filepath.Join(dir, fmt.Sprintf("%s-%d.journal", name, ns))}
+	j := &Journal{dir: root, name: fmt.Sprintf(pattern, ns)}
+	j.path = filepath.Join(dir, j.name)
 	j.data = contents{Boot: strings.TrimSpace(string(boot)), Entries: map[string]json.RawMessage{}}
-	return j, j.load()
+	if err := j.load(); err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return j, nil
 }
 
 func (j *Journal) load() error {
-	b, err := os.ReadFile(j.path)
+	b, err := j.read()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -68,6 +78,33 @@ func (j *Journal) load() error {
 	}
 	return nil
 }
+
+// read returns the file's content. It follows no link, and believes no file that somebody
+// else has written or could write to.
+func (j *Journal) read() ([]byte, error) {
+	f, err := j.dir.OpenFile(j.name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil, os.NewSyscallError("fstat", err)
+	}
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+		return nil, fmt.Errorf("%s is no ordinary file: remove it", j.path)
+	case !trusted(st.Uid):
+		return nil, fmt.Errorf("%s belongs to user id %d: remove it", j.path, st.Uid)
+	}
+	if err := checkMode(j.path, st.Mode); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(f, maxJournal))
+}
+
+// Close lets go of the directory. The journal cannot be used any more.
+func (j *Journal) Close() error { return j.dir.Close() }
 
 // Pending returns the value recorded under key into v, and whether there is
 // one.
@@ -120,7 +157,7 @@ func (j *Journal) put(key string, v json.RawMessage, was bool) {
 
 func (j *Journal) save() error {
 	if len(j.data.Entries) == 0 {
-		if err := os.Remove(j.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := j.dir.Remove(j.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("journal: %w", err)
 		}
 		return nil
@@ -129,45 +166,28 @@ func (j *Journal) save() error {
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	tmp := j.path + ".new"
-	if err := writeSynced(tmp, b); err != nil {
+	tmp := j.name + ".new"
+	if err := writeSynced(j.dir, tmp, b); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	if err := os.Rename(tmp, j.path); err != nil {
+	if err := j.dir.Rename(tmp, j.name); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
 	return nil
 }
 
-func writeSynced(path string, b []byte) error {
+func writeSynced(dir *os.Root, name string, b []byte) error {
 	// What a crash left in its place is removed, and not written through: it
 	// could be a link that another user made.
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	_, werr := f.Write(b)
 	return errors.Join(werr, f.Sync(), f.Close())
-}
-
-// checkOwner refuses a directory in which others could have written the
-// journal: what it says is done, with the rights of the daemon. Where there is
-// no runtime directory it is below /tmp, where anybody may make it first.
-func checkOwner(dir string) error {
-	var st unix.Stat_t
-	if err := unix.Stat(dir, &st); err != nil {
-		return fmt.Errorf("%s: %w", dir, err)
-	}
-	if st.Mode&0o002 != 0 {
-		return fmt.Errorf("everybody may write to %s: chmod o-w %s", dir, dir)
-	}
-	if uid := os.Geteuid(); uid != 0 && int(st.Uid) != uid && st.Uid != 0 {
-		return fmt.Errorf("%s belongs to user id %d: remove it, or set XDG_RUNTIME_DIR to a directory of your own", dir, st.Uid)
-	}
-	return nil
 }
 
 // networkNamespace returns the inode that identifies the calling thread's

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"mpproxy/pathctl/mptcppm"
 	"mpproxy/pathctl/netpath"
@@ -39,11 +40,15 @@ type Facts struct {
 	// Userspace: the path manager is in user space now; Before: and no mpproxy
 	// has made it so.
 	Userspace, Before bool
-	Endpoints         []mptcppm.Endpoint // of others, without those that the kernel made by itself
-	Listeners         []Process          // others that listen to MPTCP's events
-	Programs          []Process          // that are known to register endpoints
-	Strict            []string           // interfaces of paths with rp_filter=1, where source routing keeps it harmless
-	Rules             []netpath.Obstacle // routing rules of others that come before ours
+	// Switched is how often somebody has given the path manager back to the kernel lately,
+	// and Due when mpproxy takes it again; zero where it has.
+	Switched  int
+	Due       time.Time
+	Endpoints []mptcppm.Endpoint // of others, without those that the kernel made by itself
+	Listeners []Process          // others that listen to MPTCP's events
+	Programs  []Process          // that are known to register endpoints
+	Strict    []string           // interfaces of paths with rp_filter=1, where source routing keeps it harmless
+	Rules     []netpath.Obstacle // routing rules of others that come before ours
 }
 
 // Process is a program that runs.
@@ -117,12 +122,19 @@ func rule(o netpath.Obstacle) Notice {
 
 // switched: somebody has given the path manager back to the kernel.
 func (f Facts) switched() (Notice, bool) {
-	return Notice{
+	n := Notice{
 		Kind:   KindPathManager,
 		What:   "another program has given the path manager back to the kernel",
-		Effect: "mpproxy does not decide about the subflows of connections that begin now: the kernel does, by the configured endpoints",
-		Advice: "see who sets net.mptcp.path_manager (net.mptcp.pm_type), and restart mpproxy-client; or configure path_manager = \"kernel\"",
-	}, f.Steering && !f.Userspace
+		Effect: "mpproxy has taken it again, and decides about connections that begin now; those that began in between are the kernel's",
+		Advice: "see who sets net.mptcp.path_manager (net.mptcp.pm_type), or configure path_manager = \"kernel\"",
+	}
+	if !f.Userspace {
+		n.Effect = "mpproxy does not decide about the subflows of connections that begin now: the kernel does, by the configured endpoints"
+	}
+	if !f.Due.IsZero() {
+		n.Effect += "; mpproxy takes it again at " + f.Due.Format(time.TimeOnly)
+	}
+	return n, f.Steering && (!f.Userspace || f.Switched > 0)
 }
 
 // OtherDecides reports whether another program seems to be the path manager in
@@ -130,6 +142,9 @@ func (f Facts) switched() (Notice, bool) {
 func (f Facts) OtherDecides() bool {
 	return f.Userspace && f.Before && slices.ContainsFunc(f.Listeners, Process.mayDecide)
 }
+
+// isOurs reports whether a program is called as ours are.
+func (p Process) isOurs() bool { return strings.HasPrefix(p.Name, "mpproxy-") }
 
 // mayDecide is false for programs that only watch.
 func (p Process) mayDecide() bool { return p.Name != "ip" && p.Name != "tcpdump" }

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"mpproxy/internal/hoststate"
 	"mpproxy/pathctl/netpath"
 )
 
@@ -18,10 +17,14 @@ const watchEvery = 10 * time.Second
 // WatchConfig says what a Watch knows of its own program.
 type WatchConfig struct {
 	Scanner Scanner
-	Role    string // as hoststate.LockRole knows it
-	// Steering says that this program is the path manager, and TookOver that user space
-	// was none before it.
-	Steering, TookOver bool
+	// Steering says that this program is the path manager.
+	Steering bool
+	// Ours is asked at each look whether an mpproxy has made user space the path manager;
+	// nil: none that is known of.
+	Ours func() bool
+	// Switched is asked at each look how often somebody else has given the path manager
+	// back to the kernel, and when it is taken again, zero where it is; nil: never.
+	Switched func() (times int, due time.Time)
 	// Strict lists the interfaces whose strict reverse path filter does no harm; nil:
 	// none.
 	Strict func() []string
@@ -75,21 +78,20 @@ func (w *Watch) look(ctx context.Context) {
 		f.Rules = w.cfg.Rules()
 	}
 	f.Steering = w.cfg.Steering
-	f.Before = f.Userspace && w.before()
+	if w.cfg.Switched != nil {
+		f.Switched, f.Due = w.cfg.Switched()
+	}
+	f.Before = f.Userspace && w.before(f.Listeners)
 	if w.cfg.OtherDecides != nil {
 		w.cfg.OtherDecides(ctx, f.OtherDecides())
 	}
 	w.tell(Notices(f))
 }
 
-// before reports whether the path manager is in user space by somebody who is
-// no mpproxy.
-func (w *Watch) before() bool {
-	if w.cfg.TookOver {
-		return false // we made it so
-	}
-	held, err := hoststate.HeldRoles()
-	return err == nil && !slices.ContainsFunc(held, func(role string) bool { return role != w.cfg.Role })
+// before reports whether the path manager is in user space by somebody who is no mpproxy.
+// One of another user is known by its name.
+func (w *Watch) before(listeners []Process) bool {
+	return (w.cfg.Ours == nil || !w.cfg.Ours()) && !slices.ContainsFunc(listeners, Process.isOurs)
 }
 
 // tell logs what is new and what is no more.

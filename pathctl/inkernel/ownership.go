@@ -12,6 +12,9 @@ import (
 // endpointsKey is the journal's entry for the endpoints that are registered.
 const endpointsKey = "mptcp.endpoints"
 
+// Keys are the entries of a journal that a Manager makes.
+var Keys = []string{endpointsKey, limitsKey}
+
 // ownEndpoint is an endpoint that we registered. Its id alone does not tell: the
 // kernel gives the next program's endpoint the number that follows ours
 // (mptcp_pm_nl_append_new_local_addr, net/mptcp/pm_kernel.c).

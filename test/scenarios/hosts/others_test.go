@@ -205,7 +205,17 @@ func TestPathManagerTakenAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	says(t, notices(t, r, "path-manager"), "given the path manager back to the kernel", "connections that begin now")
+	scene.Eventually(t, "the path manager taken again", func() string {
+		if v, err := r.Client.Sysctl(t.Context(), "net.mptcp.pm_type"); err != nil || v != "1" {
+			return fmt.Sprintf("net.mptcp.pm_type is %q, %v", v, err)
+		}
+		return ""
+	})
 	scene.Works(t, r)
+	d := scene.StartDownload(t, r, scene.NewGate(t, scene.TransferSize/2), scene.TransferSize)
+	d.Gate.Wait(t)
+	scene.GainsSubflow(t, r, "lte0")
+	d.Finish(t)
 }
 
 // TestStrictReversePathFilter: with source routing rp_filter=1 costs no path,
