@@ -23,6 +23,7 @@ const (
 	ServerWrongPin     ServerState = "wrong pin"
 	ServerTokenRefused ServerState = "token refused"
 	ServerNoMPTCP      ServerState = "no MPTCP" // and require_mptcp is set
+	ServerHidden       ServerState = "hidden"   // somebody else answers in its place
 	ServerFailing      ServerState = "failing"  // it answers, but not as it should
 )
 
@@ -85,6 +86,7 @@ func (s *health) failed(err error) {
 // empty for errors that lie beyond it.
 func judge(err error) (ServerState, string) {
 	var refused *proxy.Failure
+	var chain *chainError
 	switch {
 	case errors.Is(err, ErrNoPath):
 		return "", ""
@@ -100,6 +102,8 @@ func judge(err error) (ServerState, string) {
 		return ServerTokenRefused, "ask the server's operator for a new link (mpproxy-server user link NAME)"
 	case errors.Is(err, ErrNotMultipath):
 		return ServerNoMPTCP, "see what strips MPTCP on this path, or set require_mptcp = false"
+	case errors.As(err, &chain):
+		return ServerHidden, "somebody else answers in its place: sign in where the network asks for it (open any page in a browser), or use another network; if it is so on all of them, see that the link has the server's address and its security setting"
 	case errors.As(err, &refused): // by the concentrator, which is well therefore
 		return "", ""
 	}

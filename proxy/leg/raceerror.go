@@ -25,7 +25,7 @@ type raceError []outcome
 func (e raceError) Error() string {
 	met := e.chain()
 	if met != nil && len(e) == 1 {
-		return met.Error()
+		return fmt.Sprintf("over %s: %v", e[0].Path, met)
 	}
 	tried := make([]string, len(e))
 	for i, o := range e {

@@ -66,9 +66,9 @@ func tlsError(err error) error {
 	case errors.Is(err, ErrPinMismatch):
 		return err
 	case errors.As(err, &record):
-		return fmt.Errorf("%w: the server does not speak TLS here (security = \"none\" on its side?): %w", socks.ErrProtocol, err)
+		return fmt.Errorf("%w: whoever answers there does not speak TLS (a captive portal, or security = \"none\" at the server?): %w", socks.ErrProtocol, err)
 	case errors.Is(err, io.EOF):
-		return fmt.Errorf("the server closed the connection during the TLS handshake (security = \"none\" on its side?): %w", err)
+		return fmt.Errorf("whoever answers there closed the connection during the TLS handshake (a captive portal, or security = \"none\" at the server?): %w", err)
 	}
 	return fmt.Errorf("TLS handshake with the concentrator: %w", err)
 }
