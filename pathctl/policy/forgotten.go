@@ -30,19 +30,31 @@ func (v *View) forgotten(s *Sub) (silence time.Duration, is bool) {
 // have been forgotten: one packet and its repetition are lost by chance now and then.
 const forgottenTimeouts = 2
 
+// aloneTimeouts is how often it may have expired in a mode that keeps a single subflow
+// whatever that loses: by then the path itself has been silent, and the subflow goes on
+// when the path does, as TCP.
+const aloneTimeouts = 3
+
 // unanswered returns for how long a subflow has got no answer although it has asked for
 // one more than once, or in vain for one sign of life; 0: it has not.
 func (v *View) unanswered(s *Sub) time.Duration {
 	limit := v.StallLimit(s)
 	prodded := v.Lasting(s.ID, SignUnheard, s.KeepAlives > 0, limit)
 	switch {
-	case s.Timeouts >= forgottenTimeouts && s.Stalled >= limit && s.Quiet >= s.Stalled/2:
+	case v.mode.Alone && s.Timeouts > aloneTimeouts:
+		return 0
+	case s.Timeouts >= forgottenTimeouts && s.Stalled >= limit && s.Quiet >= s.Stalled/2 && s.hasCarried():
 		return s.Stalled
 	case prodded:
 		return s.Quiet
 	}
 	return 0
 }
+
+// hasCarried reports whether any data has got through on a subflow. Where none has,
+// another one would get no further: something on the way lets handshakes pass and not
+// data, as where packets are too large and nobody says so.
+func (s *Sub) hasCarried() bool { return s.Sent > 1 || s.Received > 0 } // a SYN counts as one
 
 // prod asks for signs of life of the subflows on which data stopped arriving in full
 // flow: only acknowledgements leave this end then, and nobody answers those.

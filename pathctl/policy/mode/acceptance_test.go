@@ -74,6 +74,23 @@ func TestForgottenSubflow(t *testing.T) {
 	}
 }
 
+// TestHandshakesAlone: where handshakes pass on the only path and data does not any more,
+// as when packets have become too large, subflows are not opened one after the other.
+func TestHandshakesAlone(t *testing.T) {
+	for _, mode := range Modes() {
+		if mode.Traits().Several {
+			continue // they go on with what they have
+		}
+		t.Run(string(mode), func(t *testing.T) {
+			a := fast("wifi")
+			a.tight = between2(5*time.Second, time.Minute)
+			w := newWorld(t, mode, bulk, a)
+			w.run(time.Minute)
+			w.check(w.count("create wifi") <= 2, "%d subflows were opened", w.count("create wifi"))
+		})
+	}
+}
+
 // TestDarkOnlyPath: on the only path, while it is dark, nothing is opened or dropped;
 // once it answers again, the connection does not wait for its timer.
 func TestDarkOnlyPath(t *testing.T) {
@@ -86,6 +103,9 @@ func TestDarkOnlyPath(t *testing.T) {
 			begun := len(w.log)
 			w.run(105 * time.Second)
 			w.check(len(w.log) == begun, "%d decisions while nothing can be done", len(w.log)-begun)
+			if mode.Traits().Alone {
+				return // it waits for its timer, as TCP does
+			}
 			before := a.carried
 			w.run(107 * time.Second)
 			w.check(a.carried > before, "nothing is carried two seconds after the path came back")

@@ -40,6 +40,7 @@ type link struct {
 	rate        uint64 // bytes/s
 	loss        func(time.Duration) float64
 	dark, gone  func(time.Duration) bool
+	tight       func(time.Duration) bool // lets handshakes pass, and no data
 	queue       func(time.Duration) time.Duration
 	branches    int // a router spreads flows over so many, each with rate; 0 is each flow for itself
 	deadBranch  int // counted from 1
@@ -74,6 +75,7 @@ func newWorld(t *testing.T, mode Mode, app func(*world) uint64, links ...*link) 
 		l.Rank, l.Up, l.UpFor = i+1, true, time.Hour
 		l.loss = orElse(l.loss, func(time.Duration) float64 { return 0 })
 		l.dark = orElse(l.dark, func(time.Duration) bool { return false })
+		l.tight = orElse(l.tight, func(time.Duration) bool { return false })
 		l.gone = orElse(l.gone, func(time.Duration) bool { return false })
 		l.queue = orElse(l.queue, func(time.Duration) time.Duration { return 0 })
 	}
@@ -84,6 +86,9 @@ func newWorld(t *testing.T, mode Mode, app func(*world) uint64, links ...*link) 
 
 // alive reports whether a link lets the packets of a flow through.
 func (w *world) alive(f *flow) bool {
+	if f.Established && f.link.tight(w.conn.Age) {
+		return false
+	}
 	return f.link.Up && !f.link.dark(w.conn.Age) && f.link.deadBranch != f.branch+1 && !f.forgotten
 }
 
