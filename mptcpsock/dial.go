@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mpproxy/internal/hostaddr"
 )
 
 // A Dialer opens Multipath TCP connections. The zero value is lenient and lets
@@ -138,7 +140,7 @@ func (d *Dialer) ways(to []netip.AddrPort) (all []way) {
 				continue
 			}
 			w := way{s, t}
-			if len(d.Sources) > 0 && s.Interface != "" && ownAddr(t.Addr()) {
+			if len(d.Sources) > 0 && s.Interface != "" && hostaddr.IsOwn(t.Addr()) {
 				w.Interface = ""
 			}
 			all = append(all, w)

@@ -51,18 +51,3 @@ func interleave(addrs []netip.Addr, port uint16) (out []netip.AddrPort) {
 	}
 	return out
 }
-
-// ownAddr reports whether an address is one of this host: routing gives it itself as
-// source. Nothing is sent.
-func ownAddr(a netip.Addr) bool {
-	a = a.Unmap()
-	if a.IsLoopback() {
-		return true
-	}
-	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, 9)))
-	if err != nil {
-		return false
-	}
-	defer c.Close()
-	return unmapPort(c.LocalAddr().(*net.UDPAddr).AddrPort()).Addr() == a
-}

@@ -15,8 +15,8 @@ import (
 	"net/netip"
 	"time"
 
+	"mpproxy/internal/hostaddr"
 	"mpproxy/proxy"
-	"mpproxy/proxy/hostaddr"
 	"mpproxy/proxy/ingress"
 	"mpproxy/proxy/leg"
 	"mpproxy/proxy/relay"

@@ -8,8 +8,8 @@ import (
 	"net"
 	"time"
 
+	"mpproxy/internal/hostaddr"
 	"mpproxy/proxy"
-	"mpproxy/proxy/hostaddr"
 	"mpproxy/proxy/relay"
 	"mpproxy/proxy/socks"
 )

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"mpproxy/proxy/hostaddr"
+	"mpproxy/internal/hostaddr"
 )
 
 // Surroundings learns what Rules have to know about the host. Create it with

@@ -1,5 +1,6 @@
-// Package hostaddr knows the host's own addresses and networks. Asking the kernel for each
-// dial would cost more than the dial.
+// Package hostaddr knows the host's own addresses and networks. IsOwn asks routing about one
+// address, in the network namespace of its thread. A Cache lists them all, which costs more
+// than a dial, and therefore remembers them for a few seconds.
 package hostaddr
 
 import (
@@ -52,4 +53,19 @@ func (o *Cache) Has(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
 	return err != nil || a.IsUnspecified() || a.IsLoopback() ||
 		slices.ContainsFunc(own, func(p netip.Prefix) bool { return p.Addr() == a })
+}
+
+// IsOwn reports whether an address is one of this host: routing gives it itself as
+// source. Nothing is sent. It is false where nobody can tell.
+func IsOwn(a netip.Addr) bool {
+	a = a.Unmap()
+	if a.IsLoopback() {
+		return true
+	}
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, 9)))
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	return c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap() == a
 }
