@@ -3,6 +3,7 @@ package pathctl
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
@@ -62,6 +63,7 @@ type controller struct {
 	journal *hoststate.Journal
 	kernel  *inkernel.Manager
 	status  atomic.Pointer[KernelStatus]
+	changed atomic.Pointer[hoststate.Shared] // shared, for other goroutines
 	others  atomic.Pointer[coexist.Watch]
 }
 
@@ -91,6 +93,29 @@ func (c *controller) Notices() []coexist.Notice {
 		return w.Notices()
 	}
 	return nil
+}
+
+// Changes returns what mpproxys of this network namespace have changed on the host.
+func (c *controller) Changes() []hoststate.Change {
+	s := c.changed.Load()
+	if s == nil {
+		return nil
+	}
+	all, err := s.Changes()
+	if err != nil {
+		c.log.Debug("cannot tell what is changed on this host", "error", err)
+	}
+	return append(all, c.inKernel()...)
+}
+
+// inKernel says what is registered with the kernel's path manager.
+func (c *controller) inKernel() []hoststate.Change {
+	st := c.status.Load()
+	if st.UserSpace || !st.Active {
+		return nil
+	}
+	now := fmt.Sprintf("%d in all", st.Endpoints)
+	return []hoststate.Change{{Name: "MPTCP endpoints, and the limits that they need", Set: now, Now: now}}
 }
 
 // open connects to the kernel and puts back what a crash left behind. Without the
@@ -132,6 +157,7 @@ func (c *controller) connect() error {
 	}
 	c.client = client
 	if c.shared, err = hoststate.OpenShared(c.dir); err == nil {
+		c.changed.Store(c.shared)
 		err = c.beFirst()
 	}
 	if c.userSpace && errors.Is(err, hoststate.ErrInUse) {
@@ -141,6 +167,7 @@ func (c *controller) connect() error {
 	if err != nil {
 		err = errors.Join(err, c.shared.Close(), client.Close())
 		c.client, c.shared = nil, nil
+		c.changed.Store(nil)
 	}
 	return err
 }
@@ -302,5 +329,6 @@ func (c *controller) close(s *steering) error {
 		err = errors.Join(err, c.kernel.Restore(), c.journal.Close())
 		c.lock.Release()
 	}
+	c.changed.Store(nil)
 	return errors.Join(err, c.shared.Close(), c.client.Close())
 }

@@ -69,6 +69,11 @@ func (c *collector) Status(ctx context.Context) (status.Status, error) {
 	s.Missing = append(s.Missing, missing(paths, whyNot, host.NoMPTCP == nil, s.Server.PlainTCP)...)
 	s.Missing = append(s.Missing, missingForRules(c.conf, paths)...)
 	s.Notices = collect.Notices(c.controller.Notices())
+	s.Changed = collect.Changed(c.controller.Changes())
+	if routed {
+		const each = "one for each address of a path"
+		s.Changed = append(s.Changed, status.Change{What: "routing rules and tables 27000 to 27255", Set: each, Now: each})
+	}
 	return s, nil
 }
 

@@ -31,7 +31,7 @@ func (c *collector) Status(ctx context.Context) (status.Status, error) {
 		Program: status.Concentrator, Version: buildinfo.Version(), Started: c.started, Taken: time.Now(),
 		Mode: c.conf.Mode, Security: string(c.conf.Security),
 		PathManager: collect.PathManager(kernel), Totals: collect.Totals(table),
-		Paths: []status.Path{}, Notices: collect.Notices(c.controller.Notices()), Connections: collect.Connections(table, clientAddr, c.controller.Connections(ctx)),
+		Paths: []status.Path{}, Notices: collect.Notices(c.controller.Notices()), Changed: collect.Changed(c.controller.Changes()), Connections: collect.Connections(table, clientAddr, c.controller.Connections(ctx)),
 		Missing: collect.Missing(collect.Host{
 			Program: status.Concentrator, NoMPTCP: mptcpsock.ProbeMPTCP(),
 			Kernel: kernel, Steer: c.conf.PathManager == config.PathManagerUserSpace,

@@ -22,6 +22,7 @@ func Render(w io.Writer, s Status, opt RenderOptions) error {
 	p.paths(s)
 	p.missing(s)
 	p.notices(s)
+	p.changed(s)
 	p.connections(s, opt.MaxConnections)
 	return p.err
 }
@@ -165,6 +166,25 @@ func (p *printer) missing(s Status) {
 	p.printf("\nMissing on this host\n")
 	for _, m := range s.Missing {
 		p.printf("  %s: %s\n    → %s\n", m.What, m.Effect, m.Advice)
+	}
+}
+
+// changed says what is put back when mpproxy stops, and what somebody else has changed
+// since.
+func (p *printer) changed(s Status) {
+	if len(s.Changed) == 0 {
+		return
+	}
+	p.printf("\nChanged on this host\n")
+	for _, c := range s.Changed {
+		before := "put back when mpproxy stops"
+		if c.Before != "" {
+			before = "was " + c.Before + ", " + before
+		}
+		if c.Now != c.Set {
+			before = "now " + c.Now + ", by somebody else"
+		}
+		p.printf("  %s: %s (%s)\n", c.What, c.Set, before)
 	}
 }
 

@@ -228,3 +228,26 @@ func TestAge(t *testing.T) {
 		}
 	}
 }
+
+// TestChanged: status says what is changed on the host, what it was, and whether somebody
+// else has changed it since.
+func TestChanged(t *testing.T) {
+	s := Status{Program: Concentrator, Changed: []Change{
+		{What: "net.mptcp.pm_type", Before: "0", Set: "1", Now: "1"},
+		{What: "net.mptcp.blackhole_timeout", Before: "3600", Set: "0", Now: "77"},
+		{What: "routing rules", Set: "some", Now: "some"},
+	}}
+	var b strings.Builder
+	p := &printer{w: &b}
+	p.changed(s)
+	for _, want := range []string{
+		"Changed on this host\n",
+		"net.mptcp.pm_type: 1 (was 0, put back when mpproxy stops)\n",
+		"net.mptcp.blackhole_timeout: 0 (now 77, by somebody else)\n",
+		"routing rules: some (put back when mpproxy stops)\n",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q is missing:\n%s", want, b.String())
+		}
+	}
+}

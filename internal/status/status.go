@@ -37,6 +37,8 @@ type Status struct {
 	Missing []Missing `json:"missing"`
 	// Notices tell what else on this host has a say about subflows.
 	Notices []Notice `json:"notices"`
+	// Changed lists what mpproxy has changed on this host, until it stops.
+	Changed []Change `json:"changed,omitempty"`
 }
 
 // Server is the concentrator as the client sees it.
@@ -163,6 +165,14 @@ type Missing struct {
 	What   string `json:"what"`
 	Effect string `json:"effect"`
 	Advice string `json:"advice"`
+}
+
+// Change is one thing that mpproxys of this network namespace have changed.
+type Change struct {
+	What   string `json:"what"`   // the name of a sysctl, or "endpoint limits" and the like
+	Before string `json:"before"` // empty: there was nothing
+	Set    string `json:"set"`
+	Now    string `json:"now"` // other than Set: somebody else has changed it since
 }
 
 // Notice is one thing that others do on this host.

@@ -42,6 +42,7 @@ func TestHostStateIsPutBack(t *testing.T) {
 						t.Fatal(err)
 					}
 					scene.Works(t, r)
+					says(t, scene.TextOf(t, r), "Changed on this host", "net.mptcp.blackhole_timeout: 0 (was 3600, put back when mpproxy stops)")
 					return r.ClientDaemon
 				})
 			})
