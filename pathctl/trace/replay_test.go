@@ -203,3 +203,16 @@ func FuzzReplay(f *testing.F) {
 		}
 	})
 }
+
+// TestReplayOfOldTrace: a trace from before reasons were values and modes had numbers of
+// their own is read, and leads to the same decisions.
+func TestReplayOfOldTrace(t *testing.T) {
+	text, err := os.ReadFile("testdata/words.trace")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ds, diffs, sum := replayed(t, text)
+	if len(diffs) > 0 || sum.Looks != 5 || len(ds) < 3 {
+		t.Errorf("%+v, decisions %v, differences: %v", sum, ds, diffs)
+	}
+}
