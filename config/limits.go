@@ -10,7 +10,7 @@ import (
 // Limits bound what a program uses and how long it waits. Timeouts are 0 where
 // they are switched off.
 type Limits struct {
-	MaxConnections   int           // 1 to 1,000,000; 0 means derived from the descriptor limit
+	MaxConnections   int           // 1 to 1,000,000; 0 means derived from descriptors and memory
 	ConnectTimeout   time.Duration // until the far side answered: 100 ms to 10 min
 	IdleTimeout      time.Duration // without a byte in either direction: 1 s to 8760 h; 0 means none
 	MaxLifetime      time.Duration // of a connection, busy or not: 1 s to 8760 h; 0 means none

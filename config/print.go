@@ -80,6 +80,7 @@ func (s Server) encode() []byte {
 	w.Raw("ports", portList(s.Destinations.Ports))
 	w.Table("limits")
 	w.limits(s.Limits.Limits)
+	w.strangers(s.Limits.Strangers)
 	w.Num("max_connections_per_user", s.Limits.MaxConnectionsPerUser)
 	w.Duration("handshake_timeout", s.Limits.HandshakeTimeout)
 	w.Duration("auth_failure_delay", s.Limits.AuthFailureDelay)

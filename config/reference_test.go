@@ -73,7 +73,7 @@ func TestReferencesHaveEveryKey(t *testing.T) {
 		for line := range strings.Lines(tt.text) {
 			if m := regexp.MustCompile(`^#?\[+([a-z.]+)\]+\n$`).FindStringSubmatch(line); m != nil {
 				table = regexp.MustCompile(`^modes\..*`).ReplaceAllString(m[1], "modes.NAME")
-			} else if m := regexp.MustCompile(`^#?([a-z_]+) = `).FindStringSubmatch(line); m != nil {
+			} else if m := regexp.MustCompile(`^#?([a-z_0-9]+) = `).FindStringSubmatch(line); m != nil {
 				if key := joinTable(table, m[1]); table != "modes.NAME" || !slices.Contains(got, key) { // many modes have it
 					got = append(got, key)
 				}

@@ -50,6 +50,7 @@ type Destinations struct {
 // ServerLimits are Limits and what only the server has.
 type ServerLimits struct {
 	Limits
+	Strangers
 	MaxConnectionsPerUser int           // 1 to 1,000,000; 0 means no limit but MaxConnections
 	HandshakeTimeout      time.Duration // from accept to the end of the request: 100 ms to 10 min
 	AuthFailureDelay      time.Duration // before a failed authentication is answered: 1 ms to 1 min; 0 means none
@@ -83,6 +84,7 @@ func DefaultServer() Server {
 		Destinations: Destinations{Ports: destination.DefaultPorts},
 		Limits: ServerLimits{
 			Limits:                limits,
+			Strangers:             defaultStrangers,
 			MaxConnectionsPerUser: 1024,
 			HandshakeTimeout:      10 * time.Second,
 			AuthFailureDelay:      time.Second,
@@ -118,6 +120,7 @@ type rawDestinations struct {
 
 type rawServerLimits struct {
 	rawLimits
+	rawStrangers
 	MaxConnectionsPerUser tomlfile.Field[int64]  `toml:"max_connections_per_user"`
 	HandshakeTimeout      tomlfile.Field[string] `toml:"handshake_timeout" example:"\"10s\""`
 	AuthFailureDelay      tomlfile.Field[string] `toml:"auth_failure_delay" example:"\"1s\""`
@@ -166,6 +169,7 @@ func (c check) server(raw rawServer) Server {
 		},
 		Limits: ServerLimits{
 			Limits:                c.limits(raw.Limits.rawLimits, d.Limits.Limits),
+			Strangers:             c.strangers(raw.Limits.rawStrangers, d.Limits.Strangers),
 			MaxConnectionsPerUser: c.Number(raw.Limits.MaxConnectionsPerUser, d.Limits.MaxConnectionsPerUser, 0, maxConnectionsLimit),
 			HandshakeTimeout:      c.Duration(raw.Limits.HandshakeTimeout, d.Limits.HandshakeTimeout, handshakeSpan),
 			AuthFailureDelay:      c.Duration(raw.Limits.AuthFailureDelay, d.Limits.AuthFailureDelay, delaySpan),

@@ -50,10 +50,11 @@ func (c runCmd) Run() error {
 	}
 	log.Info("starting", "version", buildinfo.Version(), "server", conf.Link.HostPort(), "mode", conf.Mode)
 
-	maxConns, err := cli.MaxConnections(conf.Limits.MaxConnections)
+	room, err := cli.OurRoom()
 	if err != nil {
 		return err
 	}
+	maxConns := room.MaxConnections(conf.Limits.MaxConnections, 0)
 	recorder, err := c.Recorder("mpproxy-client", conf.PathManager, log)
 	if err != nil {
 		return err

@@ -21,6 +21,7 @@ import (
 	"mpproxy/proxy/egress"
 	"mpproxy/proxy/egress/destination"
 	"mpproxy/proxy/leg"
+	"mpproxy/proxy/serve"
 )
 
 type runCmd struct {
@@ -53,10 +54,11 @@ func (c runCmd) Run() error {
 	cli.Warn(log, append(conf.Warnings, append(warnings, store.Warnings()...)...))
 	log.Info("starting", "version", buildinfo.Version(), "users", store.Len())
 
-	maxConns, err := cli.MaxConnections(conf.Limits.MaxConnections)
+	room, err := cli.OurRoom()
 	if err != nil {
 		return err
 	}
+	strangers := room.MaxStrangers(conf.Limits.MaxUnauthenticated)
 	recorder, err := c.Recorder("mpproxy-server", conf.PathManager, log)
 	if err != nil {
 		return err
@@ -73,9 +75,13 @@ func (c runCmd) Run() error {
 	controller := pathctl.NewConcentrator(steering, log)
 	concentrator := egress.New(egress.Config{
 		Listen: conf.Listen, TLS: tlsConfig, Auth: access.Remote{Store: store, Default: conf.Mode, Modes: conf.Modes},
-		Rules:                 destination.Rules{Allow: conf.Destinations.Allow, Deny: conf.Destinations.Deny, Ports: conf.Destinations.Ports},
-		Public:                conf.Public.Host,
-		MaxConnections:        maxConns,
+		Rules:  destination.Rules{Allow: conf.Destinations.Allow, Deny: conf.Destinations.Deny, Ports: conf.Destinations.Ports},
+		Public: conf.Public.Host,
+		Strangers: serve.StrangerLimits{
+			Most: strangers, PerSource: conf.Limits.MaxUnauthenticatedPerSource,
+			V4Bits: conf.Limits.SourceBitsIPv4, V6Bits: conf.Limits.SourceBitsIPv6,
+		},
+		MaxConnections:        room.MaxConnections(conf.Limits.MaxConnections, strangers),
 		MaxConnectionsPerUser: conf.Limits.MaxConnectionsPerUser,
 		IdleLegs:              conf.Limits.IdleLegs,
 		UserLimit: func(ctx context.Context, name string) (int, error) {

@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -117,37 +116,6 @@ func ReceiveBuffer(s tomlfile.Size) int {
 		return -1
 	}
 	return int(s)
-}
-
-// reservedDescriptors are kept for listeners, files, netlink sockets, pipes of
-// the relay and connections that are being refused.
-const reservedDescriptors = 512
-
-// mostDescriptors stands for "no limit".
-const mostDescriptors = 4 << 20
-
-// MaxConnections returns the configured limit, at most what the descriptor
-// limit allows: two sockets a connection. For 0 it returns that. It is at least
-// 1.
-func MaxConnections(configured int) (int, error) {
-	var r syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err != nil {
-		return 0, fmt.Errorf("reading the descriptor limit: %w", err)
-	}
-	return maxConnections(configured, r.Cur), nil
-}
-
-func maxConnections(configured int, descriptors uint64) int {
-	limit := int(min(descriptors, mostDescriptors))
-	possible := (limit - reservedDescriptors) / 2
-	if limit < 2*reservedDescriptors {
-		possible = limit / 4
-	}
-	possible = max(possible, 1)
-	if configured == 0 {
-		return possible
-	}
-	return min(configured, possible)
 }
 
 // StateDir returns where the daemons keep what must outlive a crash, though

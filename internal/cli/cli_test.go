@@ -42,7 +42,7 @@ func TestMaxConnectionsOfDescriptors(t *testing.T) {
 		{"configured with nothing", 5, 0, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := maxConnections(tt.configured, tt.descriptors); got != tt.want {
+			if got := (Room{tt.descriptors, plenty}).MaxConnections(tt.configured, 0); got != tt.want {
 				t.Errorf("maxConnections(%d, %d) = %d, want %d", tt.configured, tt.descriptors, got, tt.want)
 			}
 		})
@@ -54,7 +54,7 @@ func TestMaxConnectionsOfDescriptors(t *testing.T) {
 func TestMoreDescriptorsMoreConnections(t *testing.T) {
 	last := 0
 	for n := range uint64(5000) {
-		got := maxConnections(0, n)
+		got := Room{n, plenty}.MaxConnections(0, 0)
 		if got < last {
 			t.Fatalf("%d connections with %d descriptors, %d with one less", got, n, last)
 		}
@@ -65,13 +65,45 @@ func TestMoreDescriptorsMoreConnections(t *testing.T) {
 	}
 }
 
-func TestMaxConnectionsHere(t *testing.T) {
-	all, err := MaxConnections(0)
-	if err != nil || all < 1 {
-		t.Fatalf("MaxConnections(0) = %d, %v", all, err)
+// plenty is more memory than descriptors can fill.
+const plenty = 1 << 50
+
+// TestRoomForStrangers: they leave most of the descriptors to users, and all of them
+// together fit into the room.
+func TestRoomForStrangers(t *testing.T) {
+	const gib = 1 << 30
+	for _, tt := range []struct {
+		name                   string
+		room                   Room
+		configured             int
+		strangers, connections int
+	}{
+		{"a small server", Room{524_288, gib}, 0, 2048, 8192},
+		{"a big one", Room{1 << 20, 64 * gib}, 0, 16_384, 515_840},
+		{"few descriptors", Room{1024, gib}, 0, 128, 192},
+		{"hardly any", Room{64, gib}, 0, 8, 12},
+		{"none", Room{}, 0, 1, 1},
+		{"configured", Room{20_000, gib}, 1000, 1000, 8192},
+		{"configured beyond the descriptors", Room{1024, gib}, 5000, 128, 192},
+		{"configured beyond the memory", Room{524_288, gib}, 10_000, 10_000, 8192},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			strangers := tt.room.MaxStrangers(tt.configured)
+			connections := tt.room.MaxConnections(0, strangers)
+			if strangers != tt.strangers || connections != tt.connections {
+				t.Errorf("%d strangers and %d connections, want %d and %d", strangers, connections, tt.strangers, tt.connections)
+			}
+			if used := strangers + 2*connections; tt.room.Descriptors >= 64 && uint64(used) > tt.room.Descriptors {
+				t.Errorf("%d descriptors of %d", used, tt.room.Descriptors)
+			}
+		})
 	}
-	if one, err := MaxConnections(1); err != nil || one != 1 {
-		t.Errorf("MaxConnections(1) = %d, %v", one, err)
+}
+
+func TestOurRoom(t *testing.T) {
+	room, err := OurRoom()
+	if err != nil || room.Descriptors < 3 || room.Memory < 1<<20 {
+		t.Errorf("%+v, %v", room, err)
 	}
 }
 

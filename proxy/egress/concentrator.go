@@ -11,7 +11,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -33,10 +32,11 @@ type Config struct {
 	TLS                   *tls.Config
 	Auth                  socks.Authenticator
 	Rules                 destination.Rules
-	Public                string        // address or name by which clients know it; may be empty
-	Resolver              *net.Resolver // nil: the system's
-	MaxConnections        int           // > 0
-	MaxConnectionsPerUser int           // 0: no limit
+	Public                string               // address or name by which clients know it; may be empty
+	Resolver              *net.Resolver        // nil: the system's
+	Strangers             serve.StrangerLimits // zero: serve.DefaultStrangers
+	MaxConnections        int                  // > 0, of users
+	MaxConnectionsPerUser int                  // 0: no limit
 	// IdleLegs is how many legs may wait for another stream; 0: each carries one.
 	IdleLegs int
 	// UserLimit returns a user's own limit, which goes before
@@ -61,6 +61,8 @@ type Concentrator struct {
 	log   *slog.Logger
 	hands *socks.Server
 	dests *destinationDialer
+	// strangers are the peers that have not shown who they are yet.
+	strangers *serve.Strangers
 	// resters has one element for each leg that waits for its next stream.
 	resters chan struct{}
 }
@@ -70,14 +72,18 @@ func New(cfg Config) *Concentrator {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Strangers == (serve.StrangerLimits{}) {
+		cfg.Strangers = serve.DefaultStrangers
+	}
 	c := &Concentrator{
-		Service: serve.New(cfg.Log, cfg.MaxConnections, cfg.DrainTimeout),
-		cfg:     cfg, log: cfg.Log,
+		strangers: serve.NewStrangers(cfg.Strangers),
+		Service:   serve.New(cfg.Log, cfg.MaxConnections, cfg.DrainTimeout),
+		cfg:       cfg, log: cfg.Log,
 		dests:   newDestinationDialer(cfg.Rules, cfg.Public, cfg.Resolver, cfg.ConnectTimeout),
 		resters: make(chan struct{}, cfg.IdleLegs),
 	}
-	c.hands = &socks.Server{Auth: cfg.Auth, Frames: cfg.IdleLegs > 0, OnFailure: func() {
-		serve.Sleep(c.Conns(), cfg.AuthFailureDelay)
+	c.hands = &socks.Server{Auth: cfg.Auth, Frames: cfg.IdleLegs > 0, OnFailure: func(ctx context.Context) {
+		serve.Sleep(ctx, cfg.AuthFailureDelay)
 	}}
 	return c
 }
@@ -95,30 +101,40 @@ func (s *Concentrator) Run(ctx context.Context) error {
 		if err != nil {
 			return errors.Join(serve.ListenError(addr, err), serve.Close(loops))
 		}
-		loops = append(loops, serve.Accept(s.Service, l.Addr(), l, l.Accept, s.handle))
+		loops = append(loops, serve.AcceptStrangers(s.Service, l.Addr(), l, l.Accept, s.admit))
 		s.log.Info("concentrator is listening", "address", l.Addr(), "tls", s.cfg.TLS != nil)
 	}
 	return s.Service.Run(ctx, &s.cfg.Relay, loops)
 }
 
-// handle serves one leg from its handshake to the start of the relay.
-func (s *Concentrator) handle(leg *mptcpsock.Conn, full bool, release func()) {
-	p := &peer{conn: leg, release: release}
+// admit gives a peer a place among the strangers and begins to serve it.
+func (s *Concentrator) admit(leg *mptcpsock.Conn, done func()) {
+	p := &peer{conn: leg}
 	p.ctx, p.cancel = context.WithCancelCause(s.Conns())
-	c, dest, err := s.open(p, full)
+	leave, displaced := s.strangers.Enter(serve.AddrPort(leg.RemoteAddr()).Addr(), func() { p.cancel(serve.ErrDisplaced) })
+	p.release = func() { leave(); done() }
+	if displaced {
+		s.Table().Totals.Refused.Add(1)
+	}
+	go s.handle(p)
+}
+
+// handle serves one leg from its handshake to the start of the relay.
+func (s *Concentrator) handle(p *peer) {
+	c, dest, err := s.open(p)
 	if err != nil {
 		s.drop(p, c, err)
 		return
 	}
-	if multipath, err := leg.IsMultipath(); err == nil && !multipath {
+	if multipath, err := p.conn.IsMultipath(); err == nil && !multipath {
 		s.Table().Totals.FellBack.Add(1)
 	}
 	if p.fresh {
-		p.observed = proxy.Observe(s.cfg.Observer, leg, &proxy.Flow{Who: p.id, How: proxy.Choice{Mode: p.id.Mode}})
+		p.observed = proxy.Observe(s.cfg.Observer, p.conn, &proxy.Flow{Who: p.id, How: proxy.Choice{Mode: p.id.Mode}})
 		go s.stand(p)
 		return
 	}
-	p.observed = proxy.Observe(s.cfg.Observer, leg, carried(c, p.id))
+	p.observed = proxy.Observe(s.cfg.Observer, p.conn, carried(c, p.id))
 	go s.carry(p, c, dest)
 }
 
@@ -172,23 +188,24 @@ func carried(c *serve.Connection, id proxy.Identity) *proxy.Flow {
 	return &proxy.Flow{To: c.Destination, Who: id, How: proxy.Choice{Mode: c.Mode}}
 }
 
+// InUse returns how many places are taken, those of strangers, too.
+func (s *Concentrator) InUse() int { return s.Service.InUse() + s.strangers.Len() }
+
 // Resting returns how many legs wait for their next stream.
 func (s *Concentrator) Resting() int { return len(s.resters) }
 
 // open secures the leg, learns what the client wants, and connects there. When
 // it succeeds, the user has been entered in the table.
-func (s *Concentrator) open(p *peer, full bool) (*serve.Connection, *net.TCPConn, error) {
+func (s *Concentrator) open(p *peer) (*serve.Connection, *net.TCPConn, error) {
 	defer s.bound(p)()
-	var err error
-	if p.stream, err = s.secure(p.conn); err != nil {
-		return nil, nil, err
-	}
-	req, err := s.hands.Handshake(p.ctx, p.stream)
+	req, err := s.greet(p)
 	if err != nil {
-		_ = release(p.stream)
-		s.Table().Totals.CountHandshake(err)
+		if errors.Is(context.Cause(p.ctx), serve.ErrDisplaced) {
+			err = serve.ErrDisplaced
+		}
 		return nil, nil, err
 	}
+	full := s.welcome(p)
 	req.Who.LeaveSubflows = req.LeaveSubflows()
 	p.id, p.agreed = req.Who, req.Agreed
 	if req.Framed {
@@ -201,14 +218,6 @@ func (s *Concentrator) open(p *peer, full bool) (*serve.Connection, *net.TCPConn
 		return nil, nil, release(p.stream)
 	}
 	return s.serveRequest(p, req, full)
-}
-
-// bound sets the deadline of a handshake. The returned function must be called when the
-// handshake is over.
-func (s *Concentrator) bound(p *peer) func() {
-	_ = p.conn.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout))
-	stop := context.AfterFunc(p.ctx, func() { _ = p.conn.SetDeadline(time.Unix(1, 0)) })
-	return func() { stop() }
 }
 
 // serveRequest connects to where a peer wants, and answers it.
@@ -233,23 +242,6 @@ func (s *Concentrator) serveRequest(p *peer, req *socks.Request, full bool) (*se
 		return c, nil, err
 	}
 	return c, dest, nil
-}
-
-func (s *Concentrator) secure(leg *mptcpsock.Conn) (relay.Stream, error) {
-	if s.cfg.TLS == nil {
-		return leg, nil
-	}
-	rec := relay.NewRecordConn(leg)
-	rec.Hold()
-	tc := tls.Server(rec, s.cfg.TLS)
-	if err := tc.Handshake(); err != nil {
-		_ = rec.Release() // the alert that says why
-		if errors.Is(err, io.EOF) {
-			return nil, proxy.ErrPeerLeft
-		}
-		return nil, fmt.Errorf("TLS handshake: %w", err)
-	}
-	return tc, nil
 }
 
 // reach checks the limits and connects to the destination. It gives up when the client
@@ -325,6 +317,8 @@ func (s *Concentrator) report(leg *mptcpsock.Conn, c *serve.Connection, err erro
 		s.Noise(slog.LevelInfo, "connection failed", "user", c.User, "mode", c.Mode, "destination", c.Destination, "reply", proxy.OutcomeOf(err), "error", err)
 	case s.Conns().Err() != nil:
 		s.log.Debug("stopped before a peer had asked for anything", "peer", leg.RemoteAddr())
+	case errors.Is(err, serve.ErrDisplaced):
+		s.Noise(slog.LevelWarn, "turned a stranger away", "peer", leg.RemoteAddr(), "error", err)
 	case errors.Is(err, proxy.ErrPeerLeft):
 		s.log.Debug("peer left before it asked for anything", "peer", leg.RemoteAddr())
 	default:

@@ -5,8 +5,6 @@ import (
 	"net"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"mpproxy/mptcpsock"
 	"mpproxy/proxy"
 	"mpproxy/proxy/relay"
@@ -78,23 +76,7 @@ func (s *Concentrator) rest(p *peer, c *serve.Connection) bool {
 	for _, ctx := range []context.Context{s.Draining(), p.ctx} {
 		defer context.AfterFunc(ctx, wake)()
 	}
-	return awaitInput(p.conn.TCPConn)
-}
-
-// awaitInput waits, without a buffer, until there are bytes to read. At the end
-// of data, an error or the read deadline it reports false.
-func awaitInput(conn *net.TCPConn) bool {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return false
-	}
-	var n int
-	err = raw.Read(func(fd uintptr) bool {
-		var err error
-		n, err = serve.Peek(int(fd))
-		return err != unix.EAGAIN
-	})
-	return err == nil && n > 0
+	return awaitInput(p.conn.TCPConn) == nil
 }
 
 // stand lets a leg wait whose client has shown who it is and asked for nothing yet.

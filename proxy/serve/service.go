@@ -127,12 +127,25 @@ type Loop struct {
 // Accept returns the loop that has handle serve, in a goroutine of its own, each
 // connection that accept returns.
 func Accept[C net.Conn](s *Service, addr netip.AddrPort, l io.Closer, accept func() (C, error), handle Handle[C]) Loop {
-	return Loop{addr, l.Close, func(ctx context.Context) error { return acceptLoop(ctx, s, accept, handle) }}
+	return Loop{addr, l.Close, func(ctx context.Context) error {
+		return acceptLoop(ctx, s, accept, func(conn C) {
+			s.admit(conn.Close, func(full bool, release func()) { handle(conn, full, release) })
+		})
+	}}
+}
+
+// AcceptStrangers is Accept without the limit: admit gives the peer a place elsewhere (see
+// Strangers and Claim), and does not block. done must be called once, when the connection
+// has ended.
+func AcceptStrangers[C net.Conn](s *Service, addr netip.AddrPort, l io.Closer, accept func() (C, error), admit func(conn C, done func())) Loop {
+	return Loop{addr, l.Close, func(ctx context.Context) error {
+		return acceptLoop(ctx, s, accept, func(conn C) { admit(conn, s.Track()) })
+	}}
 }
 
 // acceptLoop accepts until the listener is closed. No other error ends it: when
 // descriptors are short, it waits and tries again.
-func acceptLoop[C net.Conn](ctx context.Context, s *Service, accept func() (C, error), handle Handle[C]) error {
+func acceptLoop[C net.Conn](ctx context.Context, s *Service, accept func() (C, error), admit func(C)) error {
 	pause := 5 * time.Millisecond
 	for {
 		conn, err := accept()
@@ -150,9 +163,7 @@ func acceptLoop[C net.Conn](ctx context.Context, s *Service, accept func() (C, e
 			continue
 		}
 		pause = 5 * time.Millisecond
-		s.admit(conn.Close, func(full bool, release func()) {
-			handle(conn, full, release)
-		})
+		admit(conn)
 	}
 }
 
@@ -180,7 +191,7 @@ func (s *Service) admit(drop func() error, handle func(full bool, release func()
 	})
 }
 
-// Claim takes a place for a connection that was not accepted just now, and returns how
+// Claim takes a place for a connection that was let in without one, and returns how
 // to give it back. With full set there is none, and only the goroutine is counted.
 func (s *Service) Claim() (full bool, release func()) {
 	select {

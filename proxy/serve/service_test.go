@@ -58,9 +58,8 @@ func TestAcceptLoopGoesOn(t *testing.T) {
 		peers <- peer
 		return c, nil
 	}
-	handle := func(c net.Conn, _ bool, release func()) { _ = c.Close(); release() }
+	handle := func(c net.Conn) { _ = c.Close() }
 	Must(t, acceptLoop(Within(t), s, accept, handle))
-	s.wg.Wait()
 	close(peers)
 	for range peers {
 		served++
@@ -76,5 +75,5 @@ func TestAcceptLoopStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	accept := func() (net.Conn, error) { return nil, syscall.EMFILE }
-	Must(t, acceptLoop(ctx, New(nil, 1, 0), accept, func(net.Conn, bool, func()) { t.Error("served") }))
+	Must(t, acceptLoop(ctx, New(nil, 1, 0), accept, func(net.Conn) { t.Error("served") }))
 }

@@ -79,7 +79,8 @@ type Server struct {
 	// is for listeners at which nobody is a stranger.
 	Explain bool
 	// OnFailure is called before a peer is answered whose secret was wrong; may be nil.
-	OnFailure func()
+	// ctx ends with the connection.
+	OnFailure func(ctx context.Context)
 }
 
 // Handshake reads one request from conn, which keeps its deadlines and stays
@@ -214,7 +215,7 @@ func (s *Server) checkPassword(ctx context.Context, c *conversation, method byte
 	}
 	if err != nil {
 		if s.OnFailure != nil {
-			s.OnFailure()
+			s.OnFailure(ctx)
 		}
 		status := byte(passwordWrong)
 		if errors.Is(err, proxy.ErrUserDisabled) {

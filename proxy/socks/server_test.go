@@ -2,6 +2,7 @@ package socks
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -287,7 +288,7 @@ func TestFailureDelay(t *testing.T) {
 	}{{"token", 0}, {"wrong", 1}} {
 		calls, sent := 0, -1
 		c := &scriptConn{in: bytes.NewReader(Join(GreetUser("alice", tt.token), ConnectAddr(V4)))}
-		_, _ = (&Server{Auth: Alice, OnFailure: func() { calls++; sent = c.out.Len() }}).Handshake(t.Context(), c)
+		_, _ = (&Server{Auth: Alice, OnFailure: func(context.Context) { calls++; sent = c.out.Len() }}).Handshake(t.Context(), c)
 		if calls != tt.want || sent > 0 {
 			t.Errorf("token %q: %d calls, want %d; %d bytes were sent before", tt.token, calls, tt.want, sent)
 		}

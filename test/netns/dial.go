@@ -15,10 +15,18 @@ import (
 // DialContext connects from the host with plain TCP or UDP, to an address and
 // not a name. Dials run side by side and do not occupy the host's thread.
 func (h *Host) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return h.dial(ctx, net.Dialer{}, network, address)
+}
+
+// DialFrom is DialContext with TCP from one of the host's addresses.
+func (h *Host) DialFrom(ctx context.Context, from netip.Addr, address string) (net.Conn, error) {
+	return h.dial(ctx, net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}, "tcp", address)
+}
+
+func (h *Host) dial(ctx context.Context, d net.Dialer, network, address string) (net.Conn, error) {
 	if _, err := netip.ParseAddrPort(address); err != nil && network != "unix" {
 		return nil, fmt.Errorf("netns: dial from host %s: want an address and a port: %w", h.name, err)
 	}
-	var d net.Dialer
 	d.SetMultipathTCP(false)
 	var conn net.Conn
 	err := h.visit(func() error {
