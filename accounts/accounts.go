@@ -19,6 +19,9 @@ type Account struct {
 	Name     string
 	Created  time.Time
 	Disabled bool // known, but refused
+	// Grant changes whenever the account is given another token, or is removed and made
+	// anew. It is no secret.
+	Grant string
 }
 
 // Limits are what an account may use at a time. 0 leaves a number to the concentrator.

@@ -59,7 +59,10 @@ func (d Destination) Host() string {
 // Identity is whom a peer authenticated as, and what it asked for.
 type Identity struct {
 	User string // empty on an open listener
-	Mode string // never empty: the authenticator fills in the default
+	// Grant tells the secret that the user has shown from earlier and later ones of the
+	// same name. It is no secret. Empty on the client.
+	Grant string
+	Mode  string // never empty: the authenticator fills in the default
 	// Asked is set when the peer named the mode itself.
 	Asked bool
 	// LeaveSubflows is set on the concentrator for a client whose kernel makes the
@@ -80,6 +83,9 @@ var (
 	ErrAuthenticationFailed = errors.New("authentication failed")
 	// ErrUserDisabled is an ErrAuthenticationFailed for a user whose secret was right.
 	ErrUserDisabled = fmt.Errorf("%w: the user is disabled", ErrAuthenticationFailed)
+	// ErrRevoked: the user was removed, disabled, or given another secret since the peer
+	// has shown who it is.
+	ErrRevoked error = &Failure{Outcome: NotAllowed, Err: errors.New("the user was removed, disabled or given another token")}
 	// ErrUnverified: whoever knows the users cannot tell now. The peer may try again.
 	ErrUnverified = errors.New("cannot tell now who the peer is")
 	// ErrPeerLeft: the peer closed the connection before it asked for anything, at

@@ -9,11 +9,14 @@ package file
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"log/slog"
 	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"mpproxy/accounts"
@@ -93,7 +96,9 @@ func (s *Store) Account(_ context.Context, name string) (accounts.Account, error
 }
 
 func account(u userfile.User) accounts.Account {
-	return accounts.Account{Name: u.Name, Created: u.Created, Disabled: u.Disabled}
+	// The hash's own hash: the account goes to places that a hash is kept from.
+	grant := sha256.Sum256(u.Hash[:])
+	return accounts.Account{Name: u.Name, Created: u.Created, Disabled: u.Disabled, Grant: hex.EncodeToString(grant[:8])}
 }
 
 // Limits implements accounts.Store.
@@ -147,11 +152,17 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 }
 
-// read takes the accounts from the file. A file with mistakes changes nothing.
+// read takes the accounts from the file. A file with mistakes changes nothing, nor one that
+// an editor or a full disk has left empty or written by half: it would end the connections of
+// users who are only missing in it.
 func (s *Store) read() {
 	users, err := userfile.Load(s.path)
 	if err != nil {
 		s.log.Error("the users file cannot be used: the users stay as they were", "error", err)
+		return
+	}
+	if before := s.users.Load(); !users.Ended() && (before.Ended() || users.Len() == 0) {
+		s.log.Warn("the users file is empty or was written by half, its last line is missing: the users stay as they were", "file", s.path)
 		return
 	}
 	s.users.Store(&users)
@@ -165,13 +176,17 @@ func (s *Store) read() {
 
 // stamp tells versions of a file apart; it is zero when there is none.
 type stamp struct {
-	mod  time.Time
-	size int64
+	mod, changed time.Time
+	size         int64
+	inode        uint64
 }
 
 func stampOf(path string) (s stamp) {
 	if info, err := os.Stat(path); err == nil {
 		s.mod, s.size = info.ModTime(), info.Size()
+		if sys, ok := info.Sys().(*syscall.Stat_t); ok { // always, on Linux
+			s.changed, s.inode = time.Unix(sys.Ctim.Unix()), sys.Ino
+		}
 	}
 	return s
 }

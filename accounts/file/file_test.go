@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -137,3 +138,61 @@ func TestReadWhileInUse(t *testing.T) {
 		}
 	}
 }
+
+// TestHalfAFile: a file that is empty, or ends before its last line, ends nobody's access:
+// an editor or a full disk has left it so. What is whole is used again.
+func TestHalfAFile(t *testing.T) {
+	whole := func(t *testing.T, path string) string {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	for name, tt := range map[string]struct{ before, now func(whole string) string }{
+		"empty":                      {same, func(string) string { return "" }},
+		"blank":                      {same, func(string) string { return "\n\n" }},
+		"cut behind a user":          {same, func(s string) string { return s[:strings.LastIndex(s, "[[user]]")] }},
+		"cut before the last line":   {same, func(s string) string { return s[:strings.LastIndex(s, "#")] }},
+		"of an older version, empty": {withoutEnd, func(string) string { return "" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, path := open(t, "alice", "bob")
+			text := whole(t, path)
+			if err := os.WriteFile(path, []byte(tt.before(text)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, err := Open(path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			changes := follow(t, s)
+			if err := os.WriteFile(path, []byte(tt.now(text)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s.read()
+			for _, user := range []string{"alice", "bob"} {
+				if _, err := s.Verify(t.Context(), user, user+"-token"); err != nil {
+					t.Errorf("%s: %v", user, err)
+				}
+			}
+			if len(changes) > 0 {
+				t.Error("a change was told")
+			}
+			save(t, path, "bob")
+			s.read()
+			if c := <-changes; c.Accounts != 1 {
+				t.Errorf("%+v", c)
+			}
+			save(t, path)
+			s.read()
+			if c := <-changes; c.Accounts != 0 {
+				t.Errorf("the last user was removed: %+v", c)
+			}
+		})
+	}
+}
+
+func same(s string) string { return s }
+
+func withoutEnd(s string) string { return s[:strings.LastIndex(s, "#")] }

@@ -72,9 +72,10 @@ func (c runCmd) Run() error {
 		steering.Recorder = recorder
 		tasks = append(tasks, recorder) // it ends when the controller has
 	}
+	auth := access.Remote{Store: store, Default: conf.Mode, Modes: conf.Modes}
 	controller := pathctl.NewConcentrator(steering, log)
 	concentrator := egress.New(egress.Config{
-		Listen: conf.Listen, TLS: tlsConfig, Auth: access.Remote{Store: store, Default: conf.Mode, Modes: conf.Modes},
+		Listen: conf.Listen, TLS: tlsConfig, Auth: auth, Still: auth.Still,
 		Rules:  destination.Rules{Allow: conf.Destinations.Allow, Deny: conf.Destinations.Deny, Ports: conf.Destinations.Ports},
 		Public: conf.Public.Host,
 		Strangers: serve.StrangerLimits{
@@ -103,6 +104,6 @@ func (c runCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	tasks = append(append(tasks, controller, store, newCutOff(store, concentrator.Table(), log)), append(looks, concentrator)...)
+	tasks = append(append(tasks, controller, store, newCutOff(auth, concentrator.Table(), log)), append(looks, concentrator)...)
 	return daemon.Run(context.Background(), daemon.Config{Log: log, Reload: store.Reload}, tasks...)
 }

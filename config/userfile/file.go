@@ -1,6 +1,7 @@
 package userfile
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ func Load(path string) (Set, error) {
 	if err != nil {
 		return Set{}, err
 	}
+	us.ended = bytes.HasSuffix(bytes.TrimSpace(data), []byte("# "+endMark))
 	if w := tomlfile.ExposedWarning(path, info); w != "" {
 		us.warnings = append(us.warnings, w)
 	}

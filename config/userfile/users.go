@@ -40,6 +40,7 @@ type Set struct {
 	list     []User // in the order of the file
 	index    map[string]int
 	warnings []string
+	ended    bool // the file that was loaded has endMark
 }
 
 // Len returns the number of users.
@@ -47,6 +48,10 @@ func (us Set) Len() int { return len(us.list) }
 
 // All returns the users in the order of the file.
 func (us Set) All() []User { return slices.Clone(us.list) }
+
+// Ended reports whether the file that was loaded has its last line. Files of older versions
+// have none.
+func (us Set) Ended() bool { return us.ended }
 
 // Warnings returns findings about the file that was loaded.
 func (us Set) Warnings() []string { return slices.Clone(us.warnings) }
@@ -234,6 +239,9 @@ func (c userCheck) created(raw rawUser) time.Time {
 	return t
 }
 
+// endMark is the last line of a users file, by which one that was written by half is known.
+const endMark = "End of the users. Keep this line the last one."
+
 // Encode returns the text of a users file; Parse reads it back.
 func (us Set) Encode() []byte {
 	var w tomlfile.Writer
@@ -252,5 +260,6 @@ func (us Set) Encode() []byte {
 			w.Bool("disabled", true)
 		}
 	}
+	w.Comment(endMark)
 	return w.Bytes()
 }

@@ -88,7 +88,8 @@ func (Remote) Open() bool { return false }
 // proxy.ErrAuthenticationFailed, or proxy.ErrUnverified if the store cannot tell.
 func (r Remote) Authenticate(ctx context.Context, user, token string) (proxy.Identity, error) {
 	name, mode := credential.SplitUserMode(user)
-	switch _, err := r.Store.Verify(ctx, name, token); {
+	account, err := r.Store.Verify(ctx, name, token)
+	switch {
 	case errors.Is(err, accounts.ErrDisabled):
 		return proxy.Identity{}, fmt.Errorf("%w: user %q", proxy.ErrUserDisabled, name)
 	case errors.Is(err, accounts.ErrRefused):
@@ -96,7 +97,24 @@ func (r Remote) Authenticate(ctx context.Context, user, token string) (proxy.Ide
 	case err != nil:
 		return proxy.Identity{}, fmt.Errorf("%w: %w", proxy.ErrUnverified, err)
 	}
-	return identity(name, mode, r.Default, r.Modes)
+	id, err := identity(name, mode, r.Default, r.Modes)
+	if err == nil {
+		id.Grant = account.Grant
+	}
+	return id, err
+}
+
+// Still asks whether who has authenticated as user, with the token behind grant, might do so again. The
+// error wraps proxy.ErrRevoked if not, or proxy.ErrUnverified if the store cannot tell.
+func (r Remote) Still(ctx context.Context, user, grant string) error {
+	account, err := r.Store.Account(ctx, user)
+	switch {
+	case errors.Is(err, accounts.ErrUnknown), err == nil && (account.Disabled || account.Grant != grant):
+		return fmt.Errorf("user %q: %w", user, proxy.ErrRevoked)
+	case err != nil:
+		return fmt.Errorf("%w: %w", proxy.ErrUnverified, err)
+	}
+	return nil
 }
 
 func identity(user, mode, fallback string, modes []policy.Spec) (proxy.Identity, error) {

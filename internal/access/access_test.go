@@ -179,14 +179,59 @@ func users(t *testing.T, names ...string) userfile.Set {
 	return us
 }
 
+func grantOf(t *testing.T, r Remote, user string) string {
+	t.Helper()
+	a, err := r.Store.Account(t.Context(), user)
+	if err != nil || a.Grant == "" {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	return a.Grant
+}
+
+// TestStill: who is removed, disabled, or given another token under the same name is not
+// who he was.
+func TestStill(t *testing.T) {
+	alice := users(t, "alice")
+	r := Remote{Store: storeOf(t, alice), Default: "handover", Modes: modes}
+	grant := grantOf(t, r, "alice")
+	other := alice.All()[0]
+	other.Hash = sha256.Sum256([]byte("another token"))
+	disabled := alice.All()[0]
+	disabled.Disabled = true
+	for name, tt := range map[string]struct {
+		now  []userfile.User
+		want error
+	}{
+		"the same":      {alice.All(), nil},
+		"removed":       {nil, proxy.ErrRevoked},
+		"another token": {[]userfile.User{other}, proxy.ErrRevoked},
+		"disabled":      {[]userfile.User{disabled}, proxy.ErrRevoked},
+		"somebody else": {users(t, "bob").All(), proxy.ErrRevoked},
+		"one user more": {users(t, "alice", "bob").All(), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var now userfile.Set
+			for _, u := range tt.now {
+				var err error
+				if now, err = now.Add(u); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := (Remote{Store: storeOf(t, now)}).Still(t.Context(), "alice", grant); !errors.Is(err, tt.want) {
+				t.Errorf("%v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
 func TestRemote(t *testing.T) {
 	r := Remote{Store: storeOf(t, users(t, "alice", "bob")), Default: "handover", Modes: modes}
 	if r.Open() {
 		t.Error("the concentrator is open")
 	}
 	try(t, r, []attempt{
-		{name: "token", user: "alice", secret: "alice-token", want: proxy.Identity{User: "alice", Mode: "handover"}},
-		{name: "with a mode", user: "bob+refresh", secret: "bob-token", want: proxy.Identity{User: "bob", Mode: "refresh", Asked: true}},
+		{name: "token", user: "alice", secret: "alice-token", want: proxy.Identity{User: "alice", Mode: "handover", Grant: grantOf(t, r, "alice")}},
+		{name: "with a mode", user: "bob+refresh", secret: "bob-token", want: proxy.Identity{User: "bob", Mode: "refresh", Asked: true, Grant: grantOf(t, r, "bob")}},
 		{name: "token of another", user: "bob", secret: "alice-token", refused: true, says: `"bob"`},
 		{name: "hash for a token", user: "bob", secret: hashOf("bob-token"), refused: true},
 		{name: "unknown user", user: "carol", secret: "carol-token", refused: true, says: `"carol"`},

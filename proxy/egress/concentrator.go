@@ -39,6 +39,9 @@ type Config struct {
 	MaxConnectionsPerUser int                  // 0: no limit
 	// IdleLegs is how many legs may wait for another stream; 0: each carries one.
 	IdleLegs int
+	// Still asks whether a user whose token was right when he came may go on. It is asked
+	// for each stream and each rest between two. May be nil.
+	Still func(ctx context.Context, user, grant string) error
 	// UserLimit returns a user's own limit, which goes before
 	// MaxConnectionsPerUser; 0 means none. May be nil.
 	UserLimit        func(ctx context.Context, user string) (int, error)
@@ -85,6 +88,9 @@ func New(cfg Config) *Concentrator {
 	c.hands = &socks.Server{Auth: cfg.Auth, Frames: cfg.IdleLegs > 0, OnFailure: func(ctx context.Context) {
 		serve.Sleep(ctx, cfg.AuthFailureDelay)
 	}}
+	if cfg.Still != nil {
+		c.Table().Still = func(of *serve.Connection) error { return cfg.Still(c.Conns(), of.User, of.Grant) }
+	}
 	return c
 }
 
@@ -223,7 +229,7 @@ func (s *Concentrator) open(p *peer) (*serve.Connection, *net.TCPConn, error) {
 // serveRequest connects to where a peer wants, and answers it.
 func (s *Concentrator) serveRequest(p *peer, req *socks.Request, full bool) (*serve.Connection, *net.TCPConn, error) {
 	c := &serve.Connection{
-		Opened: time.Now(), User: req.Who.User, Mode: req.Who.Mode, Destination: req.To,
+		Opened: time.Now(), User: req.Who.User, Grant: req.Who.Grant, Mode: req.Who.Mode, Destination: req.To,
 		Peer: serve.AddrPort(p.conn.RemoteAddr()), Leg: p.conn, Stop: p.stop,
 	}
 	dest, err := s.reach(p, c, req, full)
@@ -254,9 +260,11 @@ func (s *Concentrator) reach(p *peer, c *serve.Connection, req *socks.Request, f
 	if err != nil {
 		return nil, err
 	}
-	if !s.Table().Enter(c, limit) {
+	if err := s.Table().Enter(c, limit); errors.Is(err, serve.ErrUserFull) {
 		s.Table().Totals.Refused.Add(1)
 		return nil, &proxy.Failure{Outcome: proxy.NotAllowed, Limit: proxy.LimitOfUser, Err: fmt.Errorf("user %q has reached the limit of %d connections", c.User, limit)}
+	} else if err != nil {
+		return nil, err
 	}
 	welcomed := s.welcomeLater(p, req)
 	unwatch := serve.WatchLeg(c.Leg.TCPConn, len(req.Early) > 0, p.sealed(), func() { p.cancel(serve.ErrPeerGone) })

@@ -61,7 +61,9 @@ func (s *Concentrator) rest(p *peer, c *serve.Connection) bool {
 	done := s.Track()
 	p.release()
 	p.release = done
-	s.Table().Rest(c)
+	if s.Table().Rest(c) != nil {
+		return false
+	}
 	if p.framed.Early() {
 		return true
 	}
@@ -82,7 +84,7 @@ func (s *Concentrator) rest(p *peer, c *serve.Connection) bool {
 // stand lets a leg wait whose client has shown who it is and asked for nothing yet.
 func (s *Concentrator) stand(p *peer) {
 	c := &serve.Connection{
-		User: p.id.User, Mode: p.id.Mode, Peer: serve.AddrPort(p.conn.RemoteAddr()), Leg: p.conn, Stop: p.stop,
+		User: p.id.User, Grant: p.id.Grant, Mode: p.id.Mode, Peer: serve.AddrPort(p.conn.RemoteAddr()), Leg: p.conn, Stop: p.stop,
 	}
 	c, dest := s.follow(p, c)
 	s.carry(p, c, dest)

@@ -22,6 +22,7 @@ type Connection struct {
 	ID          uint64
 	Opened      time.Time
 	User        string // whom the peer authenticated as; empty on an open listener
+	Grant       string // see proxy.Identity
 	Mode        string
 	Rule        string // what the rule is called that held for it; empty: none did
 	Destination proxy.Destination
@@ -46,6 +47,10 @@ type Table struct {
 	opening, resting map[*Connection]struct{}
 	users            map[string]int
 	opened           map[string]uint64 // by mode, of which there are as many as are configured
+
+	// Still says whether a connection's user may use it still; nil: everybody may. It is
+	// set before the first connection, and may wait for another host.
+	Still func(*Connection) error
 
 	Totals Totals
 }
@@ -139,10 +144,26 @@ func (t *Table) Traffic() Traffic {
 	return out
 }
 
-// Enter counts a connection for its user and reports whether it is within
-// limit (0: no limit). From then on StopWhere finds it. Each Enter that reports
-// true needs a Leave.
-func (t *Table) Enter(c *Connection, limit int) bool {
+// ErrUserFull says that a user has as many connections as he may have.
+var ErrUserFull = errors.New("the user has reached the limit of connections")
+
+// Enter counts a connection for its user, unless he has limit of them already (0: no limit)
+// or may not use it any more. From then on StopWhere finds it. Each Enter that returns nil
+// needs a Leave. The error is ErrUserFull or Still's.
+func (t *Table) Enter(c *Connection, limit int) error {
+	if !t.enter(c, limit) {
+		return ErrUserFull
+	}
+	// Still is asked behind the entry: when its answer is older than a removal, StopWhere,
+	// which follows the removal, finds the connection.
+	err := t.still(c)
+	if err != nil {
+		t.Leave(c)
+	}
+	return err
+}
+
+func (t *Table) enter(c *Connection, limit int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if limit > 0 && t.users[c.User] >= limit {
@@ -151,6 +172,13 @@ func (t *Table) Enter(c *Connection, limit int) bool {
 	t.users[c.User]++
 	t.opening[c] = struct{}{}
 	return true
+}
+
+func (t *Table) still(c *Connection) error {
+	if t.Still == nil {
+		return nil
+	}
+	return t.Still(c)
 }
 
 // Leave ends what Enter began.
@@ -163,11 +191,13 @@ func (t *Table) Leave(c *Connection) {
 	}
 }
 
-// Rest notes that a connection has ended and its leg stays, until Wake.
-func (t *Table) Rest(c *Connection) {
+// Rest notes that a leg waits for its next stream, until Wake. c is its last stream, or
+// stands for the leg if there was none. The error is Still's: the leg must end then.
+func (t *Table) Rest(c *Connection) error {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.resting[c] = struct{}{}
+	t.mu.Unlock()
+	return t.still(c) // behind the entry, as in Enter
 }
 
 // Wake ends what Rest began.
