@@ -37,6 +37,7 @@ deny = ["198.51.100.0/24"]
 [limits]
 max_connections = 100
 max_connections_per_user = 0
+max_subflows = 4
 max_unauthenticated = 50
 max_unauthenticated_per_source = 5
 source_prefix_ipv4 = 24
@@ -66,7 +67,7 @@ func TestParseServer(t *testing.T) {
 	want.Destinations.Allow = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::1/128")}
 	want.Destinations.Ports = []rules.PortRange{{First: 443, Last: 443}, {First: 1024, Last: 65535}}
 	want.Destinations.Deny = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
-	want.Limits.Strangers = Strangers{50, 5, 24, 48}
+	want.Limits.Strangers = Strangers{4, 50, 5, 24, 48}
 	want.Limits.MaxConnections, want.Limits.MaxConnectionsPerUser = 100, 0
 	want.Limits.ConnectTimeout, want.Limits.AuthFailureDelay = 5*time.Second, 0
 	want.Limits.ReceiveBuffer = 0

@@ -27,6 +27,8 @@ type ConcentratorConfig struct {
 	// host's own public address of each family.
 	Announce     []netip.Addr
 	AnnounceAuto bool
+	// MostSubflows is how many subflows a connection may have; 0: the engine's default.
+	MostSubflows int
 	// UserSpace is as in ClientConfig.
 	UserSpace bool
 	// StateDir holds the journal of what has to be put back.
@@ -48,7 +50,7 @@ type Concentrator struct {
 func NewConcentrator(cfg ConcentratorConfig, log *slog.Logger) *Concentrator {
 	c := &Concentrator{cfg: cfg, ready: make(chan struct{}), controller: controller{
 		name: "concentrator", role: policy.Concentrator, firstID: mptcppm.FirstConcentratorID,
-		dir: cfg.StateDir, userSpace: cfg.UserSpace, recorder: cfg.Recorder,
+		dir: cfg.StateDir, userSpace: cfg.UserSpace, recorder: cfg.Recorder, most: cfg.MostSubflows,
 	}}
 	c.init(log)
 	return c

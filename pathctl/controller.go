@@ -55,6 +55,7 @@ type controller struct {
 	dir       string      // of the journal
 	userSpace bool        // mpproxy is to be the path manager
 	recorder  engine.Recorder
+	most      int // subflows of a connection; 0: the engine's default
 	log       *slog.Logger
 
 	client  *mptcppm.Client // nil: subflows cannot be managed
@@ -239,7 +240,7 @@ const bufferShare = 4
 // takeOver opens an engine and takes the path manager for it.
 func (c *controller) takeOver(announce []netip.Addr) (*steering, error) {
 	s, err := openSteering(engine.Config{
-		Role: c.role, Commands: c.client, Announce: announce, Recorder: c.recorder, LeaveStrangers: !c.first(), BufferMemory: hoststate.TCPMemory() / bufferShare, Log: c.log,
+		Role: c.role, Commands: c.client, Announce: announce, Recorder: c.recorder, LeaveStrangers: !c.first(), MostSubflows: c.most, BufferMemory: hoststate.TCPMemory() / bufferShare, Log: c.log,
 	})
 	if err != nil {
 		return nil, err

@@ -65,7 +65,7 @@ func (c runCmd) Run() error {
 	}
 	steering := pathctl.ConcentratorConfig{
 		Announce: conf.Announce.Addresses, AnnounceAuto: conf.Announce.Auto,
-		StateDir: cli.StateDir(), UserSpace: conf.PathManager == config.PathManagerUserSpace,
+		MostSubflows: conf.Limits.MaxSubflows, StateDir: cli.StateDir(), UserSpace: conf.PathManager == config.PathManagerUserSpace,
 	}
 	var tasks []daemon.Task
 	if recorder != nil {

@@ -20,6 +20,7 @@ type connection struct {
 	since    time.Time
 
 	established bool
+	crowded     bool           // it was said that it had more subflows than it may have
 	denyJoin    bool           // the peer's first address takes no further subflows
 	local0      netip.AddrPort // of the first subflow, as the kernel has it
 	remote0     netip.AddrPort

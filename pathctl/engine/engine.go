@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/netip"
@@ -47,6 +48,9 @@ type Config struct {
 	Announce []netip.Addr
 	// LeaveStrangers leaves other programs' connections to another controller.
 	LeaveStrangers bool
+	// MostSubflows is how many subflows a concentrator lets one connection have; 0:
+	// DefaultMostSubflows.
+	MostSubflows int
 	// BufferMemory is how many bytes all connections together may hold unacknowledged
 	// before their send buffers are narrowed; 0: send buffers are left to the kernel.
 	// They can be wide only where Watch bounds what a subflow holds.
@@ -89,6 +93,7 @@ type Engine struct {
 	announce []netip.Addr
 	// leaveStrangers leaves other programs' connections to another controller.
 	leaveStrangers bool
+	mostSubflows   int
 
 	prober prober
 	// requalifying holds the paths that are being probed in a row, each with what was
@@ -114,7 +119,7 @@ func New(cfg Config) *Engine {
 	}
 	e := &Engine{
 		role: cfg.Role, log: cfg.Log, cmds: cfg.Commands, watch: cfg.Watch, announce: cfg.Announce,
-		events: cfg.Events, recorder: cfg.Recorder, leaveStrangers: cfg.LeaveStrangers, buffers: newBuffers(cfg.BufferMemory), made: cfg.Made,
+		events: cfg.Events, recorder: cfg.Recorder, leaveStrangers: cfg.LeaveStrangers, mostSubflows: cmp.Or(cfg.MostSubflows, DefaultMostSubflows), buffers: newBuffers(cfg.BufferMemory), made: cfg.Made,
 		inbox:        make(chan func(time.Time), inboxSize),
 		ended:        make(chan struct{}),
 		conns:        make(map[uapi.Token]*connection),

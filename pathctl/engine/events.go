@@ -34,6 +34,9 @@ func (e *Engine) onEvent(ctx context.Context, ev mptcppm.Event, now time.Time) {
 		c = e.connection(ev.Token, now)
 	}
 	c.applyEvent(ev)
+	if ev.Kind == mptcppm.EventSubflowEstablished && e.refuseSubflow(ctx, c, ev) {
+		return
+	}
 	switch ev.Kind {
 	case mptcppm.EventCreated, mptcppm.EventEstablished:
 		e.begin(ctx, c, ev, now)
