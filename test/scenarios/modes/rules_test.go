@@ -63,7 +63,9 @@ mode = "lazy"
 `, bulkName, voipName, otherSocks)
 
 func ruled(pathManager string) rig.Config {
-	listen := scene.With(fmt.Sprintf("socks.listen = [%q, %q]", rig.Socks, otherSocks))
+	// A leg that waits for another flow of a case's kind is on that flow's paths, while the
+	// next case looks at what its own flow does.
+	listen := scene.With(fmt.Sprintf("socks.listen = [%q, %q]", rig.Socks, otherSocks), "limits.idle_legs = 0")
 	return scene.ManagedBy(pathManager, rig.Config{
 		Links:      scene.Families(rig.DSLAndLTE(), []bool{true, true}, []bool{false, false}),
 		EditClient: func(toml string) string { return listen(toml) + ruleText },
