@@ -31,6 +31,7 @@ func TestForgottenOnTheOnlyPath(t *testing.T) {
 		lose func(*SubflowReading)
 	}{
 		{"sending", func(s *SubflowReading) {
+			s.TCP.BytesAcked = 100_000 // before
 			s.TCP.Unacked, s.TCP.Backoff, s.TCP.RTO = 10, 2, time.Second
 			s.TCP.LastDataReceived = time.Minute
 		}},
