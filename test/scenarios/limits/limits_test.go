@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"mpproxy/test/netns"
+	"mpproxy/test/netns/measure"
 	"mpproxy/test/netns/rig"
 	"mpproxy/test/scenarios/scene"
 )
@@ -50,6 +51,10 @@ func oldOnesLive(t *testing.T, r *rig.Rig, open []net.Conn) {
 	}
 }
 
+// honest has each application told what became of its own request, also where an earlier
+// one has reached the destination, and opens no legs but those that the test asks for.
+var honest = scene.With("early_answer = false", "limits.idle_legs = 0")
+
 func TestConnectionLimits(t *testing.T) {
 	t.Parallel()
 	const limit = 5
@@ -65,7 +70,7 @@ func TestConnectionLimits(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := scene.Start(t, rig.Config{EditClient: tt.client, EditServer: tt.server})
+			r := scene.Start(t, rig.Config{EditClient: measure.Edits(honest, tt.client), EditServer: tt.server})
 			// The check of the server at the start is a connection, too.
 			scene.Saw(t, r.ClientDaemon, "the concentrator answers")
 			open, reply := fill(t, r, 2*limit)
@@ -93,7 +98,7 @@ func TestDescriptorLimit(t *testing.T) {
 	for _, which := range scene.Ends {
 		t.Run(which.Name, func(t *testing.T) {
 			t.Parallel()
-			r := scene.Start(t, rig.Config{NoClient: true})
+			r := scene.Start(t, rig.Config{NoClient: true, EditClient: honest})
 			restrict := []string{fmt.Sprint(scene.RestrictFiles, descriptorLimit)}
 			if which.Name == "client" {
 				if err := r.Join(t.Context()); err != nil {
