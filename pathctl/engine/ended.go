@@ -18,6 +18,10 @@ import (
 // leaves after prodAfter.
 const doubtedFor = 5 * time.Second
 
+// doubt notes that a join was refused at now. A subflow that was established and is reset
+// then is none: the peer knew the connection, and a box that lost its state ends it so.
+func (c *connection) doubt(now time.Time) { c.refusedAt = now }
+
 // doubted reports whether a join was refused lately.
 func (c *connection) doubted(now time.Time) bool {
 	return !c.refusedAt.IsZero() && now.Sub(c.refusedAt) < doubtedFor
@@ -101,6 +105,6 @@ func (c *connection) refusedAgain(path string, othersJoined, now time.Time) bool
 		c.refusals = make(map[string]refusal)
 	}
 	c.refusals[path] = r
-	c.refusedAt, c.unknown = now, c.unknown || again
+	c.unknown = c.unknown || again
 	return again
 }

@@ -51,6 +51,7 @@ func TestEndOfDeadConnection(t *testing.T) {
 			}
 			c.update(r.reading, b.pathOf, b.now)
 			for _, path := range tt.refused {
+				c.doubt(b.now)
 				c.refusedAgain(path, time.Time{}, b.now)
 				if tt.others {
 					c.refusedAgain(path, b.now.Add(1), b.now.Add(2))

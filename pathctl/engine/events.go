@@ -115,6 +115,9 @@ func (e *Engine) subflowDown(c *connection, ev mptcppm.Event, now time.Time) {
 	// does ours when it gave up one of several subflows there.
 	gaveUp := errno == nil && now.Sub(end.since) >= refusedWithin && c.worksOn(end.path)
 	kind := troubleOf(end, errno, now)
+	if kind == pathstate.JoinRefused && !end.established {
+		c.doubt(now)
+	}
 	if kind == pathstate.JoinRefused && c.refusedAgain(end.path, e.stateOf(end.path).JoinedAt, now) {
 		return
 	}

@@ -60,7 +60,8 @@ func TestSteeredIsSeen(t *testing.T) {
 	client := &end{http: "127.0.0.1:9480", trace: filepath.Join(dir, "client.trace")}
 	server := &end{http: "[::1]:9481", trace: filepath.Join(dir, "server.trace")}
 	cfg := scene.Steered(rig.DSLAndLTE())
-	cfg.EditClient = scene.With(`path_manager = "userspace"`, fmt.Sprintf("admin.http = %q", client.http))
+	// The traces have the two transfers and no legs that wait for others.
+	cfg.EditClient = scene.With(`path_manager = "userspace"`, fmt.Sprintf("admin.http = %q", client.http), "limits.idle_legs = 0")
 	cfg.EditServer = scene.With(`path_manager = "userspace"`, fmt.Sprintf("admin.http = %q", server.http))
 	cfg.ClientArgs, cfg.ServerArgs = []string{"--trace", client.trace}, []string{"--trace", server.trace}
 	r := scene.Start(t, cfg)

@@ -110,7 +110,9 @@ func TestRemovedUserIsCutOff(t *testing.T) {
 }
 
 func removeUser(t *testing.T, security string) {
-	r := scene.Start(t, rig.Config{Security: security, Links: scene.ClientLinks()})
+	// The application is to hear of the refusal itself.
+	honest := scene.With("early_answer = false")
+	r := scene.Start(t, rig.Config{Security: security, Links: scene.ClientLinks(), EditClient: honest})
 	bob := linkIn(t, manage(t, r, "add", "bob"))
 	scene.Saw(t, r.Server, `msg="read the users file again" users=2`)
 	alices := scene.Through(t, r, "dest.example", 7)
