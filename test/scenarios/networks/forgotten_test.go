@@ -38,7 +38,9 @@ func forgottenByNAT(t *testing.T, manager string) {
 	}
 	loses(t, r.Links...)
 	scene.StartDownload(t, r, scene.NewGate(t), 20_000).Finish(t)
-	if n := strings.Count(r.ClientDaemon.Output(), "a kept leg was of no use"); n != 1 {
+	// The controller may have given the first leg another subflow before it was given up.
+	n := strings.Count(r.ClientDaemon.Output(), "a kept leg was of no use")
+	if n > 1 || n == 0 && manager == "kernel" {
 		t.Errorf("%d legs were tried in vain, want 1", n)
 	}
 }
