@@ -110,8 +110,8 @@ func TestRemovedUserIsCutOff(t *testing.T) {
 }
 
 func removeUser(t *testing.T, security string) {
-	// The application is to hear of the refusal itself.
-	honest := scene.With("early_answer = false")
+	// The application is to hear of the refusal itself, and its connection is the only leg.
+	honest := scene.With("early_answer = false", "limits.idle_legs = 0")
 	r := scene.Start(t, rig.Config{Security: security, Links: scene.ClientLinks(), EditClient: honest})
 	bob := linkIn(t, manage(t, r, "add", "bob"))
 	scene.Saw(t, r.Server, `msg="read the users file again" users=2`)
