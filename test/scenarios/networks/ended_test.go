@@ -17,7 +17,8 @@ import (
 // refused, and ends the connection, instead of asking again and again.
 func TestEndedWithoutWord(t *testing.T) {
 	t.Parallel()
-	r := scene.Start(t, scene.Steered(rig.DSLAndLTE()))
+	// The concentrator keeps a leg that waits for a flow for a minute, while all is dark.
+	r := scene.Start(t, scene.Steered(rig.DSLAndLTE(), "limits.idle_legs = 0"))
 	accepted := make(chan *net.TCPConn, 1)
 	var l net.Listener
 	err := r.Destination.Do(t.Context(), func() (err error) {
