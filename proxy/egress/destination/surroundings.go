@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,7 +57,7 @@ func (s *Surroundings) Known(ctx context.Context) (Known, error) {
 		return Known{}, err
 	}
 	a := s.ask(ctx)
-	return Known{Own: append(a.public, networks...), NAT64: a.nat64}, nil
+	return Known{Own: slices.Concat(a.public, networks), NAT64: a.nat64}, nil
 }
 
 // ask returns the newest answers, and asks anew when they are old.

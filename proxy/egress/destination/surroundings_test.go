@@ -40,3 +40,28 @@ func TestSurroundingsWithoutNames(t *testing.T) {
 		t.Errorf("got %v, %v", known, err)
 	}
 }
+
+// TestKnownIsTheCallers: what two callers are told is not the same memory, though the
+// answers that it is made of are.
+func TestKnownIsTheCallers(t *testing.T) {
+	// A slice that grows to nine has room for seven more behind them.
+	resolver := StartNameServer(t, map[string][]netip.Addr{"outside.example.": Addrs(
+		"192.0.2.80", "192.0.2.81", "192.0.2.82", "192.0.2.83", "192.0.2.84", "192.0.2.85", "192.0.2.86", "192.0.2.87", "192.0.2.88",
+	)})
+	s := NewSurroundings(resolver, "outside.example")
+	first, err := s.Known(Within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := slices.Clone(first.Own)
+	second, err := s.Known(Within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range second.Own {
+		second.Own[i] = netip.Prefix{}
+	}
+	if !slices.Equal(first.Own, want) {
+		t.Errorf("got %v, was %v", first.Own, want)
+	}
+}
