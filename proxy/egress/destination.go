@@ -49,8 +49,8 @@ func newDestinationDialer(rules destination.Rules, public string, resolver *net.
 
 // dial connects to a destination.
 func (d *destinationDialer) dial(ctx context.Context, to proxy.Destination) (*net.TCPConn, error) {
-	if to.Port == 0 {
-		return nil, fmt.Errorf("%w: port 0", destination.ErrRefused)
+	if err := d.rules.CheckPort(to.Port); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
@@ -85,7 +85,7 @@ func (d *destinationDialer) control(ctx context.Context, _, address string, c sy
 	if err != nil {
 		return err
 	}
-	if err := d.rules.Check(to, known); err != nil {
+	if err := d.rules.CheckAddr(to.Addr(), known); err != nil {
 		return err
 	}
 	return relay.UrgentInline(c)

@@ -1,7 +1,7 @@
 // Package destination says where a concentrator connects to, so that it is no door into
 // its own network.
 //
-//	err := rules.Check(netip.MustParseAddrPort("192.0.2.7:443"), surroundings)
+//	err := errors.Join(rules.CheckPort(443), rules.CheckAddr(netip.MustParseAddr("192.0.2.7"), known))
 //
 // Rules are pure. Surroundings learns what they have to know about the host.
 package destination
@@ -37,19 +37,19 @@ type Known struct {
 	NAT64 []netip.Prefix // the network's own, of 32, 40, 48, 56, 64 or 96 bits (RFC 6052 §2.2)
 }
 
-// Check returns nil, or an error that wraps ErrRefused and says why.
-func (r Rules) Check(to netip.AddrPort, known Known) error {
-	port, ports := to.Port(), r.Ports
+// CheckPort returns nil, or an error that wraps ErrRefused and says why.
+func (r Rules) CheckPort(port uint16) error {
+	ports := r.Ports
 	if ports == nil {
 		ports = DefaultPorts
 	}
 	if !slices.ContainsFunc(ports, func(p rules.PortRange) bool { return p.First <= port && port <= p.Last }) {
 		return fmt.Errorf("%w: port %d is not among the ports of the server's [destinations]", ErrRefused, port)
 	}
-	return r.CheckAddr(to.Addr(), known)
+	return nil
 }
 
-// CheckAddr is Check for any port.
+// CheckAddr returns nil, or an error that wraps ErrRefused and says why.
 func (r Rules) CheckAddr(addr netip.Addr, known Known) error {
 	addr = addr.Unmap().WithZone("")
 	if within(r.Deny, addr) {

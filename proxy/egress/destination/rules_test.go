@@ -96,7 +96,6 @@ func last(p netip.Prefix) netip.Addr {
 }
 
 func TestCheckPorts(t *testing.T) {
-	at := func(port uint16) netip.AddrPort { return netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), port) }
 	for _, tt := range []struct {
 		name  string
 		rules Rules
@@ -113,7 +112,7 @@ func TestCheckPorts(t *testing.T) {
 		{"not of the operator's", Rules{Ports: []rules.PortRange{{First: 80, Last: 443}}}, 444, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if err := tt.rules.Check(at(tt.port), Known{}); (err == nil) != tt.want || err != nil && !errors.Is(err, ErrRefused) {
+			if err := tt.rules.CheckPort(tt.port); (err == nil) != tt.want || err != nil && !errors.Is(err, ErrRefused) {
 				t.Errorf("got %v, want allowed: %v", err, tt.want)
 			}
 		})
